@@ -1,0 +1,112 @@
+/** The report as data: what `report.json` holds. The schema is versioned; text, Markdown and JUnit are made from it. */
+import { z } from "zod";
+import { GUARDS, STRATEGY_NAMES } from "../../worker/contract.ts";
+
+const VerdictSchema = z.discriminatedUnion("value", [
+  z.strictObject({ value: z.literal("holds"), operations: z.int(), rateBelow: z.number() }),
+  z.strictObject({ value: z.literal("violated"), count: z.int(), reason: z.string() }),
+  z.strictObject({ value: z.literal("unknown"), reason: z.string() }),
+]);
+
+const QuantilesSchema = z.strictObject({
+  count: z.number(),
+  average: z.number().optional(),
+  p50: z.number().optional(),
+  p95: z.number().optional(),
+  p99: z.number().optional(),
+});
+
+const CountsSchema = z.strictObject({ committed: z.int(), rejected: z.int(), unknown: z.int() });
+
+const CheckSchema = z.strictObject({
+  check: z.string(),
+  status: z.enum(["holds", "violated", "unknown", "skipped"]),
+  detail: z.string(),
+  count: z.int(),
+  witnesses: z.array(z.strictObject({ check: z.string(), text: z.string(), operations: z.array(z.int()) })),
+});
+
+/** One worker in three books: what Prometheus scraped, what the worker said, what the ledger holds. */
+const ReconciliationRow = z.strictObject({
+  worker: z.int(),
+  uid: z.string(),
+  node: z.string(),
+  prometheus: z.int().nullable(),
+  reported: z.int().nullable(),
+  ledger: z.int(),
+  lost: z.string().optional(),
+  log: z.string().optional(),
+});
+
+export const RunReport = z.strictObject({
+  run: z.string(),
+  strategy: z.enum(STRATEGY_NAMES),
+  guard: z.enum(GUARDS),
+  summary: z.string(),
+  plan: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  control: z.boolean(),
+  expects: z.strictObject({ data: z.string(), exclusion: z.string() }),
+  startedAt: z.iso.datetime(),
+  /** Seconds from first start to last end, and the part of it in which all workers ran. */
+  seconds: z.number(),
+  overlap: z.number().nullable(),
+  /** By Prometheus; null where it had no complete numbers. */
+  operations: CountsSchema.nullable(),
+  /** By the workers themselves. */
+  reported: CountsSchema,
+  ledgerRows: z.int(),
+  lostUpdates: z.int().nullable(),
+  lostMoney: z.int().nullable(),
+  naive: z.int().nullable(),
+  operationSeconds: QuantilesSchema.nullable(),
+  lockWaitSeconds: QuantilesSchema.nullable(),
+  /** Committed operations a second. */
+  throughput: z.number().nullable(),
+  /** Jain's index over the workers' committed operations. */
+  fairness: z.number().nullable(),
+  errors: z.array(z.strictObject({ class: z.string(), outcome: z.string(), count: z.int(), example: z.string() })),
+  data: VerdictSchema,
+  exclusion: VerdictSchema,
+  agreement: z.enum(["expected", "mismatch", "unknown"]),
+  reason: z.string().optional(),
+  checks: z.array(CheckSchema),
+  reconciliation: z.array(ReconciliationRow),
+  problems: z.array(z.string()),
+});
+export type RunReport = z.infer<typeof RunReport>;
+
+/** One negative probe of the Redis ACL: something that must be refused, and Redis's own words. */
+export const AclProbe = z.strictObject({
+  user: z.string(),
+  attempt: z.string(),
+  refused: z.boolean(),
+  answer: z.string(),
+});
+export type AclProbe = z.infer<typeof AclProbe>;
+
+export const EXIT = { expected: 0, violated: 1, invalid: 2, unknown: 3, unreachable: 4 } as const;
+
+export const Report = z.strictObject({
+  schema: z.literal("holdfast/report/v1"),
+  report: z.string(),
+  version: z.string(),
+  scenario: z.string(),
+  startedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime(),
+  where: z.string(),
+  options: z.record(z.string(), z.unknown()),
+  /** Servers and the settings that change what a lock can promise. */
+  environment: z.record(z.string(), z.string()),
+  acl: z.array(AclProbe),
+  aclNote: z.string().optional(),
+  runs: z.array(RunReport),
+  /** Runs that were asked for and not made, each with the reason. */
+  skipped: z.array(z.strictObject({ strategy: z.string(), reason: z.string() })),
+  verdict: z.strictObject({
+    value: z.enum(["expected", "violated", "unknown"]),
+    line: z.string(),
+    exitCode: z.int(),
+    reasons: z.array(z.string()),
+  }),
+});
+export type Report = z.infer<typeof Report>;

@@ -1,0 +1,46 @@
+-- The contested rows, who writes to them, and the ledger of what really happened.
+-- Works on MySQL 8.4 and later and on MariaDB 10.11 and later. Every row belongs to one run, so runs never touch each other.
+
+CREATE TABLE IF NOT EXISTS employee (
+  run      VARCHAR(63)  NOT NULL,
+  id       INT          NOT NULL,
+  email    VARCHAR(254) NOT NULL,              -- the natural key
+  version  BIGINT       NOT NULL,
+  salary   BIGINT       NOT NULL,
+  fence    BIGINT       NOT NULL DEFAULT 0,    -- newest fencing token seen
+  last_op  BIGINT       NOT NULL DEFAULT 0,    -- the operation that wrote the row last
+  PRIMARY KEY (run, id),
+  UNIQUE KEY (run, email)
+);
+
+-- One loop of one worker. Its id is the upper part of the id of each of its operations.
+CREATE TABLE IF NOT EXISTS writer (
+  id         BIGINT      NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  run        VARCHAR(63) NOT NULL,
+  worker     INT         NOT NULL,             -- index in the fleet
+  loop_index INT         NOT NULL,
+  uid        VARCHAR(63) NOT NULL,             -- of the pod or process
+  node       VARCHAR(63) NOT NULL,
+  KEY (run)
+);
+
+-- One row for each committed mutation, written in the same transaction while the row lock is held,
+-- so that the order of seq is the serial order of the writes. There is no unique key on new_version:
+-- the ledger must record a broken chain, not prevent it.
+CREATE TABLE IF NOT EXISTS ledger (
+  seq          BIGINT      NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  run          VARCHAR(63) NOT NULL,
+  employee_id  INT         NOT NULL,
+  op           BIGINT      NOT NULL,
+  read_op      BIGINT      NOT NULL,           -- last_op as it was read
+  read_version BIGINT      NOT NULL,
+  new_version  BIGINT      NOT NULL,
+  read_salary  BIGINT      NOT NULL,
+  new_salary   BIGINT      NOT NULL,
+  raise        BIGINT      NOT NULL,
+  fence        BIGINT      NOT NULL,           -- token that the writer held; 0 for none
+  read_at      DATETIME(6) NOT NULL,           -- by the database's clock, as the read was answered
+  written_at   DATETIME(6) NOT NULL,           -- by the database's clock, before the COMMIT
+  UNIQUE KEY (run, op, employee_id),
+  KEY (run, seq)
+);

@@ -1,0 +1,236 @@
+/**
+ * What the worker and the coordinator agree on, and the only worker file that the coordinator imports:
+ * the strategies with what theory expects of them, what one worker is told, what it answers, and the names of its metrics.
+ */
+import { z } from "zod";
+
+// --- Strategies -----------------------------------------------------------------------------------------------------
+
+/** What theory expects of one aspect of a strategy; `unclaimed` where the strategy promises nothing about it. */
+export type Expectation = "holds" | "violated" | "unclaimed";
+
+export interface StrategyFacts {
+  /** One line for `--help` and the report. */
+  readonly summary: string;
+  readonly expects: { readonly data: Expectation; readonly exclusion: Expectation };
+  /** Where one process is enough to make it hold (a mutex in memory), what is expected of a fleet of one worker. */
+  readonly expectsOfOneWorker?: { readonly data: Expectation; readonly exclusion: Expectation };
+  /** A positive control: it must be violated, or the instrument has not shown that it can see a violation. */
+  readonly control?: true;
+}
+
+export const STRATEGIES = {
+  none: {
+    summary: "read, compute, write, with nothing in between",
+    expects: { data: "violated", exclusion: "violated" },
+    control: true,
+  },
+  memory: {
+    summary: "a mutex inside each process",
+    expects: { data: "violated", exclusion: "violated" },
+    expectsOfOneWorker: { data: "holds", exclusion: "holds" },
+    control: true,
+  },
+  redis: {
+    summary: "a lock in one Redis, with owner, TTL and extension",
+    expects: { data: "holds", exclusion: "holds" },
+  },
+  "row-lock": {
+    summary: "SELECT ... FOR UPDATE in the transaction",
+    expects: { data: "holds", exclusion: "holds" },
+  },
+  version: {
+    summary: "optimistic: the write names the version that was read",
+    expects: { data: "holds", exclusion: "unclaimed" },
+  },
+} as const satisfies Record<string, StrategyFacts>;
+
+export type StrategyName = keyof typeof STRATEGIES;
+export const STRATEGY_NAMES = Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]];
+
+/** An extra condition inside the write itself; see docs/decisions for what each can and cannot stop. */
+export const GUARDS = ["none", "version", "fence-write", "fence-claim"] as const;
+export type Guard = (typeof GUARDS)[number];
+
+// --- Operations -----------------------------------------------------------------------------------------------------
+
+/**
+ * `committed`: acknowledged by the database. `rejected`: certainly not applied.
+ * `unknown`: the answer to COMMIT never came, so it may or may not have happened.
+ */
+export const OUTCOMES = ["committed", "rejected", "unknown"] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/**
+ * An operation's id is one integer: the writer (one loop of one worker, numbered by the database) times this, plus the
+ * operation's place in the writer's sequence, counted from 1. It fits in a double for 33 million writers.
+ */
+export const OPERATIONS_PER_WRITER = 2 ** 28;
+export const operationId = (writer: number, sequence: number) => writer * OPERATIONS_PER_WRITER + sequence;
+export const writerOf = (operation: number) => Math.floor(operation / OPERATIONS_PER_WRITER);
+export const sequenceOf = (operation: number) => operation % OPERATIONS_PER_WRITER;
+
+// --- What a worker is told ------------------------------------------------------------------------------------------
+
+/** Redis users of helm/files/users.acl: each may run only its commands on its keys. */
+export const REDIS_USERS = ["lock", "monitor"] as const;
+export type RedisUser = (typeof REDIS_USERS)[number];
+
+/** Key and channel prefixes that the users of helm/files/users.acl may touch. */
+export const LOCK_KEY_PREFIX = "holdfast:lock:";
+export const GRANT_CHANNEL_PREFIX = "holdfast:grant:";
+
+const milliseconds = z.number().nonnegative();
+
+/** The same for all workers of a run; what differs (index, uid, node) is in {@link WorkerIdentity}. */
+export const WorkerSpec = z.strictObject({
+  /** The report that this run belongs to, and the run itself: unique among all runs of one database. */
+  report: z.string().min(1),
+  run: z.string().min(1),
+  strategy: z.enum(STRATEGY_NAMES),
+  guard: z.enum(GUARDS),
+  workers: z.int().positive(),
+  /** Loops in each worker. */
+  concurrency: z.int().positive(),
+  /** Employees 1..rows are mutated. */
+  rows: z.int().positive(),
+  durationMs: milliseconds,
+  /** Time spent inside the critical section, between the read and the write. */
+  holdMs: milliseconds,
+  /** Time between two operations of a loop. */
+  pauseMs: milliseconds,
+  lockTtlMs: milliseconds,
+  /** Whether a held lock is extended before its TTL ends. */
+  extend: z.boolean(),
+  /** How long one operation waits for its lock. */
+  lockTimeoutMs: milliseconds,
+  /** How long one SQL statement may take; the connection is destroyed after it. */
+  statementTimeoutMs: milliseconds,
+  /** Seed of the random raises and waits. */
+  seed: z.int(),
+  /** False only to measure what measuring costs: no ledger row is written, so nothing can be judged. */
+  ledger: z.boolean(),
+  coordinatorUrl: z.url(),
+  heartbeatMs: milliseconds,
+  /** A worker that gets no answer from the coordinator for this long ends. */
+  coordinatorLostMs: milliseconds,
+  /** How long a worker that is done keeps serving its metrics when nobody releases it. */
+  lingerMs: milliseconds,
+});
+export type WorkerSpec = z.infer<typeof WorkerSpec>;
+
+/** The environment of one worker, the same names in a pod and in a local process. */
+export const WorkerEnvironment = z.object({
+  HOLDFAST_SPEC: z.string(),
+  /** In an Indexed Job, Kubernetes sets JOB_COMPLETION_INDEX instead. */
+  HOLDFAST_INDEX: z.coerce.number().int().nonnegative().optional(),
+  JOB_COMPLETION_INDEX: z.coerce.number().int().nonnegative().optional(),
+  /** The pod's UID; a random one locally. */
+  HOLDFAST_UID: z.string().min(1),
+  HOLDFAST_NODE: z.string().default("local"),
+  /** Keeps foreign processes out of the heartbeats. */
+  HOLDFAST_TOKEN: z.string().min(1),
+  /** Where /metrics and /healthz are served; port 0 takes a free one. */
+  HOLDFAST_METRICS_HOST: z.string().default("0.0.0.0"),
+  HOLDFAST_METRICS_PORT: z.coerce.number().int().min(0).max(65535).default(9464),
+  /** mysql://user@host:port/database, with the password inside or beside it. */
+  MYSQL_URL: z.url(),
+  MYSQL_PASSWORD: z.string().optional(),
+  /** redis://host:port; user and password inside it hold for all, unless a password is given for each user. */
+  REDIS_URL: z.url(),
+  REDIS_PASSWORD_LOCK: z.string().optional(),
+});
+export type WorkerEnvironment = z.infer<typeof WorkerEnvironment>;
+
+// --- Heartbeats: worker -> coordinator, POST /heartbeat -------------------------------------------------------------
+
+export const PHASES = ["warming", "ready", "running", "done"] as const;
+export type Phase = (typeof PHASES)[number];
+
+const counts = { committed: z.int(), rejected: z.int(), unknown: z.int() };
+
+/** What a writer says of its own operations, complete only once the worker is done. */
+export const WriterFinal = z.strictObject({
+  writer: z.int(),
+  /** Operations begun: ids 1..attempted of this writer. */
+  attempted: z.int(),
+  /** One bit for each operation from 1 on, least significant bit first, base64: 1 where it was acknowledged. */
+  acknowledged: z.base64(),
+  unknown: z.array(z.int()),
+});
+export type WriterFinal = z.infer<typeof WriterFinal>;
+
+/** A worker's own final numbers, to be compared with Prometheus and with the ledger. */
+export const WorkerFinal = z.strictObject({
+  ...counts,
+  /** Sum of the raises that were acknowledged. */
+  raised: z.int(),
+  /** The naive check: operations whose read-back version was not the version read + 1. */
+  naive: z.int(),
+  releaseFailures: z.int(),
+  /** By the database's clock, microseconds since 1970. */
+  startedAtUs: z.number(),
+  endedAtUs: z.number(),
+  writers: z.array(WriterFinal),
+  /** How often each class of error was met, with one example. */
+  errors: z.array(
+    z.strictObject({ class: z.string(), outcome: z.enum(OUTCOMES), count: z.int(), example: z.string() }),
+  ),
+  /** Largest resident memory of the process, bytes. */
+  residentBytes: z.int(),
+});
+export type WorkerFinal = z.infer<typeof WorkerFinal>;
+
+export const Heartbeat = z.strictObject({
+  run: z.string(),
+  index: z.int().nonnegative(),
+  uid: z.string(),
+  node: z.string(),
+  phase: z.enum(PHASES),
+  /** host:port of /metrics as Prometheus reaches it; the host is left empty where the coordinator knows it better. */
+  metricsPort: z.int(),
+  /** Milliseconds from the start of the process to `ready`. */
+  readyMs: z.number().optional(),
+  ...counts,
+  final: WorkerFinal.optional(),
+  /** The worker cannot go on; it ends after this message. */
+  failure: z.string().optional(),
+});
+export type Heartbeat = z.infer<typeof Heartbeat>;
+
+/** `start` carries a delay instead of a time, so that no two clocks need to agree. */
+export const Command = z.discriminatedUnion("command", [
+  z.strictObject({ command: z.literal("wait") }),
+  z.strictObject({ command: z.literal("start"), inMs: milliseconds }),
+  z.strictObject({ command: z.literal("release") }),
+  z.strictObject({ command: z.literal("abort"), reason: z.string() }),
+]);
+export type Command = z.infer<typeof Command>;
+
+// --- Metrics --------------------------------------------------------------------------------------------------------
+
+/** Labels of every series of a worker. `run` is unique, so a count never needs reset arithmetic. */
+export const METRIC_LABELS = ["report", "run", "strategy", "worker", "uid"] as const;
+
+export const METRICS = {
+  operations: { name: "holdfast_operations_total", help: "Operations by outcome", labels: ["outcome"] },
+  raised: { name: "holdfast_raised_total", help: "Sum of the acknowledged raises", labels: [] },
+  errors: { name: "holdfast_errors_total", help: "Errors of operations by class", labels: ["class"] },
+  naive: {
+    name: "holdfast_naive_inconsistencies_total",
+    help: "Read-back version was not the version read + 1",
+    labels: [],
+  },
+  releaseFailures: { name: "holdfast_release_failures_total", help: "Locks that could not be given back", labels: [] },
+  operationSeconds: { name: "holdfast_operation_seconds", help: "Time of one operation, wait included", labels: [] },
+  lockWaitSeconds: { name: "holdfast_lock_wait_seconds", help: "Time until the lock was held", labels: [] },
+  running: { name: "holdfast_worker_running", help: "1 while the worker makes operations", labels: [] },
+  ready: { name: "holdfast_worker_ready", help: "1 once the worker is ready to start", labels: [] },
+  done: { name: "holdfast_worker_done", help: "1 once the worker's numbers are final", labels: [] },
+} as const;
+
+/** Buckets of both histograms, seconds: 100 µs to 30 s, each about 1.5 times the one before. */
+export const SECONDS_BUCKETS = [
+  0.0001, 0.00015, 0.00025, 0.0004, 0.0006, 0.001, 0.0015, 0.0025, 0.004, 0.006, 0.01, 0.015, 0.025, 0.04, 0.06, 0.1,
+  0.15, 0.25, 0.4, 0.6, 1, 1.5, 2.5, 4, 6, 10, 15, 30,
+];
