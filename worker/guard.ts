@@ -1,0 +1,35 @@
+import type { Guard } from "./contract.ts";
+import type { Employee, Rows } from "./row.ts";
+import type { Operation } from "./strategy.ts";
+
+/** Read and write of a locked row, with the extra condition that the run's guard puts inside the write itself. */
+export interface GuardedRow {
+  /** `fence` is the lock's token, 0 where it has none. */
+  read(employeeId: number, fence: number): Promise<Employee>;
+  write(operation: Operation, employee: Employee, salary: number, fence: number): Promise<void>;
+}
+
+/**
+ * A token checked only on the write stops a late writer, but not the writer who read before an older holder's accepted
+ * write; a token claimed before the read stops both, as does the version.
+ */
+export function guardedRow(rows: Rows, guard: Guard): GuardedRow {
+  return {
+    async read(employeeId, fence) {
+      if (guard === "fence-claim") await rows.claim(employeeId, fence);
+      return rows.read(employeeId);
+    },
+    write(operation, employee, salary, fence) {
+      switch (guard) {
+        case "none":
+          return rows.write(operation, employee, salary, { fence });
+        case "version":
+          return rows.write(operation, employee, salary, { fence, version: employee.version });
+        case "fence-write":
+          return rows.write(operation, employee, salary, { fence, fenceAbove: fence });
+        case "fence-claim":
+          return rows.write(operation, employee, salary, { fence, fenceIs: fence });
+      }
+    },
+  };
+}

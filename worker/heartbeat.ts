@@ -1,0 +1,92 @@
+/** Workers pull: each heartbeat is answered with what to do next, so nothing ever connects to a worker but Prometheus. */
+import { Agent, request } from "node:http";
+import { Command, type Heartbeat } from "./contract.ts";
+
+export interface HeartbeatOptions {
+  readonly url: string;
+  readonly token: string;
+  readonly intervalMs: number;
+  /** After this long without an answer, `onLost` is called. */
+  readonly lostMs: number;
+  /** What to say now. */
+  readonly beat: () => Heartbeat;
+  readonly onCommand: (command: Command) => void;
+  readonly onLost: (reason: string) => void;
+}
+
+/** Beats until stopped. `now()` sends one heartbeat at once and resolves when it was answered. */
+export function startHeartbeats(options: HeartbeatOptions) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  let answeredAt = performance.now();
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let last: unknown = "no answer yet";
+
+  const send = async () => {
+    try {
+      const command = Command.parse(await postJson(agent, options, options.beat()));
+      answeredAt = performance.now();
+      if (!stopped) options.onCommand(command);
+    } catch (error) {
+      last = error;
+      if (!stopped && performance.now() - answeredAt > options.lostMs) {
+        stopped = true;
+        options.onLost(
+          `the coordinator at ${options.url} does not answer: ${last instanceof Error ? last.message : last}`,
+        );
+      }
+    }
+  };
+  const tick = async () => {
+    await send();
+    if (!stopped) timer = setTimeout(tick, options.intervalMs);
+  };
+  timer = setTimeout(tick, 0);
+
+  return {
+    now: send,
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+      agent.destroy();
+    },
+  };
+}
+
+function postJson(agent: Agent, { url, token, lostMs }: HeartbeatOptions, body: unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const payload = JSON.stringify(body);
+    const sent = request(
+      new URL("/heartbeat", url),
+      {
+        agent,
+        method: "POST",
+        timeout: lostMs,
+        headers: {
+          authorization: `Bearer ${token}`,
+          "content-type": "application/json",
+          "content-length": Buffer.byteLength(payload),
+        },
+      },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk) => {
+          text += chunk;
+        });
+        response.on("error", reject);
+        response.on("end", () => {
+          if (response.statusCode !== 200) return reject(new Error(`status ${response.statusCode}: ${text.trim()}`));
+          try {
+            resolve(JSON.parse(text));
+          } catch (error) {
+            reject(error);
+          }
+        });
+      },
+    );
+    sent.on("timeout", () => sent.destroy(new Error(`no answer within ${lostMs} ms`)));
+    sent.on("error", reject);
+    sent.end(payload);
+  });
+}

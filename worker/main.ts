@@ -1,0 +1,151 @@
+/**
+ * One worker: spec in, metrics out. The same command in a pod and as a local process.
+ *
+ *  1. read the spec, serve /metrics, send heartbeats
+ *  2. open the strategy on its connections; say `ready`
+ *  3. on `start`, make operations for the run's duration
+ *  4. finish what is in flight, set `done`, hand in the final numbers
+ *  5. linger until released, so that Prometheus can take a last look
+ *
+ * Exit status: 0 released or lingered, 1 could not work, 2 environment invalid, 3 coordinator lost or aborted.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { redisConnections } from "./connections.ts";
+import { type Command, type Phase, WorkerEnvironment, type WorkerFinal, WorkerSpec } from "./contract.ts";
+import { startHeartbeats } from "./heartbeat.ts";
+import { type LoopResult, runLoops } from "./loop.ts";
+import { createMetrics, serveMetrics } from "./metrics.ts";
+import { seededRandom } from "./random.ts";
+import { createRows } from "./row.ts";
+import { strategies } from "./strategies/index.ts";
+
+const { environment, spec } = readEnvironment();
+const index = environment.HOLDFAST_INDEX ?? environment.JOB_COMPLETION_INDEX ?? 0;
+
+const uid = environment.HOLDFAST_UID;
+
+let phase: Phase = "warming";
+let readyMs: number | undefined;
+let failure: string | undefined;
+let result: () => LoopResult = () => ({ committed: 0, rejected: 0, unknown: 0, raised: 0, writers: [], errors: [] });
+let final: WorkerFinal | undefined;
+let naive = 0;
+let releaseFailures = 0;
+
+const stop = new AbortController();
+const abort = new AbortController();
+const started = Promise.withResolvers<number>();
+const released = Promise.withResolvers<void>();
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(new Error(signal)));
+
+const metrics = createMetrics(spec, index, uid);
+const server = await serveMetrics(
+  metrics.registry,
+  environment.HOLDFAST_METRICS_HOST,
+  environment.HOLDFAST_METRICS_PORT,
+).catch((error) => end(1, `cannot serve metrics: ${error.message}`));
+
+const heartbeats = startHeartbeats({
+  url: spec.coordinatorUrl,
+  token: environment.HOLDFAST_TOKEN,
+  intervalMs: spec.heartbeatMs,
+  lostMs: spec.coordinatorLostMs,
+  beat() {
+    const { committed, rejected, unknown } = result();
+    const base = { run: spec.run, index, uid, node: environment.HOLDFAST_NODE, phase, metricsPort: server.port };
+    return { ...base, committed, rejected, unknown, readyMs, final, failure };
+  },
+  onCommand: obey,
+  onLost: (reason) => end(3, reason),
+});
+
+const rows = createRows({
+  url: environment.MYSQL_URL,
+  password: environment.MYSQL_PASSWORD,
+  spec,
+  wrote(readVersion, newVersion) {
+    if (newVersion === readVersion + 1) return;
+    naive += 1;
+    metrics.naive();
+  },
+});
+const redis = redisConnections(environment);
+
+try {
+  const writers: number[] = [];
+  for (let loop = 0; loop < spec.concurrency; loop += 1)
+    writers.push(await rows.registerWriter(index, loop, uid, environment.HOLDFAST_NODE));
+  const random = seededRandom(spec.seed, index);
+  const session = await strategies[spec.strategy].open({
+    spec,
+    rows,
+    redis: redis.connect,
+    random,
+    releaseFailed() {
+      releaseFailures += 1;
+      metrics.releaseFailed();
+    },
+  });
+  phase = "ready";
+  readyMs = process.uptime() * 1_000;
+  metrics.phase("ready");
+  await heartbeats.now();
+
+  const startInMs = await Promise.race([started.promise, aborted(stop.signal)]);
+  await sleep(startInMs, undefined, { signal: stop.signal });
+  phase = "running";
+  metrics.phase("running");
+  const startedAtUs = await rows.nowUs();
+  const loops = runLoops({ spec, session, metrics, writers, random, stop: stop.signal, abort: abort.signal });
+  result = loops.result;
+  await loops.finished;
+  const endedAtUs = await rows.nowUs().catch(() => 0);
+  const residentBytes = process.resourceUsage().maxRSS * 1_024;
+  final = { ...loops.result(), naive, releaseFailures, startedAtUs, endedAtUs, residentBytes };
+  metrics.phase("done");
+  phase = "done";
+  await heartbeats.now();
+  await session.close().catch(() => {});
+} catch (error) {
+  if (!stop.signal.aborted) {
+    failure = error instanceof Error ? error.message : String(error);
+    await heartbeats.now();
+    end(1, failure);
+  }
+}
+
+if (final !== undefined) await Promise.race([released.promise, sleep(spec.lingerMs, undefined, { ref: false })]);
+end(stop.signal.aborted ? 3 : 0);
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function obey(command: Command) {
+  if (command.command === "start") started.resolve(command.inMs);
+  if (command.command === "release") released.resolve();
+  if (command.command === "abort") end(3, `aborted: ${command.reason}`);
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    if (signal.aborted) reject(signal.reason);
+  });
+}
+
+function readEnvironment() {
+  const read = WorkerEnvironment.safeParse(process.env);
+  if (!read.success) return end(2, `the environment is not a worker's: ${z.prettifyError(read.error)}`);
+  try {
+    return { environment: read.data, spec: WorkerSpec.parse(JSON.parse(read.data.HOLDFAST_SPEC)) };
+  } catch (error) {
+    return end(2, `HOLDFAST_SPEC is not valid: ${error instanceof z.ZodError ? z.prettifyError(error) : error}`);
+  }
+}
+
+/** The process ends here, and only here. Connections die with it: the database rolls back what was not committed. */
+function end(status: number, message?: string): never {
+  if (message !== undefined) process.stderr.write(`worker: ${message}\n`);
+  process.exit(status);
+}
