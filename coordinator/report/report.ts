@@ -8,6 +8,7 @@ const VerdictSchema = z.discriminatedUnion("value", [
   z.strictObject({ value: z.literal("unknown"), reason: z.string() }),
 ]);
 
+/** Seconds; a quantile is absent where there was nothing to measure. */
 const QuantilesSchema = z.strictObject({
   count: z.number(),
   average: z.number().optional(),
@@ -47,23 +48,21 @@ export const RunReport = z.strictObject({
   control: z.boolean(),
   expects: z.strictObject({ data: z.string(), exclusion: z.string() }),
   startedAt: z.iso.datetime(),
-  /** Seconds from first start to last end, and the part of it in which all workers ran. */
-  seconds: z.number(),
-  overlap: z.number().nullable(),
-  /** By Prometheus; null where it had no complete numbers. */
-  operations: CountsSchema.nullable(),
-  /** By the workers themselves. */
-  reported: CountsSchema,
+  /** What was made to fail on purpose; absent or empty where nothing was. */
+  faults: z.array(z.string()).optional(),
+  seconds: z.number().describe("From the first worker's start to the last worker's end"),
+  overlap: z.number().nullable().describe("The part of it, 0 to 1, in which all workers ran"),
+  operations: CountsSchema.nullable().describe("By Prometheus; null where it had no complete numbers"),
+  reported: CountsSchema.describe("By the workers themselves"),
   ledgerRows: z.int(),
-  lostUpdates: z.int().nullable(),
-  lostMoney: z.int().nullable(),
-  naive: z.int().nullable(),
+  lostUpdates: z.int().nullable().describe("Writes that were based on something else than the write before them"),
+  grantedMoney: z.int().nullable().describe("Sum of the raises in the ledger, salary units"),
+  lostMoney: z.int().nullable().describe("Initial salary + granted raises - final salary, salary units"),
+  naive: z.int().nullable().describe("Operations whose read-back version was not the version read + 1"),
   operationSeconds: QuantilesSchema.nullable(),
   lockWaitSeconds: QuantilesSchema.nullable(),
-  /** Committed operations a second. */
-  throughput: z.number().nullable(),
-  /** Jain's index over the workers' committed operations. */
-  fairness: z.number().nullable(),
+  throughput: z.number().nullable().describe("Committed operations a second"),
+  fairness: z.number().nullable().describe("Jain's index over the workers' committed operations"),
   errors: z.array(z.strictObject({ class: z.string(), outcome: z.string(), count: z.int(), example: z.string() })),
   data: VerdictSchema,
   exclusion: VerdictSchema,
