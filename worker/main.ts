@@ -20,6 +20,9 @@ import { seededRandom } from "./random.ts";
 import { createRows } from "./row.ts";
 import { strategies } from "./strategies/index.ts";
 
+/** How long a worker that was told to abort may take to finish what is in flight. */
+const ABORT_MS = 2_000;
+
 const { environment, spec } = readEnvironment();
 const index = environment.HOLDFAST_INDEX ?? environment.JOB_COMPLETION_INDEX ?? 0;
 
@@ -124,7 +127,12 @@ end(stop.signal.aborted ? 3 : 0);
 function obey(command: Command) {
   if (command.command === "start") started.resolve(command.inMs);
   if (command.command === "release") released.resolve();
-  if (command.command === "abort") end(3, `aborted: ${command.reason}`);
+  if (command.command !== "abort" || abort.signal.aborted) return;
+  // What is in flight is finished and reported, waiting is not.
+  stop.abort(new Error(`aborted: ${command.reason}`));
+  abort.abort(stop.signal.reason);
+  released.resolve();
+  setTimeout(() => end(3, `aborted: ${command.reason}`), ABORT_MS).unref();
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

@@ -6,7 +6,7 @@
  */
 import mysql from "mysql2/promise";
 import type { Outcome, WorkerSpec } from "./contract.ts";
-import { LockError } from "./locks/lock.ts";
+import { LockDenied, LockError } from "./locks/lock.ts";
 import type { Operation } from "./strategy.ts";
 
 export interface Employee {
@@ -64,7 +64,9 @@ export class OperationError extends Error {
 /** Says what an error means for its operation. Throws it on where it is neither the database's nor a lock's: a bug. */
 export function outcomeOf(error: unknown): { outcome: Exclude<Outcome, "committed">; class: string; message: string } {
   if (error instanceof OperationError) return { outcome: error.outcome, class: error.class, message: error.message };
-  if (error instanceof LockError) return { outcome: "rejected", class: error.name, message: error.message };
+  // A lock that refuses its user will refuse for ever: the worker ends with the reason instead of counting attempts.
+  if (error instanceof LockError && !(error instanceof LockDenied))
+    return { outcome: "rejected", class: error.name, message: error.message };
   throw error;
 }
 
@@ -189,7 +191,7 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
       }),
     nowUs: () =>
       onConnection(async (connection) => {
-        const sql = "SELECT CAST(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', SYSDATE(6)) AS DOUBLE) AS us";
+        const sql = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', SYSDATE(6)) AS us";
         return Number(((await send(connection, sql, [])) as mysql.RowDataPacket[])[0]?.us);
       }),
     close: () => pool.end(),

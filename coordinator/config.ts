@@ -1,0 +1,256 @@
+/** Options and environment, read once and strictly. After this no file of the coordinator reads `process.env`. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import ms from "ms";
+import { z } from "zod";
+import { GUARDS, REDIS_USERS, STRATEGIES, STRATEGY_NAMES } from "../worker/contract.ts";
+import { SCENARIOS, type ScenarioName } from "./scenarios.ts";
+
+const duration = z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, {
+  error: ({ input }) => `${JSON.stringify(input)} is not a duration: write 250ms, 5s or 2m`,
+});
+
+/** What a user decides of a run, as they write it: flags, HOLDFAST_* variables and the chart's values. */
+export const RunOptions = z.strictObject({
+  scenario: z
+    .enum(Object.keys(SCENARIOS) as [ScenarioName, ...ScenarioName[]])
+    .default("compare")
+    .describe("which runs to make"),
+  strategies: z
+    .array(z.enum(STRATEGY_NAMES))
+    .default([])
+    .describe("strategies to run, in this order; empty: those of the scenario"),
+  workers: z.int().min(1).max(500).default(4).describe("workers in the fleet, each a process or a pod of its own"),
+  concurrency: z.int().min(1).max(100).default(1).describe("loops in each worker"),
+  duration: duration.default("5s").describe("how long the fleet mutates the rows"),
+  hold: duration.default("2ms").describe("time inside the critical section, between read and write"),
+  pause: duration.default("0ms").describe("time between two operations of a loop"),
+  rows: z.int().min(1).max(100_000).default(1).describe("employees to mutate; each operation picks one at random"),
+  lockTtl: duration.default("2s").describe("TTL of a lock"),
+  extend: z.boolean().default(true).describe("extend a held lock before its TTL ends"),
+  lockTimeout: duration.default("10s").describe("how long one operation waits for its lock"),
+  guard: z.enum(GUARDS).default("none").describe("extra condition inside the write of a locked row"),
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(1)
+    .describe("seed of the random raises and waits"),
+  startDeadline: duration
+    .default("60s")
+    .describe("how long the fleet may take until all workers are ready and scraped"),
+});
+export type RunOptions = z.infer<typeof RunOptions>;
+
+/** The same with durations in milliseconds, checked against each other. */
+export interface RunSettings
+  extends Omit<RunOptions, "duration" | "hold" | "pause" | "lockTtl" | "lockTimeout" | "startDeadline"> {
+  readonly durationMs: number;
+  readonly holdMs: number;
+  readonly pauseMs: number;
+  readonly lockTtlMs: number;
+  readonly lockTimeoutMs: number;
+  readonly startDeadlineMs: number;
+}
+
+const Environment = z.object({
+  HOLDFAST_LAUNCHER: z.enum(["local", "kubernetes"]).default("local"),
+  HOLDFAST_LISTEN: z
+    .string()
+    .regex(/^[^:]+:\d+$/, "write host:port")
+    .optional(),
+  HOLDFAST_COORDINATOR_URL: z.url().optional(),
+  HOLDFAST_TOKEN: z.string().min(1).optional(),
+  MYSQL_URL: z
+    .url({ protocol: /^(mysql|mariadb)$/, error: "write mysql://user:password@host:3306/database" })
+    .optional(),
+  MYSQL_PASSWORD: z.string().optional(),
+  REDIS_URL: z.url({ protocol: /^rediss?$/, error: "write redis://host:6379" }).optional(),
+  REDIS_PASSWORD_LOCK: z.string().optional(),
+  REDIS_PASSWORD_MONITOR: z.string().optional(),
+  PROMETHEUS_URL: z.url({ protocol: /^https?$/, error: "write http://host:9090" }).optional(),
+  LOG_FORMAT: z.enum(["text", "json"]).default("text"),
+  NO_COLOR: z.string().optional(),
+});
+export type Environment = z.infer<typeof Environment>;
+
+export interface Config {
+  readonly settings: RunSettings;
+  /** As the user wrote them, for the report. */
+  readonly options: RunOptions;
+  readonly environment: Environment;
+  readonly json: boolean;
+  readonly out: string;
+  /** The whole environment, for parts with a schema of their own (Kubernetes). */
+  readonly variables: NodeJS.ProcessEnv;
+}
+
+/** The configuration is wrong; the message is one line for the user. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+export type Invocation =
+  | { readonly command: "run"; readonly config: Config }
+  | { readonly command: "reset" | "verdict"; readonly waitMs: number; readonly variables: NodeJS.ProcessEnv };
+
+/** Throws ConfigError; prints and exits by itself only for --help and --version. */
+export function readInvocation(argv: readonly string[], variables: NodeJS.ProcessEnv, version: string): Invocation {
+  let invocation: Invocation | undefined;
+  const program = new Command("holdfast")
+    .version(version)
+    .description("Shows, with evidence, which locks hold when many workers change one row at once, and what they cost.")
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .allowExcessArguments(false);
+
+  const run = program
+    .command("run", { isDefault: true })
+    .description("make the runs of a scenario and report (the default)");
+  for (const option of runFlags()) run.addOption(option);
+  run
+    .addOption(new Option("--json", "print the report as JSON, and nothing else, on standard output").default(false))
+    .addOption(new Option("--out <folder>", "folder for the report's files").env("HOLDFAST_OUT").default("reports"))
+    .addHelpText("after", HELP)
+    .action((flags: Record<string, unknown>) => {
+      const { json, out, ...given } = flags;
+      const { options, settings } = readRunOptions(given);
+      const environment = parse(Environment, dropEmpty(variables), "the environment");
+      invocation = {
+        command: "run",
+        config: { settings, options, environment, json: json === true, out: String(out), variables },
+      };
+    });
+
+  const wait = () => new Option("--wait <duration>", "how long to wait").default("15m").argParser(checkedDuration);
+  for (const [command, description] of [
+    ["reset", "on Kubernetes: delete the last coordinator Job, so that the next one can be created"],
+    ["verdict", "on Kubernetes: wait for the report, print it and exit with its status"],
+  ] as const)
+    program
+      .command(command)
+      .description(description)
+      .addOption(wait())
+      .action((flags: { wait: string }) => {
+        invocation = { command, waitMs: toMs(flags.wait), variables };
+      });
+
+  try {
+    program.parse(argv, { from: "user" });
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    const { code, message } = error as { code?: string; message: string };
+    if (code === "commander.helpDisplayed" || code === "commander.version" || code === "commander.help")
+      process.exit(0);
+    throw new ConfigError(`${message.replace(/^error: /, "")}; see --help`);
+  }
+  if (invocation === undefined) throw new ConfigError("no command; see --help");
+  return invocation;
+}
+
+/** Checks the options one by one and against each other. */
+export function readRunOptions(given: Record<string, unknown>): { options: RunOptions; settings: RunSettings } {
+  const options = parse(RunOptions, given, "options");
+  const { duration, hold, pause, lockTtl, lockTimeout, startDeadline, ...rest } = options;
+  const settings: RunSettings = {
+    ...rest,
+    durationMs: toMs(duration),
+    holdMs: toMs(hold),
+    pauseMs: toMs(pause),
+    lockTtlMs: toMs(lockTtl),
+    lockTimeoutMs: toMs(lockTimeout),
+    startDeadlineMs: toMs(startDeadline),
+  };
+  if (settings.durationMs < 500)
+    throw new ConfigError(`duration ${duration} is too short to show anything: at least 500ms`);
+  if (settings.lockTtlMs < 50)
+    throw new ConfigError(`lock TTL ${lockTtl} is shorter than a round trip may take: at least 50ms`);
+  if (!settings.extend && settings.lockTtlMs <= settings.holdMs && !SCENARIOS[settings.scenario].breaksLocks)
+    throw new ConfigError(
+      `lock TTL ${lockTtl} is not longer than the hold time ${hold} and locks are not extended: every lock would end before its work; raise lockTtl or leave extend on`,
+    );
+  return { options, settings };
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const HELP = `
+Servers (a private MySQL-protocol server, Redis and Prometheus are started for each that is not given):
+  MYSQL_URL, MYSQL_PASSWORD       mysql://user@host:3306/database, with helm/files/schema.sql loaded
+  REDIS_URL                       redis://host:6379; user and password inside it, or one password for each user:
+  ${REDIS_USERS.map((user) => `REDIS_PASSWORD_${user.toUpperCase()}`).join(", ")}
+  PROMETHEUS_URL                  http://host:9090, with http_sd on HOLDFAST_LISTEN's /targets
+  HOLDFAST_LISTEN                 host:port of the coordinator, default a free port of 127.0.0.1
+
+Strategies:
+${Object.entries(STRATEGIES)
+  .map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`)
+  .join("\n")}
+
+Scenarios:
+${Object.entries(SCENARIOS)
+  .map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`)
+  .join("\n")}
+
+Exit status: 0 all as theory expects, 1 a strategy that should hold was violated, 2 configuration invalid,
+3 unknown (a control not violated, too little overlap, metrics incomplete, a worker lost), 4 a server out of reach.
+`;
+
+/** One flag and one variable for each option of the schema. */
+function runFlags(): Option[] {
+  return Object.entries(RunOptions.shape).map(([key, schema]) => {
+    const kebab = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const inner = schema.unwrap();
+    const fallback = schema.parse(undefined);
+    const flag =
+      inner instanceof z.ZodBoolean
+        ? `--${kebab} <true|false>`
+        : inner instanceof z.ZodArray
+          ? `--${kebab} <names>`
+          : `--${kebab} <${placeholder(inner)}>`;
+    const option = new Option(flag, schema.description).env(`HOLDFAST_${kebab.replaceAll("-", "_").toUpperCase()}`);
+    const shown = Array.isArray(fallback) ? undefined : fallback;
+    if (shown !== undefined) option.default(shown);
+    return option.argParser((text: string) => read(inner, kebab, text));
+  });
+}
+
+const placeholder = (schema: z.ZodType) =>
+  schema instanceof z.ZodNumber ? "n" : schema instanceof z.ZodEnum ? "name" : "duration";
+
+function read(schema: z.ZodType, name: string, text: string): unknown {
+  const value =
+    schema instanceof z.ZodBoolean
+      ? ({ true: true, false: false }[text] ?? text)
+      : schema instanceof z.ZodNumber
+        ? text.trim() === ""
+          ? text
+          : Number(text)
+        : schema instanceof z.ZodArray
+          ? text
+              .split(",")
+              .map((part) => part.trim())
+              .filter((part) => part !== "")
+          : text;
+  return parse(schema, value, `--${name} ${text}`);
+}
+
+function checkedDuration(text: string): string {
+  const result = duration.safeParse(text);
+  if (!result.success) throw new InvalidArgumentError(result.error.issues[0]?.message ?? "not a duration");
+  return text;
+}
+
+const toMs = (text: string): number => ms(text as ms.StringValue);
+
+/** An empty variable is one that is not set, as a chart or a Makefile passes it. */
+const dropEmpty = (variables: NodeJS.ProcessEnv) =>
+  Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
+
+function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issues = result.error.issues.map(({ path, message }) =>
+    path.length === 0 ? message : `${path.join(".")}: ${message}`,
+  );
+  throw new ConfigError(`${what}: ${issues.join("; ")}; see --help`);
+}

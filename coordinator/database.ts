@@ -1,0 +1,129 @@
+/** The coordinator's view of the contested rows, by its own SQL and not the worker's: two ways to one number. */
+import mysql from "mysql2/promise";
+import { ServerError } from "./errors.ts";
+import type { EmployeeState, Ledger, Writer } from "./evidence.ts";
+import { createLedgerBuilder } from "./ledger.ts";
+
+export type Database = ReturnType<typeof createDatabase>;
+
+const INITIAL_SALARY = 100_000;
+const PAGE_ROWS = 20_000;
+/** Rows of runs older than this are removed when a report begins. */
+const KEEP_DAYS = 1;
+
+export function createDatabase(url: string, password?: string) {
+  const where = `MySQL at ${new URL(url).host}`;
+  const pool = mysql.createPool({
+    uri: url,
+    ...(password === undefined ? {} : { password }),
+    connectionLimit: 3,
+    connectTimeout: 5_000,
+    dateStrings: true,
+    timezone: "Z",
+  });
+  pool.pool.on("connection", (connection) => connection.query("SET time_zone = '+00:00'"));
+
+  async function rows<T>(sql: string, values: unknown[] = []): Promise<T[]> {
+    try {
+      const [result] = await pool.query({ sql, values, timeout: 60_000 });
+      return result as T[];
+    } catch (error) {
+      throw explain(where, error);
+    }
+  }
+
+  return {
+    pool,
+    /** Throws ServerError unless the server answers and has the tables. Returns the settings that matter to a lock. */
+    async check(): Promise<Record<string, string>> {
+      for (const table of ["employee", "writer", "ledger"]) await rows(`SELECT 1 FROM ${table} LIMIT 1`);
+      const [server] = await rows<{ version: string; comment: string }>(
+        "SELECT VERSION() AS version, @@version_comment AS comment",
+      );
+      const settings = await rows<{ Variable_name: string; Value: string }>(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_snapshot_isolation', 'innodb_lock_wait_timeout', 'tx_isolation', 'transaction_isolation', 'sync_binlog', 'log_bin')",
+      );
+      return {
+        mysql: `${server?.version} (${server?.comment})`,
+        ...Object.fromEntries(settings.map(({ Variable_name, Value }) => [Variable_name, Value])),
+      };
+    },
+
+    /** New rows for this run; nothing that another run uses is touched. */
+    async reset(run: string, employees: number): Promise<void> {
+      for (let first = 1; first <= employees; first += 1_000) {
+        const ids = Array.from({ length: Math.min(1_000, employees - first + 1) }, (_, offset) => first + offset);
+        await rows("INSERT INTO employee (run, id, email, version, salary) VALUES ?", [
+          ids.map((id) => [run, id, `employee-${id}@example.com`, 1, INITIAL_SALARY]),
+        ]);
+      }
+    },
+
+    /** Forgets runs of earlier days. */
+    async purge(): Promise<void> {
+      const old = await rows<{ run: string }>(
+        "SELECT run FROM ledger GROUP BY run HAVING MAX(written_at) < DATE_SUB(SYSDATE(6), INTERVAL ? DAY)",
+        [KEEP_DAYS],
+      );
+      for (const { run } of old)
+        for (const table of ["ledger", "writer", "employee"]) await rows(`DELETE FROM ${table} WHERE run = ?`, [run]);
+    },
+
+    employees: (run: string): Promise<EmployeeState[]> =>
+      rows("SELECT id, version, salary, last_op AS lastOp FROM employee WHERE run = ? ORDER BY id", [run]),
+
+    writers: (run: string): Promise<Writer[]> =>
+      rows("SELECT id, worker, loop_index AS `loop`, uid FROM writer WHERE run = ? ORDER BY id", [run]),
+
+    /** The whole ledger of a run, read in pages by `seq`. */
+    async ledger(run: string): Promise<Ledger> {
+      const builder = createLedgerBuilder();
+      let last = 0;
+      for (;;) {
+        const [page] = await pool
+          .query<mysql.RowDataPacket[][]>({
+            sql: SELECT_LEDGER,
+            values: [run, last, PAGE_ROWS],
+            rowsAsArray: true,
+            timeout: 60_000,
+          })
+          .catch((error) => {
+            throw explain(where, error);
+          });
+        for (const row of page as unknown as number[][]) builder.append(row);
+        if (page.length < PAGE_ROWS) return builder.finish();
+        last = Number((page.at(-1) as unknown as number[])[0]);
+      }
+    },
+
+    close: () => pool.end(),
+  };
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const SELECT_LEDGER = `
+  SELECT seq, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence,
+         TIMESTAMPDIFF(MICROSECOND, '1970-01-01', read_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', written_at)
+  FROM ledger WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?`;
+
+function explain(where: string, error: unknown): ServerError {
+  const { code = "", message = String(error) } = error as { code?: string; message?: string };
+  const reason = message || code;
+  if (code === "ER_NO_SUCH_TABLE")
+    return new ServerError(where, reason, "load helm/files/schema.sql into this database", {
+      cause: error,
+      final: true,
+    });
+  if (code === "ER_ACCESS_DENIED_ERROR" || code === "ER_DBACCESS_DENIED_ERROR" || code === "ER_NOT_SUPPORTED_AUTH_MODE")
+    return new ServerError(where, reason, "correct user and password in MYSQL_URL or MYSQL_PASSWORD", {
+      cause: error,
+      final: true,
+    });
+  if (code === "ER_BAD_DB_ERROR")
+    return new ServerError(where, reason, "create the database and load helm/files/schema.sql", {
+      cause: error,
+      final: true,
+    });
+  return new ServerError(where, reason, "start it or correct MYSQL_URL", { cause: error });
+}

@@ -1,0 +1,40 @@
+import type { Launcher } from "./launcher.ts";
+import type { Report, RunReport } from "./report/report.ts";
+
+/** Where the coordinator lives, one machine or a cluster: its servers, its launcher, and where its report goes. */
+export interface Home extends AsyncDisposable {
+  /** Names this report in rows, keys, metrics and objects. */
+  readonly report: string;
+  readonly launcher: Launcher;
+  readonly servers: ServerAddresses;
+  /** Host and port to listen on, and the secret that heartbeats carry. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly token: string;
+  /** How long the servers may take until they answer, milliseconds. */
+  readonly serversDeadlineMs: number;
+  /** What an earlier coordinator of the same report has left behind. */
+  readonly earlier: Earlier;
+  /** Keeps what is finished, so that a coordinator that takes over need not run it again. */
+  saveProgress(runs: readonly RunReport[], current: string | undefined): Promise<void>;
+  /** Keeps the report. Returns where, for the last line. Throws when it cannot. */
+  saveReport(report: Report): Promise<string>;
+  /** Tells the story where people look for it; never fails the run. */
+  tell(event: "RunStarted" | "StrategyFinished" | "Verdict", text: string): void;
+}
+
+export interface Earlier {
+  readonly finished: readonly RunReport[];
+  /** The run that was on when the earlier coordinator ended; it is not run again, since its rows are not accounted for. */
+  readonly interrupted?: string | undefined;
+}
+
+export interface ServerAddresses {
+  readonly mysqlUrl: string;
+  readonly mysqlPassword?: string | undefined;
+  readonly redisUrl: string;
+  /** One password for each user of helm/files/users.acl; empty where the URL's own user is used for all. */
+  readonly redisPasswords: Readonly<Record<string, string>>;
+  readonly prometheusUrl: string;
+  /** What else is known of them, for the report. */
+  readonly notes: Readonly<Record<string, string>>;
+}

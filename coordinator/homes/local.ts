@@ -1,0 +1,107 @@
+/** One machine: workers are child processes, and each server that the user does not name is a private child as well. */
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { type Config, ConfigError } from "../config.ts";
+import type { Home } from "../home.ts";
+import { createLocalLauncher } from "../launchers/local.ts";
+import type { Progress } from "../progress.ts";
+import { reportFiles } from "../report/files.ts";
+import { plansOf } from "../scenarios.ts";
+import { startServers } from "../servers/index.ts";
+
+/** Servers that a user names are there or not; those started here have their own deadline. */
+const SERVERS_DEADLINE_MS = 5_000;
+
+/** Throws ServerError when a server cannot be started, ConfigError when the folder for the report cannot be written. */
+export async function localHome(config: Config, progress: Progress): Promise<Home> {
+  const { environment, settings, out } = config;
+  const report = randomBytes(4).toString("hex");
+  const folder = join(out, report);
+  await writable(folder);
+  const listen = await listenAddress(environment.HOLDFAST_LISTEN);
+  const coordinatorUrl = environment.HOLDFAST_COORDINATOR_URL ?? `http://${listen.host}:${listen.port}`;
+  const token = environment.HOLDFAST_TOKEN ?? randomBytes(16).toString("hex");
+
+  const own = await startServers({
+    coordinatorUrl,
+    only: [
+      ...(environment.MYSQL_URL === undefined ? (["mysql"] as const) : []),
+      ...(environment.REDIS_URL === undefined ? (["redis"] as const) : []),
+      ...(environment.PROMETHEUS_URL === undefined ? (["prometheus"] as const) : []),
+    ],
+    log: (text) => progress.step(text),
+  });
+  try {
+    const given = { lock: environment.REDIS_PASSWORD_LOCK, monitor: environment.REDIS_PASSWORD_MONITOR };
+    const redisPasswords =
+      own.redis?.passwords ??
+      Object.fromEntries(Object.entries(given).filter(([, password]) => password !== undefined));
+    const servers = {
+      mysqlUrl: environment.MYSQL_URL ?? own.mysql!.url,
+      mysqlPassword: environment.MYSQL_PASSWORD,
+      redisUrl: environment.REDIS_URL ?? own.redis!.url,
+      redisPasswords: redisPasswords as Record<string, string>,
+      prometheusUrl: environment.PROMETHEUS_URL ?? own.prometheus!.url,
+      notes: own.notes,
+    };
+    const launcher = await createLocalLauncher({
+      coordinatorUrl,
+      token,
+      workersMax: Math.max(...plansOf(report, settings).map(({ workers }) => workers)),
+      servers: {
+        MYSQL_URL: servers.mysqlUrl,
+        MYSQL_PASSWORD: servers.mysqlPassword,
+        REDIS_URL: servers.redisUrl,
+        REDIS_PASSWORD_LOCK: servers.redisPasswords.lock,
+      },
+    });
+    return {
+      report,
+      launcher,
+      servers,
+      listen,
+      token,
+      serversDeadlineMs: SERVERS_DEADLINE_MS,
+      earlier: { finished: [] },
+      async saveProgress() {},
+      async saveReport(finished) {
+        for (const [name, content] of Object.entries(reportFiles(finished)))
+          await writeFile(join(folder, name), content);
+        return join(folder, "report.json");
+      },
+      tell() {},
+      [Symbol.asyncDispose]: () => own[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await own[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** Before anything runs: a report that cannot be written afterwards would be lost. */
+async function writable(folder: string) {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw new ConfigError(
+      `cannot write the report to ${folder}: ${(error as Error).message}; choose another folder with --out`,
+    );
+  }
+}
+
+async function listenAddress(given: string | undefined): Promise<{ host: string; port: number }> {
+  if (given !== undefined) {
+    const [host = "", port = ""] = given.split(":");
+    return { host, port: Number(port) };
+  }
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return { host: "127.0.0.1", port };
+}

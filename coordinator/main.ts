@@ -1,0 +1,77 @@
+/**
+ * The coordinator: options in, report out, exit status as the verdict says.
+ * Progress goes to standard error with --json, to standard output otherwise.
+ */
+import packageJson from "../package.json" with { type: "json" };
+import { type Config, ConfigError, type Invocation, readInvocation } from "./config.ts";
+import { ServerError } from "./errors.ts";
+import type { Home } from "./home.ts";
+import { localHome } from "./homes/local.ts";
+import { createProgress, type Progress } from "./progress.ts";
+import { EXIT } from "./report/report.ts";
+import { formatReport } from "./report/text.ts";
+import { makeReport } from "./scenario.ts";
+
+process.exitCode = await main().catch(explain);
+
+async function main(): Promise<number> {
+  const invocation = readInvocation(process.argv.slice(2), process.env, packageJson.version);
+  if (invocation.command === "run") return runScenario(invocation.config);
+  return onKubernetes(invocation);
+}
+
+async function runScenario(config: Config): Promise<number> {
+  const stream = config.json ? process.stderr : process.stdout;
+  const color = stream.isTTY === true && config.environment.NO_COLOR === undefined;
+  const progress = createProgress({ stream, isTty: stream.isTTY === true, format: config.environment.LOG_FORMAT });
+  const signal = interruption();
+  await using home = await homeOf(config, progress);
+  try {
+    const report = await makeReport(config, home, progress, packageJson.version, signal);
+    const place = await home.saveReport(report);
+    progress.done();
+    home.tell("Verdict", report.verdict.line);
+    if (config.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    else process.stdout.write(formatReport(report, { color, width: process.stdout.columns ?? 120, place }));
+    return report.verdict.exitCode;
+  } finally {
+    progress.done();
+  }
+}
+
+/** The client of the API server is large, so it is loaded only where there is one. */
+async function homeOf(config: Config, progress: Progress): Promise<Home> {
+  if (config.environment.HOLDFAST_LAUNCHER === "local") return localHome(config, progress);
+  const { kubernetesHome } = await import("./homes/kubernetes.ts");
+  return kubernetesHome(config, progress);
+}
+
+async function onKubernetes({
+  command,
+  waitMs,
+  variables,
+}: Extract<Invocation, { command: "reset" | "verdict" }>): Promise<number> {
+  const { reset, verdict } = await import("./kubernetes/commands.ts");
+  return command === "reset" ? reset(variables) : verdict(variables, { waitMs });
+}
+
+/** The first SIGINT or SIGTERM ends the runs and makes a partial report, a second one ends the process. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const)
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(EXIT.unknown);
+      controller.abort(new Error(name));
+    });
+  return controller.signal;
+}
+
+/** One line for the user where the cause is known; the whole stack where it is a bug. */
+function explain(error: unknown): number {
+  if (error instanceof ConfigError || error instanceof ServerError) {
+    process.stderr.write(`holdfast: ${error.message}\n`);
+    return error instanceof ConfigError ? EXIT.invalid : EXIT.unreachable;
+  }
+  process.stderr.write(`holdfast: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return EXIT.unknown;
+}

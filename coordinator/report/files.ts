@@ -1,0 +1,14 @@
+import { formatJunit } from "./junit.ts";
+import { formatMarkdown } from "./markdown.ts";
+import type { Report } from "./report.ts";
+import { formatReport } from "./text.ts";
+
+/** Every form of a report by its file name, the same in a folder and in a ConfigMap. */
+export const reportFiles = (
+  report: Report,
+): Record<"report.json" | "report.txt" | "report.md" | "junit.xml", string> => ({
+  "report.json": `${JSON.stringify(report, null, 2)}\n`,
+  "report.txt": formatReport(report, { color: false, width: 120 }),
+  "report.md": formatMarkdown(report),
+  "junit.xml": formatJunit(report),
+});

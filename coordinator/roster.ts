@@ -1,0 +1,129 @@
+/** What the workers of one run have said, and what each is told: the start barrier and the end of a run. Workers pull. */
+import type { Command, Heartbeat, Phase, WorkerFinal } from "../worker/contract.ts";
+import type { WorkerProblem } from "./launcher.ts";
+
+export interface Seen {
+  readonly index: number;
+  readonly uid: string;
+  readonly node: string;
+  readonly metricsPort: number;
+  phase: Phase;
+  committed: number;
+  rejected: number;
+  readyMs?: number | undefined;
+  final?: WorkerFinal | undefined;
+  failure?: string | undefined;
+  /** It was told that it may end. */
+  released?: boolean;
+  /** By this process's monotonic clock. */
+  heardAtMs: number;
+}
+
+export type Roster = ReturnType<typeof createRoster>;
+
+/** A worker that has not been heard for this long is lost, if nothing better is known about it. */
+export const SILENT_MS = 10_000;
+
+export function createRoster(run: string, workers: number) {
+  const seen = new Map<string, Seen>();
+  const lost = new Map<number, WorkerProblem>();
+  const waiting = new Map<number, WorkerProblem>();
+  const strangers = new Set<string>();
+  let startAtMs: number | undefined;
+  let released = false;
+  let abortReason: string | undefined;
+
+  const byIndex = (index: number) => [...seen.values()].filter((worker) => worker.index === index);
+  const indexes = Array.from({ length: workers }, (_, index) => index);
+
+  function hear(beat: Heartbeat): Command {
+    if (beat.run !== run) return { command: "abort", reason: `run ${beat.run} is over; ${run} is on` };
+    if (beat.index >= workers)
+      return { command: "abort", reason: `worker-${beat.index} is not of this fleet of ${workers}` };
+    const { index, uid, node, metricsPort } = beat;
+    if (startAtMs !== undefined && !seen.has(uid)) {
+      // Too late to be counted, and another pod under an index that already works would add mutations unseen.
+      strangers.add(`worker-${index} came a second time, as ${uid}, after the start`);
+      return { command: "abort", reason: "the run has started without this worker" };
+    }
+    const worker: Seen = seen.get(uid) ?? {
+      index,
+      uid,
+      node,
+      metricsPort,
+      phase: beat.phase,
+      committed: 0,
+      rejected: 0,
+      heardAtMs: 0,
+    };
+    Object.assign(worker, {
+      phase: beat.phase,
+      committed: beat.committed,
+      rejected: beat.rejected,
+      heardAtMs: performance.now(),
+    });
+    worker.readyMs ??= beat.readyMs;
+    worker.final ??= beat.final;
+    worker.failure ??= beat.failure;
+    seen.set(uid, worker);
+    if (abortReason !== undefined) return { command: "abort", reason: abortReason };
+    if (worker.phase === "done" && released) {
+      worker.released = true;
+      return { command: "release" };
+    }
+    if (worker.phase === "ready" && startAtMs !== undefined)
+      return { command: "start", inMs: Math.max(0, startAtMs - performance.now()) };
+    return { command: "wait" };
+  }
+
+  /** Indexes of workers that are not in one of these phases and not lost. */
+  const missing = (...phases: Phase[]) =>
+    indexes.filter((index) => !lost.has(index) && !byIndex(index).some((worker) => phases.includes(worker.phase)));
+
+  return {
+    run,
+    workers,
+    hear,
+    missing,
+    all: (): readonly Seen[] => [...seen.values()].sort((a, b) => a.index - b.index),
+    count: (...phases: Phase[]) => [...seen.values()].filter((worker) => phases.includes(worker.phase)).length,
+    start(inMs: number) {
+      startAtMs = performance.now() + inMs;
+    },
+    release() {
+      released = true;
+    },
+    unreleased: () => [...seen.values()].filter((worker) => worker.phase === "done" && worker.released !== true).length,
+    abort(reason: string) {
+      abortReason = reason;
+    },
+    /** Takes in what the launcher knows, and what silence says. */
+    note(problems: readonly WorkerProblem[]) {
+      waiting.clear();
+      for (const problem of problems) {
+        const finished = byIndex(problem.index).some((worker) => worker.final !== undefined);
+        if (!problem.fatal) waiting.set(problem.index, problem);
+        else if (!finished && !lost.has(problem.index)) lost.set(problem.index, problem);
+      }
+      for (const worker of seen.values()) {
+        if (worker.failure !== undefined && lost.get(worker.index)?.log === undefined) {
+          lost.set(worker.index, {
+            index: worker.index,
+            reason: worker.failure,
+            fatal: true,
+            log: lost.get(worker.index)?.log,
+          });
+          continue;
+        }
+        const silentMs = performance.now() - worker.heardAtMs;
+        if (worker.final !== undefined || lost.has(worker.index) || silentMs < SILENT_MS) continue;
+        const reason = `no heartbeat for ${Math.round(silentMs / 1_000)} s (node ${worker.node})`;
+        lost.set(worker.index, { index: worker.index, reason, fatal: true });
+      }
+    },
+    lost: (): readonly WorkerProblem[] => [...lost.values()].sort((a, b) => a.index - b.index),
+    /** What may still heal, worker by worker. */
+    waiting: (): readonly WorkerProblem[] => [...waiting.values()],
+    strangers: (): readonly string[] => [...strangers],
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * A whole report:
+ *
+ *  1. wait until the servers answer, and check that each is what a run needs
+ *  2. try what the Redis users must not be able to do
+ *  3. make each run of the scenario, in order, keeping what is finished
+ *  4. judge the runs together
+ *
+ * From the first run on there is a report whatever happens: what was interrupted or not made stands in it with its reason.
+ */
+import { checkAccess, probeAcl } from "./acl.ts";
+import type { Config } from "./config.ts";
+import { createDatabase } from "./database.ts";
+import { ServerError } from "./errors.ts";
+import type { RunPlan } from "./evidence.ts";
+import type { Home, ServerAddresses } from "./home.ts";
+import { serveCoordinator } from "./http.ts";
+import { createCoordinatorMetrics } from "./metrics.ts";
+import { monitorConnection } from "./monitor.ts";
+import { createObserver } from "./observe.ts";
+import type { Progress } from "./progress.ts";
+import { createPrometheus } from "./prometheus.ts";
+import type { AclProbe, Report, RunReport } from "./report/report.ts";
+import { type RunWatcher, run } from "./run.ts";
+import { plansOf } from "./scenarios.ts";
+import { judgeReport } from "./verdict.ts";
+import { waitUntil } from "./wait.ts";
+
+export async function makeReport(
+  config: Config,
+  home: Home,
+  progress: Progress,
+  version: string,
+  signal: AbortSignal,
+): Promise<Report> {
+  const { settings, options } = config;
+  const { servers } = home;
+  const startedAt = new Date();
+
+  const metrics = createCoordinatorMetrics(home.report);
+  using server = await serveCoordinator({
+    ...home.listen,
+    token: home.token,
+    metrics: () => metrics.registry.metrics(),
+  }).catch((error) => {
+    throw new ServerError(
+      `cannot listen on ${home.listen.host}:${home.listen.port}`,
+      error.message,
+      "free the port or set HOLDFAST_LISTEN",
+    );
+  });
+  server.setTargets([...home.launcher.targets(), `${home.listen.host}:${server.port}`]);
+
+  // 1. The servers.
+  const database = createDatabase(servers.mysqlUrl, servers.mysqlPassword);
+  const prometheus = createPrometheus(servers.prometheusUrl);
+  const redis = monitorConnection(servers);
+  try {
+    progress.step("checking MySQL, Redis and Prometheus");
+    const within = { deadlineMs: home.serversDeadlineMs, signal, everyMs: 500 };
+    const settingsOfDatabase = await answered(() => database.check(), within, progress);
+    const prometheusVersion = await answered(() => prometheus.check(), within, progress);
+    const redisVersion = await answered(() => redis.version(), within, progress);
+    if (home.earlier.finished.length === 0) await database.purge();
+
+    // 2. The negative probes.
+    const { acl, aclNote } = await aclOf(servers);
+    const environment = {
+      ...settingsOfDatabase,
+      redis: redisVersion,
+      prometheus: prometheusVersion,
+      ...servers.notes,
+      node: process.version,
+    };
+
+    // 3. The runs.
+    const runs: RunReport[] = [...home.earlier.finished];
+    const skipped: Report["skipped"] = [];
+    for (const plan of plansOf(home.report, settings)) {
+      if (runs.some((finished) => finished.run === plan.run)) continue;
+      const reason =
+        home.earlier.interrupted === plan.run
+          ? "coordinator restarted while it ran"
+          : signal.aborted
+            ? `not made: ${reasonOf(signal)}`
+            : undefined;
+      if (reason !== undefined) {
+        skipped.push({ strategy: plan.strategy, reason });
+        continue;
+      }
+      await home.saveProgress(runs, plan.run);
+      home.tell("RunStarted", `${plan.strategy}: ${plan.workers} workers for ${plan.durationMs / 1_000} s`);
+      await using _observer = createObserver({ mysqlPool: database.pool, redis: redis.connection, metrics, run: plan });
+      const finished = await run(
+        plan,
+        {
+          report: home.report,
+          launcher: home.launcher,
+          server,
+          database,
+          prometheus,
+          startDeadlineMs: settings.startDeadlineMs,
+          watch: watcher(progress, metrics),
+        },
+        signal,
+      );
+      runs.push(finished);
+      metrics.runJudged(finished);
+      progress.verdict(finished);
+      home.tell(
+        "StrategyFinished",
+        `${plan.strategy}: data ${finished.data.value}, exclusion ${finished.exclusion.value}`,
+      );
+      await home.saveProgress(runs, undefined);
+    }
+
+    // 4. The verdict.
+    return {
+      schema: "holdfast/report/v1",
+      report: home.report,
+      version,
+      scenario: settings.scenario,
+      startedAt: startedAt.toISOString(),
+      endedAt: new Date().toISOString(),
+      where: home.launcher.where,
+      options,
+      environment,
+      acl: [...acl],
+      ...(aclNote === undefined ? {} : { aclNote }),
+      runs,
+      skipped,
+      verdict: judgeReport(runs, skipped),
+    };
+  } finally {
+    redis.close();
+    await database.close().catch(() => {});
+  }
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const reasonOf = (signal: AbortSignal) =>
+  `interrupted by ${signal.reason instanceof Error ? signal.reason.message : signal.reason}`;
+
+/** Asks until the server answers; an answer that will not change by waiting (a refused user, a missing table) is final. */
+async function answered<T>(
+  ask: () => Promise<T>,
+  within: Parameters<typeof waitUntil>[1],
+  progress: Progress,
+): Promise<T> {
+  let answer: { value: T } | undefined;
+  let last: unknown;
+  const look = async () => {
+    try {
+      answer = { value: await ask() };
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ServerError) || error.final) throw error;
+      last = error;
+      progress.step(`waiting: ${error.message}`);
+      return error.message;
+    }
+  };
+  await waitUntil(look, within).catch((error) => {
+    throw within.signal.aborted ? error : (last ?? error);
+  });
+  return answer!.value;
+}
+
+/** The probes are for servers with Holdfast's own users; another server's users promise nothing that could be checked. */
+async function aclOf({
+  redisUrl,
+  redisPasswords,
+}: ServerAddresses): Promise<{ acl: readonly AclProbe[]; aclNote?: string }> {
+  if (Object.keys(redisPasswords).length === 0)
+    return {
+      acl: [],
+      aclNote: "not tried: this Redis is used with the user of REDIS_URL, not with the users of helm/files/users.acl",
+    };
+  await checkAccess({ redisUrl, passwords: redisPasswords });
+  return { acl: await probeAcl({ redisUrl, passwords: redisPasswords }) };
+}
+
+function watcher(progress: Progress, metrics: ReturnType<typeof createCoordinatorMetrics>): RunWatcher {
+  return {
+    phase(plan: RunPlan, phase) {
+      metrics.setPhase(plan, phase);
+      if (phase === "draining") progress.step(`${plan.strategy}: waiting for the last scrape`);
+    },
+    fleet(plan, roster, elapsedMs) {
+      const lost = roster.lost().length;
+      const counts = { ready: roster.count("ready"), running: roster.count("running"), done: roster.count("done") };
+      metrics.setWorkers(plan, { expected: plan.workers, ...counts, lost });
+      if (counts.running + counts.done === 0) {
+        const waiting = roster.waiting().map(({ index, reason }) => `worker-${index}: ${reason}`);
+        progress.step(
+          `${plan.strategy}: waiting for ${plan.workers} workers (${counts.ready} ready)${waiting.length > 0 ? `; ${waiting.join("; ")}` : ""}`,
+        );
+        return;
+      }
+      if (counts.running === 0 || elapsedMs === undefined) return;
+      const committed = roster.all().reduce((total, worker) => total + worker.committed, 0);
+      const rejected = roster.all().reduce((total, worker) => total + worker.rejected, 0);
+      const seconds = Math.max(elapsedMs / 1_000, 0.1);
+      progress.rate({
+        strategy: plan.strategy,
+        elapsedMs,
+        durationMs: plan.durationMs,
+        workers: counts.running,
+        committed,
+        committedPerSecond: committed / seconds,
+        rejectedPerSecond: rejected / seconds,
+        lost,
+      });
+    },
+  };
+}
