@@ -24,6 +24,8 @@ export interface Fleet extends AsyncDisposable {
 
 export interface WorkerProblem {
   readonly index: number;
+  /** Identity of the process or pod, where there ever was one. */
+  readonly uid?: string | undefined;
   /** `ImagePullBackOff: ...`, `exited with 1: <last line of its log>`. */
   readonly reason: string;
   /** The worker will not come (back). False for what may still heal, such as a pod that waits for a node. */
