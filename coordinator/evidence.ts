@@ -90,7 +90,9 @@ export interface PrometheusEvidence {
 export interface Evidence {
   readonly plan: RunPlan;
   readonly initial: readonly EmployeeState[];
+  /** Empty where the database could not be read at the end: no data, and not a row that is gone. */
   readonly final: readonly EmployeeState[];
+  /** All of it, or an empty one together with an empty `final`: half a ledger would look like lost operations. */
   readonly ledger: Ledger;
   readonly writers: readonly Writer[];
   readonly workers: readonly WorkerEvidence[];
@@ -133,6 +135,22 @@ export type Verdict =
 /** `expected`: as theory says. `mismatch`: theory says otherwise. `unknown`: nothing was shown. */
 export type Agreement = "expected" | "mismatch" | "unknown";
 
+/** Numbers that the checks count on their way, null where there is no data. */
+export interface Measures {
+  /** Writes that were not based on the version before them. */
+  readonly lostUpdates: number | null;
+  /** Sum of the raises in the ledger, salary units. */
+  readonly grantedMoney: number | null;
+  /** Initial salary + granted raises - final salary, salary units. */
+  readonly lostMoney: number | null;
+  readonly naive: number | null;
+  /** The part of the planned duration, 0 to 1, in which all workers ran. */
+  readonly overlap: number | null;
+  /** Jain's index over the workers' operations in the ledger. */
+  readonly fairness: number | null;
+  readonly longestStallMs: number | null;
+}
+
 export interface Judgement {
   readonly data: Verdict;
   readonly exclusion: Verdict;
@@ -140,4 +158,5 @@ export interface Judgement {
   /** Why `agreement` is not `expected`. */
   readonly reason?: string | undefined;
   readonly checks: readonly CheckResult[];
+  readonly measures: Measures;
 }

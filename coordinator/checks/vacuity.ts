@@ -1,0 +1,84 @@
+import { OPERATIONS_PER_WRITER } from "../../worker/contract.ts";
+import type { CheckResult, Evidence } from "../evidence.ts";
+import { accountsOf } from "./accounts.ts";
+import { committedByWorker, timed } from "./liveness.ts";
+import { enumerate, plural } from "./names.ts";
+import { threadsOf } from "./threads.ts";
+
+/** Below this many writes a clean run bounds the rate of violations at 10 % (3/n), which says next to nothing. */
+export const LEAST_OPERATIONS = 30;
+/** Neighbours in the ledger by different writers: at least so many, and at least this share. */
+export const LEAST_TURNS = 10;
+export const LEAST_TURN_SHARE = 0.01;
+/** The part of the planned duration in which all workers must have run. */
+export const LEAST_OVERLAP = 0.9;
+
+/**
+ * Whether the run could have shown a violation at all. A lock that refuses everybody and a fleet that takes turns by
+ * chance look perfect; such a run is unknown, not held.
+ */
+export function vacuity(
+  evidence: Evidence,
+  threads = threadsOf(evidence.ledger),
+  accounts = accountsOf(evidence),
+): CheckResult {
+  const { ledger, plan } = evidence;
+  const { turns, pairs } = turnsOf(evidence, threads.previous);
+  const overlap = overlapOf(evidence);
+  const idle = committedByWorker(evidence, accounts).flatMap((count, index) =>
+    count === 0 ? [`worker-${index}`] : [],
+  );
+  const reasons: string[] = [];
+  if (plan.workers * plan.concurrency === 1) reasons.push("one writer alone has nobody to contend with");
+  if (ledger.length < LEAST_OPERATIONS)
+    reasons.push(
+      `only ${plural(ledger.length, "operation")} committed, ${LEAST_OPERATIONS} are needed: run for longer`,
+    );
+  else if (plan.workers * plan.concurrency > 1 && (turns < LEAST_TURNS || turns < LEAST_TURN_SHARE * pairs))
+    reasons.push(`the writers hardly contended: ${turns} of ${plural(pairs, "write")} followed another writer's`);
+  if (idle.length > 0) reasons.push(`${enumerate(idle)} committed nothing`);
+  if (overlap === null) reasons.push("no data on when all workers ran");
+  else if (overlap < LEAST_OVERLAP)
+    reasons.push(
+      `all workers ran together for ${percent(overlap)} of the planned time only, ${percent(LEAST_OVERLAP)} is needed`,
+    );
+  return {
+    check: "vacuity",
+    status: reasons.length > 0 ? "unknown" : "holds",
+    detail:
+      reasons.length > 0
+        ? reasons.join("; ")
+        : `${plural(ledger.length, "operation")}, ${percent(turns / pairs)} after another writer's, all workers together for ${percent(overlap ?? 0)} of the planned time`,
+    count: 0,
+    witnesses: [],
+  };
+}
+
+/**
+ * The part of the planned duration, 0 to 1, in which all workers ran, by the database's clock; null unless all of them
+ * said when they ran.
+ */
+export function overlapOf({ plan, workers }: Evidence): number | null {
+  const finals = timed(workers);
+  if (finals.length < plan.workers || plan.durationMs <= 0) return null;
+  const startedAtUs = finals.reduce((last, final) => Math.max(last, final.startedAtUs), Number.NEGATIVE_INFINITY);
+  const endedAtUs = finals.reduce((first, final) => Math.min(first, final.endedAtUs), Number.POSITIVE_INFINITY);
+  return Math.min(1, Math.max(0, (endedAtUs - startedAtUs) / 1_000 / plan.durationMs));
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function turnsOf({ ledger }: Evidence, previous: Int32Array) {
+  let turns = 0;
+  let pairs = 0;
+  for (let row = 0; row < ledger.length; row++) {
+    const before = previous[row]!;
+    if (before < 0) continue;
+    pairs++;
+    const writer = Math.floor(ledger.op[row]! / OPERATIONS_PER_WRITER);
+    if (writer !== Math.floor(ledger.op[before]! / OPERATIONS_PER_WRITER)) turns++;
+  }
+  return { turns, pairs };
+}
+
+const percent = (part: number) => `${Math.floor(part * 100)} %`;

@@ -1,0 +1,190 @@
+/** Evidence in, verdict out: of one run, and of the report that all runs make. Nothing here reads or writes anything. */
+import { accountsOf } from "./checks/accounts.ts";
+import { chain, staleWrites } from "./checks/chain.ts";
+import { exclusion } from "./checks/exclusion.ts";
+import { fence } from "./checks/fence.ts";
+import { committedByWorker, jain, liveness, longestStallMs } from "./checks/liveness.ts";
+import { metrics } from "./checks/metrics.ts";
+import { naiveCount, seed } from "./checks/seed.ts";
+import { set } from "./checks/set.ts";
+import { threadsOf } from "./checks/threads.ts";
+import { overlapOf, vacuity } from "./checks/vacuity.ts";
+import { moneyOf, value } from "./checks/value.ts";
+import type { Agreement, CheckResult, Evidence, Judgement, Measures, Verdict } from "./evidence.ts";
+import { EXIT, type Report, type RunReport } from "./report/report.ts";
+import { isControlStrategy, labelOf, type Theory, theoryOf } from "./theory.ts";
+
+const ASPECTS = ["data", "exclusion"] as const;
+type Aspect = (typeof ASPECTS)[number];
+
+/** What the checks of each aspect can violate; what is left out here only informs, or says how much the rest is worth. */
+const VIOLATE: Record<Aspect, readonly CheckResult["check"][]> = {
+  data: ["chain", "value", "set", "metrics"],
+  exclusion: ["exclusion", "fence"],
+};
+/** Without these no verdict can be `holds`, and no violation is known to be the one that theory expects. */
+const BOOKS: readonly CheckResult["check"][] = ["set", "metrics"];
+
+/**
+ * A violation that was found stays one, whatever else is missing. To hold, an aspect needs its own checks, no worker
+ * lost, no problem in the run, enough contention, and three books that agree.
+ */
+export function judge(evidence: Evidence): Judgement {
+  const { checks, measures } = examine(evidence);
+  const data = verdictOf("data", evidence, checks);
+  const exclusion = verdictOf("exclusion", evidence, checks);
+  const aspects = ASPECTS.map((aspect) =>
+    agreementOf(aspect, theoryOf(evidence.plan)[aspect], { data, exclusion }[aspect], evidence, checks),
+  );
+  const worst = aspects.find(({ is }) => is === "mismatch") ?? aspects.find(({ is }) => is === "unknown");
+  return { data, exclusion, agreement: worst?.is ?? "expected", reason: worst?.reason, checks, measures };
+}
+
+/** One run, as far as the whole report is concerned. */
+export type JudgedRun = Pick<
+  RunReport,
+  "strategy" | "guard" | "control" | "expects" | "data" | "exclusion" | "agreement" | "reason"
+>;
+
+/**
+ * All runs together. A strategy that should hold and is violated decides, whatever else is unknown: the violation that
+ * was seen shows that the instrument sees. Without one, every run must be as theory expects and a positive control
+ * must be among them: silence of an instrument that was never seen to speak proves nothing.
+ * A run that was asked for and not made leaves the report unknown too.
+ */
+export function judgeReport(runs: readonly JudgedRun[], skipped: Report["skipped"] = []): Report["verdict"] {
+  const broken = runs.filter(isBroken);
+  const doubts = [
+    ...skipped.map(({ strategy, reason }) => `${strategy} was not run: ${reason}`),
+    ...(runs.length === 0 ? ["no run was made"] : controlDoubts(runs)),
+    ...runs.filter((run) => run.agreement !== "expected" && !isBroken(run)).map(reasonOf),
+  ];
+  const reasons = [...broken.map(reasonOf), ...doubts];
+  const end = (value: Report["verdict"]["value"], text: string): Report["verdict"] => ({
+    value,
+    line: `VERDICT: ${text} (exit ${EXIT[value]})`,
+    exitCode: EXIT[value],
+    reasons,
+  });
+  if (broken.length > 0) return end("violated", `violated: ${labels(broken)} should hold and did not`);
+  if (doubts[0] !== undefined)
+    return end("unknown", `unknown: ${doubts[0]}${doubts.length > 1 ? `; and ${doubts.length - 1} more` : ""}`);
+  const violated = runs.filter(({ expects }) => expects.data === "violated");
+  const held = runs.filter((run) => !violated.includes(run));
+  const groups = [`${labels(violated)} violated`];
+  if (held.length > 0) groups.push(`${labels(held)} ${new Set(held.map(labelOf)).size > 1 ? "hold" : "holds"}`);
+  return end("expected", `as theory expects: ${groups.join("; ")}`);
+}
+
+// --- The report -----------------------------------------------------------------------------------------------------
+
+/** Theory says that an aspect holds, and it was violated. */
+const isBroken = (run: JudgedRun) =>
+  ASPECTS.some((aspect) => run.expects[aspect] === "holds" && run[aspect].value === "violated");
+
+const reasonOf = (run: JudgedRun) =>
+  `${labelOf(run)}${run.control ? " (positive control)" : ""}: ${run.reason ?? run.agreement}`;
+
+function controlDoubts(runs: readonly JudgedRun[]): string[] {
+  if (runs.some(({ control }) => control)) return [];
+  const tamed = runs.filter(({ strategy }) => isControlStrategy(strategy));
+  if (tamed.length === 0) return ["no positive control ran, so nothing was proved: add none to --strategies"];
+  return [`no positive control ran, since ${labels(tamed)} should hold here: run none with --guard none`];
+}
+
+const labels = (runs: readonly JudgedRun[]) => [...new Set(runs.map(labelOf))].join(", ");
+
+// --- One run --------------------------------------------------------------------------------------------------------
+
+const unread = ({ ledger, final }: Evidence) => ledger.length === 0 && final.length === 0;
+
+function examine(evidence: Evidence): { checks: CheckResult[]; measures: Measures } {
+  const threads = threadsOf(evidence.ledger);
+  const accounts = accountsOf(evidence);
+  const checks = [
+    chain(evidence, threads),
+    value(evidence, threads),
+    set(evidence, accounts),
+    exclusion(evidence, threads),
+    fence(evidence),
+    liveness(evidence, accounts),
+    metrics(evidence, accounts),
+    seed(evidence),
+    vacuity(evidence, threads, accounts),
+  ];
+  const measures = { naive: naiveCount(evidence), overlap: overlapOf(evidence) };
+  if (unread(evidence)) {
+    // Compared with an empty ledger that nobody read, every acknowledged operation would look lost.
+    const none = { status: "unknown", detail: "no data: the ledger was not read", count: 0, witnesses: [] } as const;
+    const nothing = { lostUpdates: null, grantedMoney: null, lostMoney: null, fairness: null, longestStallMs: null };
+    return {
+      checks: checks.map((result) => (result.check === "seed" ? result : { check: result.check, ...none })),
+      measures: { ...measures, ...nothing },
+    };
+  }
+  const money = moneyOf(evidence);
+  return {
+    checks,
+    measures: {
+      ...measures,
+      lostUpdates: staleWrites(evidence.ledger),
+      grantedMoney: money.granted,
+      lostMoney: money.lost,
+      fairness: jain(committedByWorker(evidence, accounts)),
+      longestStallMs: longestStallMs(evidence),
+    },
+  };
+}
+
+function verdictOf(aspect: Aspect, evidence: Evidence, checks: readonly CheckResult[]): Verdict {
+  const own = checks.filter(({ check }) => VIOLATE[aspect].includes(check));
+  const violated = own.filter(({ status }) => status === "violated");
+  if (violated[0] !== undefined)
+    return { value: "violated", count: violated[0].count, reason: violated.map(({ detail }) => detail).join("; ") };
+  const missing = incomplete(evidence, checks);
+  const vacuous = checks.filter(({ check, status }) => check === "vacuity" && status !== "holds");
+  const unclear = [...own.filter(({ status }) => status === "unknown"), ...vacuous];
+  const reasons = missing.length > 0 ? missing : [...new Set(unclear.map(({ detail }) => detail))];
+  if (reasons.length > 0) return { value: "unknown", reason: reasons.join("; ") };
+  return { value: "holds", operations: evidence.ledger.length, rateBelow: 3 / evidence.ledger.length };
+}
+
+/** Why the run does not tell everything. What follows from a lost worker or a problem is left out beside it. */
+function incomplete({ plan, workers, problems }: Evidence, checks: readonly CheckResult[]): string[] {
+  const lost = Array.from({ length: plan.workers }, (_, index) => index).flatMap((index) => {
+    const found = workers.filter((worker) => worker.index === index);
+    if (found.length === 0) return [`worker-${index} never reported`];
+    return found.flatMap((worker) => {
+      if (worker.lost !== undefined) return [`worker-${index} was lost: ${worker.lost}`];
+      return worker.final === undefined ? [`worker-${index} gave no final numbers`] : [];
+    });
+  });
+  const causes = [...problems, ...lost];
+  if (causes.length > 0) return causes;
+  return checks.filter(({ check, status }) => BOOKS.includes(check) && status !== "holds").map(({ detail }) => detail);
+}
+
+function agreementOf(
+  aspect: Aspect,
+  expected: Theory[Aspect],
+  verdict: Verdict,
+  evidence: Evidence,
+  checks: readonly CheckResult[],
+): { is: Agreement; reason?: string } {
+  if (expected === "unclaimed") return { is: "expected" };
+  if (verdict.value === "unknown") return { is: "unknown", reason: verdict.reason };
+  if (verdict.value === "holds") {
+    if (expected === "holds") return { is: "expected" };
+    const reason = `${aspect} should be violated, but ${verdict.operations} operations show no violation`;
+    return { is: "mismatch", reason };
+  }
+  if (expected === "holds") return { is: "mismatch", reason: `${aspect} should hold, but ${verdict.reason}` };
+  // Theory expects stale writes and overlaps of a control, not lost operations, forged rows or a worker that dies.
+  const [missing] = incomplete(evidence, checks);
+  if (missing !== undefined) return { is: "unknown", reason: `${aspect} was violated as expected, but ${missing}` };
+  const stale = staleWrites(evidence.ledger);
+  const breaks = checks.find(({ check }) => check === "chain")?.count ?? 0;
+  if (aspect === "data" && (stale === 0 || breaks > stale))
+    return { is: "unknown", reason: `data was violated, but not by lost updates alone: ${verdict.reason}` };
+  return { is: "expected" };
+}
