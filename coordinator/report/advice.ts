@@ -1,0 +1,149 @@
+/** What the report answers in words. Every sentence is made from this report's own numbers; there is no other advice. */
+import { count, list, milliseconds, NO_DATA, oneLine, percent, perSecond, plural } from "./format.ts";
+import type { Report, RunReport } from "./report.ts";
+import { labelsOf, moneyOf, sharedSettings } from "./runs.ts";
+
+export interface Answers {
+  readonly held: readonly string[];
+  readonly cost: readonly string[];
+  readonly cannotShow: readonly string[];
+}
+
+/** Which strategies held, what each cost against the fastest that held, and what this report cannot show. */
+export function answers(report: Report): Answers {
+  const labels = labelsOf(report.runs);
+  const name = (run: RunReport) => labels.get(run) ?? run.strategy;
+  return {
+    held: [...controls(report, name), ...held(report, name)],
+    cost: comparable(report.runs).flatMap((runs) => cost(runs, name)),
+    cannotShow: limits(report, name),
+  };
+}
+
+type Name = (run: RunReport) => string;
+
+function controls({ runs }: Report, name: Name): string[] {
+  const controls = runs.filter((run) => run.control);
+  if (controls.length === 0) {
+    return ["No control was run, so this report has not shown that it would see a violation."];
+  }
+  const seen = controls.filter((run) => run.data.value === "violated");
+  const unseen = controls.filter((run) => run.data.value !== "violated");
+  return [
+    ...(seen.length > 0
+      ? [`${list(seen.map(name))} lost updates, as a control must: a violation can be seen here.`]
+      : []),
+    ...unseen.map(
+      (run) => `${name(run)} is a control and no violation of it was seen, so what held beside it is not proved.`,
+    ),
+  ];
+}
+
+function held({ runs }: Report, name: Name): string[] {
+  const candidates = runs.filter((run) => !run.control);
+  const kept = candidates.filter(holds);
+  return [
+    ...(kept.length > 0 ? [`The data held with ${list(kept.map(name))}.`] : []),
+    ...candidates.flatMap((run) => {
+      if (run.data.value === "violated") return `The data did not hold with ${name(run)}: ${oneLine(run.data.reason)}.`;
+      if (run.data.value === "unknown") return `Nothing was shown about ${name(run)}: ${oneLine(run.data.reason)}.`;
+      return [];
+    }),
+    ...kept.flatMap((run) => {
+      if (run.exclusion.value !== "violated") return [];
+      const overlaps = plural(run.exclusion.count, "time");
+      const promised =
+        run.expects.exclusion === "unclaimed" ? "which it does not promise to prevent" : "which it promises to prevent";
+      return `${name(run)} kept the data although operations were inside at once ${overlaps}, ${promised}.`;
+    }),
+  ].map(singleStop);
+}
+
+/** Costs are compared only among runs that were given the same work. */
+function comparable(runs: readonly RunReport[]): RunReport[][] {
+  const work = ["workers", "concurrency", "rows", "holdMs", "pauseMs"];
+  return [...Map.groupBy(runs, (run) => JSON.stringify(work.map((key) => run.plan[key]))).values()];
+}
+
+function cost(runs: readonly RunReport[], name: Name): string[] {
+  const kept = runs.filter((run) => !run.control && holds(run)).sort(byThroughput);
+  const fastest = kept.find((run) => run.throughput);
+  if (!fastest?.throughput) {
+    return runs.some((run) => !run.control)
+      ? ["No run that held has a throughput, so there is no cost to compare."]
+      : [];
+  }
+  const full = fastest.throughput;
+  const wild = runs.filter((run) => run.control && run.data.value === "violated").sort(byThroughput)[0];
+  return [
+    `${name(fastest)} was the fastest that held: ${perSecond(full)} committed/s, ${p99(fastest)}${turnedAway(fastest)}.`,
+    ...kept.filter((run) => run !== fastest).map((run) => `${name(run)}: ${against(run, fastest, full)}.`),
+    ...(wild?.throughput ? [unguarded(wild, wild.throughput, name(fastest), full, name)] : []),
+    ...kept
+      .filter((run) => run.fairness !== null && run.fairness < UNEVEN)
+      .map((run) => `${name(run)} served its workers unevenly: Jain's index is ${run.fairness?.toFixed(2)}.`),
+  ];
+}
+
+/** Jain's index below which some workers got clearly less than others: with 4 workers, about one at half of its share. */
+const UNEVEN = 0.95;
+
+function against(run: RunReport, fastest: RunReport, full: number): string {
+  if (run.throughput === null) return `throughput ${NO_DATA}`;
+  const mine = run.operationSeconds?.p99;
+  const its = fastest.operationSeconds?.p99;
+  const times = mine !== undefined && its ? `, ${(mine / its).toFixed(2)} times as long` : "";
+  const throughput = `${percent(run.throughput / full)} of that throughput (${perSecond(run.throughput)}/s)`;
+  return `${throughput}, ${p99(run)}${times}${turnedAway(run)}`;
+}
+
+function unguarded(wild: RunReport, throughput: number, fastest: string, full: number, name: Name): string {
+  const money = moneyOf(wild);
+  const lost =
+    money && money.granted > 0 && money.lost > 0
+      ? ` and lost ${percent(money.lost / money.granted)} of the raises`
+      : "";
+  return `${name(wild)} committed ${(throughput / full).toFixed(2)} times as much as ${fastest}${lost}.`;
+}
+
+const p99 = (run: RunReport) => {
+  const value = run.operationSeconds?.p99;
+  return value === undefined ? `p99 of an operation ${NO_DATA}` : `p99 of an operation ${milliseconds(value)} ms`;
+};
+
+function turnedAway(run: RunReport): string {
+  const counts = run.operations;
+  if (!counts || counts.rejected === 0) return "";
+  const share = counts.rejected / (counts.committed + counts.rejected + counts.unknown);
+  return `; ${percent(share)} of its operations were rejected and are the caller's to try again`;
+}
+
+function limits(report: Report, name: Name): string[] {
+  const { runs } = report;
+  const weakest = runs
+    .flatMap((run) => (!run.control && run.data.value === "holds" ? [{ run, ...run.data }] : []))
+    .sort((a, b) => b.rateBelow - a.rateBelow)[0];
+  const nodes = new Set(runs.flatMap((run) => run.reconciliation.map((row) => row.node)));
+  const shared = sharedSettings(runs).filter((setting) => /worker|loop|row|hold|pause/.test(setting));
+  return [
+    ...(weakest
+      ? [
+          `A violation rarer than ${percent(weakest.rateBelow)} of operations (${name(weakest.run)}, 3 in ${count(weakest.operations)}) may have gone unseen.`,
+        ]
+      : []),
+    ...(runs.length > 0 && runs.every((run) => !run.faults?.length)
+      ? ["Nothing was made to fail: what a paused holder, a lost server or a cut connection does was not tried."]
+      : []),
+    ...(nodes.size === 1 ? ["All workers ran on one node, so no network between nodes had a part in it."] : []),
+    ...(shared.length > 0 && runs.length > 1
+      ? [`Other loads may order the strategies differently: each run had ${list(shared)}.`]
+      : []),
+    ...report.skipped.map(({ strategy, reason }) => singleStop(`${strategy} was not run: ${oneLine(reason)}.`)),
+  ];
+}
+
+const holds = (run: RunReport) => run.data.value === "holds";
+const byThroughput = (a: RunReport, b: RunReport) => (b.throughput ?? 0) - (a.throughput ?? 0);
+
+/** Reasons come as sentences with or without their full stop. */
+const singleStop = (sentence: string) => sentence.replace(/\.+$/, ".");

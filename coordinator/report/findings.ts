@@ -1,0 +1,151 @@
+/** The sections between the tables and the conclusion: what was found, what agrees, what was refused, what went wrong. */
+import { count, NO_DATA, oneLine, plural } from "./format.ts";
+import { type Column, padded, paragraph, table } from "./layout.ts";
+import { type Page, section } from "./page.ts";
+import type { RunReport } from "./report.ts";
+import { booksAgree, refusedProbes, rowAgrees, troublesOf, witnessesOf } from "./runs.ts";
+
+/** Each section is empty where there is nothing to say. */
+export function findings(page: Page): string[] {
+  return [witnesses(page), errors(page), books(page), probes(page), troubles(page), skipped(page), environment(page)];
+}
+
+function witnesses(page: Page): string {
+  const lines = page.report.runs.flatMap((run) =>
+    labelled(
+      page,
+      run,
+      witnessesOf(run).flatMap(({ check, detail, witnesses }) => [
+        { text: `${check}: ${detail}` },
+        ...witnesses.map((text) => ({ text: `· ${text}`, quiet: true })),
+      ]),
+    ),
+  );
+  return lines.length === 0 ? "" : section(page, "What was violated, and operations that show it", ...lines);
+}
+
+function errors(page: Page): string {
+  const lines = page.report.runs.flatMap((run) =>
+    labelled(
+      page,
+      run,
+      run.errors.map((error) => ({
+        text: `${count(error.count)} ${error.outcome}, ${error.class}: ${oneLine(error.example)}`,
+      })),
+    ),
+  );
+  return lines.length === 0 ? "" : section(page, "Errors by class, each with one example", ...lines);
+}
+
+function books(page: Page): string {
+  const { report, paint, labels, labelWidth } = page;
+  if (report.runs.length === 0) return "";
+  const lines = report.runs.map((run) => {
+    const name = padded(labels.get(run) ?? "", labelWidth);
+    const total = (of: (row: Row) => number | null) => {
+      const numbers = run.reconciliation.map(of);
+      return numbers.some((number) => number === null) || numbers.length === 0
+        ? NO_DATA
+        : count(numbers.reduce<number>((sum, number) => sum + (number ?? 0), 0));
+    };
+    const sums = [total((row) => row.prometheus), total((row) => row.reported), total((row) => row.ledger)];
+    const workers = plural(run.reconciliation.length, "worker");
+    if (booksAgree(run)) {
+      return `  ${paint("good", "✓")} ${name}  ${sums.join(" = ")} committed, and so for each of ${workers}`;
+    }
+    const off = run.reconciliation.filter((row) => !rowAgrees(row));
+    const head = `  ${paint("unsure", "✗")} ${name}  ${sums.join(" ≠ ")} committed; ${off.length} of ${workers} differ:`;
+    const metrics = run.checks.find((check) => check.check === "metrics")?.detail;
+    return [
+      head,
+      table(BOOKS, off, { ...page, indent: " ".repeat(labelWidth + 6) }),
+      ...(metrics ? [paragraph(" ".repeat(labelWidth + 6), oneLine(metrics), { ...page, tone: "quiet" })] : []),
+    ].join("\n");
+  });
+  const title = report.runs.every(booksAgree)
+    ? "Prometheus = workers = ledger"
+    : "Prometheus, workers and ledger do not agree";
+  return section(page, title, ...lines);
+}
+
+type Row = RunReport["reconciliation"][number];
+
+const BOOKS: Column<Row>[] = [
+  { head: "worker", cell: (row) => `worker-${row.worker}` },
+  { head: "node", cell: (row) => row.node },
+  { head: "Prometheus", align: "right", cell: (row) => count(row.prometheus) },
+  { head: "worker says", align: "right", cell: (row) => count(row.reported) },
+  { head: "ledger", align: "right", cell: (row) => count(row.ledger) },
+  { head: "", cell: (row) => (row.lost === undefined ? "" : "lost"), tone: () => "unsure" },
+];
+
+function probes(page: Page): string {
+  const { acl, aclNote } = page.report;
+  const note = aclNote ? [paragraph("  ", oneLine(aclNote), { ...page, tone: "quiet" })] : [];
+  if (acl.length === 0) return section(page, "What Redis refuses", ...(note.length > 0 ? note : [`  ${NO_DATA}`]));
+  const users = Math.max(...acl.map((probe) => probe.user.length));
+  const attempts = Math.max(...acl.map((probe) => oneLine(probe.attempt).length));
+  const lines = acl.map((probe) => {
+    const mark = probe.refused ? page.paint("good", "✓") : page.paint("alarm", "✗");
+    const what = `${padded(probe.user, users)}  ${padded(oneLine(probe.attempt), attempts)}  `;
+    const answer = oneLine(probe.answer) || NO_DATA;
+    if (probe.refused) return paragraph(`  ${mark} ${what}`, answer, { ...page, tone: "quiet" });
+    return paragraph(`  ${mark} ${what}`, `NOT REFUSED: ${answer}`, { ...page, tone: "alarm" });
+  });
+  const title = `Redis refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts, in its own words`;
+  return section(page, title, ...lines, ...note);
+}
+
+function troubles(page: Page): string {
+  const lines = page.report.runs.flatMap((run) =>
+    labelled(
+      page,
+      run,
+      troublesOf(run).flatMap(({ text, log }) => [
+        { text: oneLine(text) },
+        ...logLines(log).map((line) => ({ text: `│ ${line}`, quiet: true })),
+      ]),
+    ),
+  );
+  return lines.length === 0 ? "" : section(page, "Problems", ...lines);
+}
+
+/** The last lines of a log say why it ended. The whole of what was kept is in report.json. */
+const logLines = (log: string | undefined) =>
+  (log ?? "")
+    .split("\n")
+    .map(oneLine)
+    .filter((line) => line !== "")
+    .slice(-LOG_LINES);
+const LOG_LINES = 8;
+
+function skipped(page: Page): string {
+  const { skipped } = page.report;
+  if (skipped.length === 0) return "";
+  const width = Math.max(page.labelWidth, ...skipped.map(({ strategy }) => strategy.length));
+  return section(
+    page,
+    "Skipped",
+    ...skipped.map(({ strategy, reason }) => paragraph(`  ${padded(strategy, width)}  `, oneLine(reason), page)),
+  );
+}
+
+function environment(page: Page): string {
+  const entries = Object.entries(page.report.environment);
+  const width = Math.max(0, ...entries.map(([key]) => key.length));
+  const lines = entries.map(([key, value]) =>
+    paragraph(`  ${page.paint("quiet", padded(key, width))}  `, oneLine(value), { ...page, tone: "quiet" }),
+  );
+  return lines.length === 0 ? "" : section(page, "Where it ran", ...lines);
+}
+
+/** Paragraphs of one run: its name stands beside the first. */
+function labelled(page: Page, run: RunReport, paragraphs: readonly { text: string; quiet?: boolean }[]): string[] {
+  const label = page.labels.get(run) ?? "";
+  return paragraphs.map(({ text, quiet }, index) =>
+    paragraph(`  ${padded(index === 0 ? label : "", page.labelWidth)}  `, text, {
+      ...page,
+      tone: quiet ? "quiet" : "plain",
+    }),
+  );
+}

@@ -1,0 +1,50 @@
+/** How numbers and foreign text are written in every form of the report. */
+import { stripVTControlCharacters } from "node:util";
+
+/** Printed wherever a number is missing: a zero would be a claim. */
+export const NO_DATA = "no data";
+
+export const count = (value: number | null | undefined) =>
+  value === null || value === undefined ? NO_DATA : value.toLocaleString("en-US");
+
+/** Seconds as milliseconds with three significant digits and without the unit, which stands in the heading. */
+export const milliseconds = (seconds: number | null | undefined) =>
+  seconds === null || seconds === undefined ? NO_DATA : threeDigits(seconds * 1000);
+
+export const perSecond = (value: number | null | undefined) =>
+  value === null || value === undefined ? NO_DATA : threeDigits(value);
+
+/** A share between 0 and 1. Only 0 itself prints as 0 % and only 1 itself as 100 %. */
+export function percent(share: number): string {
+  const value = share * 100;
+  if (value === 0 || value === 100) return `${value} %`;
+  if (value > 99 && value < 100) return `${Math.floor(value * 10) / 10} %`;
+  if (Math.abs(value) < 1) return `${Number(value.toPrecision(2))} %`;
+  return `${Math.round(value).toLocaleString("en-US")} %`;
+}
+
+export const decimal = (value: number | null | undefined) =>
+  value === null || value === undefined ? NO_DATA : value.toFixed(2);
+
+/** `a, b and c`. */
+export const list = (items: readonly string[]) => new Intl.ListFormat("en-GB").format(items);
+
+export const plural = (value: number, one: string, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
+
+/**
+ * Text that others wrote (a log, an error, a server's answer) on one line, without escape sequences and control
+ * characters: it must not be able to move the cursor, change the colors or break the XML of a report.
+ */
+export function oneLine(text: string): string {
+  const visible = stripVTControlCharacters(text).replace(CONTROL, " ").toWellFormed();
+  return visible.replace(/\s+/g, " ").trim();
+}
+
+/** Control characters of both blocks, and what may not stand in XML 1.0. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed.
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\ufffe\uffff]/g;
+
+function threeDigits(value: number): string {
+  if (value >= 99.95) return Math.round(value).toLocaleString("en-US");
+  return value.toFixed(value >= 9.995 ? 1 : 2);
+}

@@ -1,0 +1,87 @@
+/**
+ * The report for a CI server: a test case for each run and aspect, and one for the verdict of the whole report.
+ * A control that is violated as theory expects passes; a failure is a disagreement with theory; what was not shown is an
+ * error, because it must not look green.
+ */
+import junit, { type Builder } from "junit-report-builder";
+import { oneLine } from "./format.ts";
+import type { Report, RunReport } from "./report.ts";
+import { ASPECTS, type Aspect, labelsOf, moneySentence, strengthOf, troublesOf, witnessesOf } from "./runs.ts";
+
+export function formatJunit(report: Report): string {
+  const labels = labelsOf(report.runs);
+  const xml = builder.newBuilder().name("holdfast");
+  const suite = xml.testSuite().name(`holdfast ${report.scenario}`);
+  suite.time((Date.parse(report.endedAt) - Date.parse(report.startedAt)) / 1000);
+  for (const [name, value] of Object.entries(propertiesOf(report))) suite.property(name, oneLine(value));
+  const testCase = (className: string, name: string, result: Result, seconds = 0) => {
+    const made = suite.testCase().className(`holdfast.${className}`).name(name).time(seconds);
+    const message = oneLine(result.message);
+    if (result.kind === "failure") made.failure(message, "violated");
+    if (result.kind === "error") made.error(message, "unknown");
+    if (result.kind === "skipped") made.skipped();
+    made.standardOutput([message, ...result.lines.map(oneLine)].join("\n"));
+  };
+  for (const run of report.runs) {
+    const results = ASPECTS.map((aspect) => aspectResult(run, aspect));
+    const [data, exclusion] = runResult(run, results);
+    testCase(run.strategy, `${labels.get(run)}: data`, data!, run.seconds);
+    testCase(run.strategy, `${labels.get(run)}: exclusion`, exclusion!);
+  }
+  for (const { strategy, reason } of report.skipped) {
+    testCase(strategy, strategy, { kind: "skipped", message: `skipped: ${reason}`, lines: [] });
+  }
+  testCase("report", "verdict", {
+    kind: VERDICTS[report.verdict.value],
+    message: report.verdict.line,
+    lines: report.verdict.reasons,
+  });
+  return xml.build();
+}
+
+/** The package is CommonJS: its default export is the builder, where its types put the whole module. */
+const builder = junit as unknown as Builder;
+
+interface Result {
+  readonly kind: "pass" | "failure" | "error" | "skipped";
+  readonly message: string;
+  readonly lines: readonly string[];
+}
+
+const VERDICTS = { expected: "pass", violated: "failure", unknown: "error" } as const;
+
+function aspectResult(run: RunReport, aspect: Aspect): Result {
+  const verdict = run[aspect];
+  const expected = run.expects[aspect];
+  const theory = expected === "unclaimed" ? "theory claims nothing" : `theory: ${expected}`;
+  const observed =
+    verdict.value === "unknown"
+      ? `unknown: ${verdict.reason}`
+      : `${verdict.value} ${strengthOf(run, aspect)}${verdict.value === "violated" ? `: ${verdict.reason}` : ""}`;
+  const message = `${aspect} ${observed}; ${theory}`;
+  const lines = [
+    ...(aspect === "data" ? [`salary units: ${moneySentence(run)}`] : []),
+    ...witnessesOf(run)
+      .filter(({ check }) => (check === "exclusion") === (aspect === "exclusion"))
+      .flatMap(({ check, detail, witnesses }) => [`${check}: ${detail}`, ...witnesses]),
+  ];
+  if (expected === "unclaimed" || verdict.value === expected) return { kind: "pass", message, lines };
+  return { kind: verdict.value === "unknown" ? "error" : "failure", message, lines };
+}
+
+/** What is wrong with the run as a whole is told by the test case of its data, unless an aspect tells it already. */
+function runResult(run: RunReport, results: readonly Result[]): readonly Result[] {
+  const [data, ...others] = results;
+  const lines = [...data!.lines, ...troublesOf(run).map(({ text }) => text)];
+  if (run.agreement === "expected" || results.some(({ kind }) => kind !== "pass"))
+    return [{ ...data!, lines }, ...others];
+  const kind = run.agreement === "mismatch" ? "failure" : "error";
+  return [{ kind, message: run.reason ?? data!.message, lines }, ...others];
+}
+
+const propertiesOf = (report: Report): Record<string, string> => ({
+  report: report.report,
+  version: report.version,
+  where: report.where,
+  ...report.environment,
+});

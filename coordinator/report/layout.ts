@@ -1,0 +1,154 @@
+/** Tables and paragraphs that fit a given width. Nothing here knows what a report is. */
+import { stripVTControlCharacters } from "node:util";
+import Table from "cli-table3";
+import { NO_DATA } from "./format.ts";
+import type { Paint, Tone } from "./paint.ts";
+
+export interface Column<Row> {
+  /** May take several lines. */
+  readonly head: string;
+  /** Neighbours with the same group share a heading and are never torn apart. */
+  readonly group?: string;
+  readonly align?: "left" | "right";
+  cell(row: Row): string;
+  tone?(row: Row): Tone;
+}
+
+/**
+ * One table, or several below each other where the columns need more than `width`. The first column is repeated in
+ * each, so that every line says whose it is.
+ */
+export function table<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  { width, paint, indent = "  " }: { width: number; paint: Paint; indent?: string },
+): string {
+  return fitting(columns, rows, width - indent.length)
+    .map((part) => draw(part, rows, paint))
+    .map((text) => text.replace(/^/gm, indent).replace(/[ ]+$/gm, ""))
+    .join("\n\n");
+}
+
+/**
+ * Words wrapped to `width`; lines after the first are indented to stand below the text, not below the lead.
+ * A word longer than the line is broken. `tone` colors the text and leaves the lead alone.
+ */
+export function paragraph(
+  lead: string,
+  text: string,
+  { width, paint, tone = "plain" }: { width: number; paint: Paint; tone?: Tone },
+): string {
+  const indent = " ".repeat(stripVTControlCharacters(lead).length);
+  return wrap(text, Math.max(20, width - indent.length))
+    .map((line, index) => (index === 0 ? lead : indent) + paint(tone, line))
+    .join("\n");
+}
+
+/** Text on the left, padded to `width`. */
+export const padded = (text: string, width: number) => text + " ".repeat(Math.max(0, width - text.length));
+
+/** `share` of `width` cells filled, in steps of an eighth; whatever is not 0 shows, whatever is not 1 leaves a gap. */
+export function bar(share: number, width: number): string {
+  const inner = Math.min(Math.max(share, 0), 1);
+  const eighths = Math.round(inner * width * 8);
+  const shown = Math.min(Math.max(eighths, inner > 0 ? 1 : 0), inner < 1 ? width * 8 - 1 : width * 8);
+  return ("█".repeat(Math.floor(shown / 8)) + " ▏▎▍▌▋▊▉".charAt(shown % 8)).trimEnd();
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (let word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = "";
+    }
+    while (word.length > width) {
+      lines.push(word.slice(0, width));
+      word = word.slice(width);
+    }
+    line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+const GAP = 2;
+
+/** Fills tables with whole groups of columns, from the left. */
+function fitting<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number): Column<Row>[][] {
+  const first = columns[0]!;
+  const parts: Column<Row>[][] = [];
+  let room = 0;
+  for (const group of groupsOf(columns.slice(1))) {
+    const columnsNeed = group.reduce((sum, column) => sum + GAP + widthOf(column, rows), 0);
+    const needed = Math.max(columnsNeed, GAP + groupHead(group).length);
+    if (parts.length === 0 || needed > room) {
+      parts.push([first]);
+      room = width - widthOf(first, rows);
+    }
+    parts.at(-1)?.push(...group);
+    room -= needed;
+  }
+  return parts;
+}
+
+function groupsOf<Row>(columns: readonly Column<Row>[]): Column<Row>[][] {
+  const groups: Column<Row>[][] = [];
+  for (const column of columns) {
+    const group = groups.at(-1);
+    if (group && column.group !== undefined && group[0]?.group === column.group) group.push(column);
+    else groups.push([column]);
+  }
+  return groups;
+}
+
+function widthOf<Row>(column: Column<Row>, rows: readonly Row[]): number {
+  const lines = [column.head, ...rows.map((row) => column.cell(row))].flatMap((text) => text.split("\n"));
+  return Math.max(...lines.map((line) => line.length));
+}
+
+function draw<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint): string {
+  const drawn = new Table({
+    chars: BORDERLESS,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 1 },
+    colAligns: columns.map((column) => column.align ?? "left"),
+  });
+  const groups = groupsOf(columns);
+  const quiet = (text: string) => text.replace(/^.+$/gm, (line) => paint("quiet", line));
+  if (columns.some((column) => column.group)) {
+    drawn.push(groups.map((group) => ({ content: quiet(groupHead(group)), colSpan: group.length, hAlign: "left" })));
+  }
+  drawn.push(columns.map((column) => ({ content: quiet(column.head), vAlign: "bottom" })));
+  for (const [index, row] of rows.entries()) {
+    drawn.push(
+      groups
+        .flatMap((group) => cellsOf(group, row, paint))
+        .map((cell) => ({ ...cell, chars: index === 0 ? RULE : {} })),
+    );
+  }
+  return drawn.toString();
+}
+
+const groupHead = <Row>(group: readonly Column<Row>[]) => group[0]?.group ?? "";
+
+/** Where a whole group is missing, it says so once. */
+function cellsOf<Row>(group: readonly Column<Row>[], row: Row, paint: Paint) {
+  const texts = group.map((column) => column.cell(row));
+  if (group.length > 1 && texts.every((text) => text === NO_DATA)) {
+    return [{ content: paint("quiet", NO_DATA), colSpan: group.length, hAlign: "center" as const }];
+  }
+  return group.map((column, index) => {
+    const text = texts[index]!;
+    return { content: paint(text === NO_DATA ? "quiet" : (column.tone?.(row) ?? "plain"), text) };
+  });
+}
+
+const BORDERLESS = {
+  ...{ top: "", "top-mid": "", "top-left": "", "top-right": "" },
+  ...{ bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "" },
+  ...{ left: "", "left-mid": "", right: "", "right-mid": "" },
+  ...{ mid: "", "mid-mid": "", middle: " " },
+};
+
+/** A line above the first row, and nowhere else. */
+const RULE = { mid: "─", "mid-mid": "─" };

@@ -1,0 +1,163 @@
+/** The report as GitHub-flavored Markdown: the verdict first, because a page is read from its top. */
+import { markdownTable } from "markdown-table";
+import { answers } from "./advice.ts";
+import { costColumns, happenedColumns, verdictColumns } from "./columns.ts";
+import { count, NO_DATA, oneLine, percent } from "./format.ts";
+import type { Column } from "./layout.ts";
+import type { Report, RunReport } from "./report.ts";
+import {
+  booksAgree,
+  labelsOf,
+  moneyOf,
+  moneySentence,
+  refusedProbes,
+  sharedSettings,
+  troublesOf,
+  verdictOf,
+  witnessesOf,
+} from "./runs.ts";
+
+export function formatMarkdown(report: Report): string {
+  const labels = labelsOf(report.runs);
+  const sections = [
+    ...conclusion(report),
+    ...runs(report, labels),
+    ...findings(report, labels),
+    ...environment(report),
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+type Labels = ReadonlyMap<RunReport, string>;
+
+function conclusion({ version, scenario, runs, verdict, where, startedAt, report }: Report): string[] {
+  const about = [...sharedSettings(runs), where, startedAt, `report ${report}`].map(escaped).join(" · ");
+  const reasons = bullets(verdict.reasons);
+  return [
+    `# Holdfast ${version}: ${escaped(scenario)}`,
+    `**${VERDICTS[verdict.value]}** (exit status ${verdict.exitCode}): ${escaped(verdict.line)}`,
+    ...(reasons === "" ? [] : [reasons]),
+    about,
+  ];
+}
+
+const VERDICTS = { expected: "As expected", violated: "Violated", unknown: "Unknown" };
+
+function runs(report: Report, labels: Labels): string[] {
+  if (report.runs.length === 0) return ["No run was made."];
+  const { held, cost, cannotShow } = answers(report);
+  const bound =
+    "A rate is what n operations without a violation leave possible at 95 % confidence: 3/n. It is not a proof.";
+  return [
+    "## Did every raise reach the salary?",
+    tableOf(MONEY(labels), report.runs),
+    "## The report answers",
+    ...[answered("What held", held), answered("What it cost", cost), answered("What is not shown", cannotShow)].flat(),
+    "## What happened",
+    tableOf(happenedColumns(labels), report.runs),
+    "## What it cost",
+    tableOf(costColumns(labels), report.runs),
+    "## What it shows",
+    tableOf(verdictColumns(labels), report.runs),
+    bound,
+  ];
+}
+
+const MONEY = (labels: Labels): Column<RunReport>[] => [
+  { head: "strategy", cell: (run) => labels.get(run) ?? run.strategy },
+  { head: "data", cell: (run) => verdictOf(run, "data").word },
+  {
+    head: "arrived",
+    align: "right",
+    cell: (run) => {
+      const money = moneyOf(run);
+      return money && money.granted > 0 ? percent(money.arrived / money.granted) : NO_DATA;
+    },
+  },
+  { head: "salary units", cell: moneySentence },
+];
+
+const answered = (title: string, sentences: readonly string[]) =>
+  sentences.length === 0 ? [] : [`**${title}**`, bullets(sentences)];
+
+function findings(report: Report, labels: Labels): string[] {
+  const perRun = (of: (run: RunReport) => string[]) =>
+    bullets(report.runs.flatMap((run) => of(run).map((text) => `${labels.get(run)}: ${text}`)));
+  const witnessed = perRun((run) =>
+    witnessesOf(run).flatMap(({ check, detail, witnesses }) => [
+      `${check}: ${detail}`,
+      ...witnesses.map((text) => `${check}: ${text}`),
+    ]),
+  );
+  const errors = perRun((run) =>
+    run.errors.map((error) => `${count(error.count)} ${error.outcome}, ${error.class}: ${error.example}`),
+  );
+  const troubles = perRun((run) => troublesOf(run).map(({ text }) => text));
+  const skipped = bullets(report.skipped.map(({ strategy, reason }) => `${strategy}: ${reason}`));
+  return [
+    ...titled("What was violated, and operations that show it", witnessed),
+    ...titled("Errors by class, each with one example", errors),
+    ...(report.runs.length === 0 ? [] : books(report, labels)),
+    ...probes(report),
+    ...titled("Problems", troubles),
+    ...titled("Skipped", skipped),
+  ];
+}
+
+function books({ runs }: Report, labels: Labels): string[] {
+  const title = runs.every(booksAgree)
+    ? "Prometheus = workers = ledger"
+    : "Prometheus, workers and ledger do not agree";
+  const rows = runs.flatMap((run) => run.reconciliation.map((row) => ({ run, ...row })));
+  return [
+    `## ${title}`,
+    tableOf(
+      [
+        { head: "strategy", cell: ({ run }) => labels.get(run) ?? run.strategy },
+        { head: "worker", cell: ({ worker }) => `worker-${worker}` },
+        { head: "node", cell: ({ node }) => node },
+        { head: "Prometheus", align: "right", cell: ({ prometheus }) => count(prometheus) },
+        { head: "worker says", align: "right", cell: ({ reported }) => count(reported) },
+        { head: "ledger", align: "right", cell: ({ ledger }) => count(ledger) },
+        { head: "lost", cell: ({ lost }) => lost ?? "" },
+      ],
+      rows,
+    ),
+  ];
+}
+
+function probes(report: Report): string[] {
+  const note = report.aclNote ? [escaped(report.aclNote)] : [];
+  if (report.acl.length === 0) return ["## What Redis refuses", ...(note.length > 0 ? note : [NO_DATA])];
+  return [
+    `## Redis refused ${refusedProbes(report)} of ${report.acl.length} forbidden attempts`,
+    tableOf(
+      [
+        { head: "user", cell: (probe) => probe.user },
+        { head: "attempt", cell: (probe) => probe.attempt },
+        { head: "refused", cell: (probe) => (probe.refused ? "yes" : "**NO**") },
+        { head: "answer", cell: (probe) => probe.answer },
+      ],
+      report.acl,
+    ),
+    ...note,
+  ];
+}
+
+const environment = (report: Report) =>
+  titled("Where it ran", bullets(Object.entries(report.environment).map(([key, value]) => `${key}: ${value}`)));
+
+const titled = (title: string, body: string) => (body === "" ? [] : [`## ${title}`, body]);
+
+const bullets = (items: readonly string[]) => items.map((item) => `- ${escaped(item)}`).join("\n");
+
+/** A column's group stands before its name, because a Markdown table has one line of headings. */
+function tableOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const heads = columns.map(({ group, head }) => [...(group ? [group] : []), head].join(": ").replaceAll("\n", " "));
+  return markdownTable([heads, ...rows.map((row) => columns.map((column) => escaped(column.cell(row))))], {
+    align: columns.map((column) => (column.align === "right" ? "r" : "l")),
+  });
+}
+
+/** Foreign text stays text: no table cell, tag or link can be made of it. The project's own `**` stays bold. */
+const escaped = (text: string) => oneLine(text).replace(/[\\|<>`_[\]]/g, "\\$&");

@@ -1,0 +1,16 @@
+import type { Paint } from "./paint.ts";
+import type { Report, RunReport } from "./report.ts";
+
+/** What the sections of the report have in common. */
+export interface Page {
+  readonly report: Report;
+  readonly labels: ReadonlyMap<RunReport, string>;
+  /** Length of the longest label. */
+  readonly labelWidth: number;
+  readonly paint: Paint;
+  readonly width: number;
+}
+
+/** A title and, below it, what it announces. */
+export const section = ({ paint }: Page, title: string, ...lines: string[]) =>
+  [paint("title", title), ...lines].join("\n");

@@ -1,0 +1,134 @@
+/** What is said about a run in every form of the report: its name, its money, its verdicts. */
+import { count, NO_DATA, oneLine, percent, plural } from "./format.ts";
+import type { Tone } from "./paint.ts";
+import type { Report, RunReport } from "./report.ts";
+
+export type Aspect = "data" | "exclusion";
+export const ASPECTS = ["data", "exclusion"] as const satisfies readonly Aspect[];
+
+/**
+ * The shortest name that tells each run from the others: the strategy, its guard where it has one, and the settings in
+ * which runs of the same name differ.
+ */
+export function labelsOf(runs: readonly RunReport[]): ReadonlyMap<RunReport, string> {
+  const twins = Map.groupBy(runs, labelOf);
+  return new Map(
+    runs.map((run) => {
+      const differing = differingSettings(twins.get(labelOf(run)) ?? []);
+      return [run, [labelOf(run), ...differing.map((key) => setting(key, run.plan[key]))].join(", ")];
+    }),
+  );
+}
+
+/** `redis`, or with a guard `redis+version`. */
+export const labelOf = (run: RunReport) => (run.guard === "none" ? run.strategy : `${run.strategy}+${run.guard}`);
+
+/** Settings that all runs share, in words: `4 workers`, `hold 2 ms`. */
+export function sharedSettings(runs: readonly RunReport[]): string[] {
+  const differing = new Set(differingSettings(runs));
+  return Object.keys(SETTINGS)
+    .filter((key) => !differing.has(key) && runs[0]?.plan[key] !== undefined)
+    .map((key) => setting(key, runs[0]?.plan[key]));
+}
+
+/** Salary units granted by raises in the ledger, and how many of them are in the salary at the end. */
+export function moneyOf(run: RunReport): { granted: number; arrived: number; lost: number } | undefined {
+  if (run.grantedMoney === null || run.lostMoney === null) return undefined;
+  return { granted: run.grantedMoney, arrived: run.grantedMoney - run.lostMoney, lost: run.lostMoney };
+}
+
+/** The money of a run in one sentence, in salary units. */
+export function moneySentence(run: RunReport): string {
+  const money = moneyOf(run);
+  if (!money) return NO_DATA;
+  if (money.granted === 0) return "nothing was granted";
+  const granted = `${count(money.granted)} granted`;
+  if (money.lost === 0) return `${granted}, all arrived${lostUpdates(run, ", yet ")}`;
+  const arrived = `${granted}, ${count(money.arrived)} arrived`;
+  if (money.lost < 0) return `${arrived}: ${count(-money.lost)} came from nowhere`;
+  return arrived + lostUpdates(run, ": ");
+}
+
+const lostUpdates = (run: RunReport, lead: string) =>
+  run.lostUpdates ? `${lead}${plural(run.lostUpdates, "update was", "updates were")} lost` : "";
+
+/** The verdict on one aspect in one word, and how it should look. */
+export function verdictOf(run: RunReport, aspect: Aspect): { word: string; tone: Tone } {
+  const { value } = run[aspect];
+  const expected = run.expects[aspect];
+  if (expected === "unclaimed") return { word: "not claimed", tone: "quiet" };
+  if (value === "unknown") return { word: "UNKNOWN", tone: "unsure" };
+  if (value !== expected) return { word: value.toUpperCase(), tone: "alarm" };
+  return value === "holds" ? { word: "HOLDS", tone: "good" } : { word: "VIOLATED", tone: "bad" };
+}
+
+/** How much a verdict rests on: the bound on the rate at 95 %, or how often it was violated. */
+export function strengthOf(run: RunReport, aspect: Aspect): string {
+  const verdict = run[aspect];
+  if (verdict.value === "unknown") return "";
+  if (verdict.value === "violated") return plural(verdict.count, "time");
+  return `< ${percent(verdict.rateBelow)} (3/${count(verdict.operations)})`;
+}
+
+export function agreementOf(run: RunReport): { text: string; tone: Tone } {
+  if (run.agreement === "mismatch") return { text: "NOT AS EXPECTED", tone: "alarm" };
+  if (run.agreement === "unknown") return { text: "unknown", tone: "unsure" };
+  return { text: run.control ? "as expected, control" : "as expected", tone: "plain" };
+}
+
+/** What kept a run from being simply as expected, each once: its own reason, its problems, its lost workers. */
+export function troublesOf(run: RunReport): { text: string; log?: string | undefined }[] {
+  const lost = run.reconciliation.filter((row) => row.lost !== undefined);
+  const said = new Set([
+    ...(run.agreement === "expected" || run.reason === undefined ? [] : [run.reason]),
+    ...run.problems,
+  ]);
+  return [
+    ...[...said].map((text) => ({ text })),
+    ...lost.map((row) => ({ text: `worker-${row.worker} on ${row.node}: ${row.lost}`, log: row.log })),
+  ];
+}
+
+/**
+ * The checks that found a violation, with operations that show it. Where a violation was expected, the stale writes and
+ * the meetings inside say it all, by two examples each; where it was not, everything that was found is shown. The naive
+ * count stands in the table, and an aspect that the strategy does not claim is not a finding.
+ */
+export function witnessesOf(run: RunReport): { check: string; detail: string; witnesses: string[] }[] {
+  const expected = run.agreement === "expected";
+  return run.checks
+    .filter(({ check, status }) => status === "violated" && check !== "seed")
+    .filter(({ check }) => check !== "exclusion" || run.expects.exclusion !== "unclaimed")
+    .filter(({ check }) => !expected || check === "chain" || check === "exclusion")
+    .map(({ check, detail, witnesses }) => ({
+      check,
+      detail: oneLine(detail),
+      witnesses: witnesses.slice(0, expected ? 2 : undefined).map(({ text }) => oneLine(text)),
+    }));
+}
+
+/** Whether all three books hold the same number for each worker. */
+export const booksAgree = (run: RunReport) => run.reconciliation.length > 0 && run.reconciliation.every(rowAgrees);
+
+export const rowAgrees = (row: RunReport["reconciliation"][number]) =>
+  row.lost === undefined && row.prometheus === row.ledger && row.reported === row.ledger;
+
+export const refusedProbes = (report: Report) => report.acl.filter((probe) => probe.refused).length;
+
+/** The settings of a plan that change what a run shows. The seed of the random numbers is not one of them. */
+const SETTINGS: Record<string, (value: unknown) => string> = {
+  workers: (value) => plural(Number(value), "worker"),
+  concurrency: (value) => `${plural(Number(value), "loop")} each`,
+  rows: (value) => plural(Number(value), "row"),
+  durationMs: (value) => `${Number(value) / 1000} s`,
+  holdMs: (value) => `hold ${value} ms`,
+  pauseMs: (value) => `pause ${value} ms`,
+  lockTtlMs: (value) => `TTL ${value} ms`,
+  extend: (value) => (value ? "extended" : "not extended"),
+  lockTimeoutMs: (value) => `lock timeout ${value} ms`,
+};
+
+const setting = (key: string, value: unknown) => SETTINGS[key]?.(value) ?? `${key} ${value}`;
+
+const differingSettings = (runs: readonly RunReport[]) =>
+  Object.keys(SETTINGS).filter((key) => new Set(runs.map((run) => run.plan[key])).size > 1);

@@ -1,0 +1,377 @@
+/** Reports as a real run makes them, for the tests of everything that prints one. */
+
+import type { Report, RunReport } from "../../coordinator/report/report.ts";
+import { STRATEGIES, type StrategyName } from "../../worker/contract.ts";
+
+/** All as theory says: two controls that lose updates, three strategies that hold. */
+export function sampleReport(): Report {
+  return {
+    schema: "holdfast/report/v1",
+    report: "r20260301-101500-k3f9",
+    version: "0.1.0",
+    scenario: "compare",
+    startedAt: "2026-03-01T10:15:00.000Z",
+    endedAt: "2026-03-01T10:15:41.300Z",
+    where: "local processes",
+    options: { scenario: "compare", workers: 4, durationMs: 5000, holdMs: 2 },
+    environment: {
+      database: "MariaDB 10.11.14, REPEATABLE-READ, innodb_snapshot_isolation OFF, innodb_flush_log_at_trx_commit 1",
+      redis: "Redis 7.0.15, standalone, nothing kept on disk, noeviction",
+      prometheus: "Prometheus 2.42.0",
+      node: "v24.21.0",
+      machine: "2 CPUs, 7.8 GB, Linux 6.1",
+    },
+    acl: refusedProbes(),
+    runs: [none(), memory(), redis(), rowLock(), version()],
+    skipped: [],
+    verdict: {
+      value: "expected",
+      line: "none and memory lost updates, as theory says; redis, row-lock and version held",
+      exitCode: 0,
+      reasons: [],
+    },
+  };
+}
+
+/** A worker was killed, a probe was not refused, a strategy was skipped: nothing of it may look like success. */
+export function troubledReport(): Report {
+  const report = sampleReport();
+  const [first, , third] = report.runs;
+  return {
+    ...report,
+    runs: [first!, lostWorker(third!)],
+    acl: report.acl.map((probe) => (probe.attempt === "FLUSHALL" ? { ...probe, refused: false, answer: "OK" } : probe)),
+    skipped: [{ strategy: "row-lock", reason: "not made: interrupted by SIGINT" }],
+    verdict: {
+      value: "unknown",
+      line: "redis was not shown to hold",
+      exitCode: 3,
+      reasons: [
+        "redis: worker-2 was lost before its numbers were final",
+        "the Redis user lock may run FLUSHALL, which must be refused",
+        "row-lock was not run",
+      ],
+    },
+  };
+}
+
+/** A lock that should have held and did not. */
+export function violatedReport(): Report {
+  const report = sampleReport();
+  const [first, second, third, ...rest] = report.runs;
+  return {
+    ...report,
+    runs: [first!, second!, brokenLock(third!), ...rest],
+    verdict: {
+      value: "violated",
+      line: "redis should hold and lost updates",
+      exitCode: 1,
+      reasons: ["redis: 12 of 1652 writes were stale (lost updates)"],
+    },
+  };
+}
+
+function none(): RunReport {
+  return {
+    ...base("none", { workers: [1083, 1079, 1080, 1076], rejected: [0, 0, 0, 0], averageRaise: 50.1 }),
+    lostUpdates: 3107,
+    lostMoney: 160593,
+    naive: 3066,
+    operationSeconds: { count: 4318, average: 0.00461, p50: 0.00431, p95: 0.00712, p99: 0.0109 },
+    lockWaitSeconds: { count: 0 },
+    data: { value: "violated", count: 3107, reason: "3107 of 4318 writes were stale (lost updates)" },
+    exclusion: { value: "violated", count: 4102, reason: "4102 operations met another inside" },
+    checks: [
+      {
+        check: "chain",
+        status: "violated",
+        detail: "3107 of 4318 writes were stale (lost updates)",
+        count: 3107,
+        witnesses: [
+          witness("chain", "version 41 was written by worker-2 from version 39: worker-0's raise of 17 was lost", [
+            2 * 2 ** 28 + 10,
+            11,
+          ]),
+          witness(
+            "chain",
+            "version 42 was written by worker-1 from version 39: worker-0's raise of 17 and worker-2's raise of 63 were lost",
+            [2 ** 28 + 12, 11],
+          ),
+          witness("chain", "version 44 was written by worker-3 from version 42: worker-1's raise of 88 was lost", [
+            3 * 2 ** 28 + 9,
+          ]),
+        ],
+      },
+      {
+        check: "value",
+        status: "violated",
+        detail: "of 216332 granted, 160593 is lost: 3107 writes from another salary than the one before",
+        count: 3107,
+        witnesses: [
+          witness("value", "worker-2 wrote version 41 from the salary 51930 of version 39, over the salary 51947", [
+            2 * 2 ** 28 + 10,
+          ]),
+        ],
+      },
+      {
+        check: "exclusion",
+        status: "violated",
+        detail: "4102 of 4318 operations were inside together with another, by the database's clock",
+        count: 4102,
+        witnesses: [
+          witness(
+            "exclusion",
+            "worker-0 (read at 10:15:08.120114, wrote at 10:15:08.124002) and worker-2 (read at 10:15:08.121870) were inside at once",
+            [11, 2 * 2 ** 28 + 10],
+          ),
+        ],
+      },
+      { check: "seed", status: "violated", detail: "3066 read-backs were not read + 1", count: 3066, witnesses: [] },
+      ...agreeing(4318),
+    ],
+  };
+}
+
+function memory(): RunReport {
+  return {
+    ...base("memory", { workers: [1031, 1034, 1030, 1032], rejected: [0, 0, 0, 0], averageRaise: 50.2 }),
+    lostUpdates: 2968,
+    lostMoney: 149480,
+    naive: 2931,
+    operationSeconds: { count: 4127, average: 0.00482, p50: 0.0044, p95: 0.0075, p99: 0.0114 },
+    lockWaitSeconds: { count: 4127, average: 0.00005, p50: 0.00005, p95: 0.0001, p99: 0.00015 },
+    data: { value: "violated", count: 2968, reason: "2968 of 4127 writes were stale (lost updates)" },
+    exclusion: { value: "violated", count: 3987, reason: "3987 operations met another inside" },
+    checks: [
+      {
+        check: "chain",
+        status: "violated",
+        detail: "2968 of 4127 writes were stale (lost updates)",
+        count: 2968,
+        witnesses: [
+          witness("chain", "version 7 was written by worker-3 from version 5: worker-1's raise of 42 was lost", [
+            3 * 2 ** 28 + 2,
+            2 ** 28 + 2,
+          ]),
+        ],
+      },
+      ...agreeing(4127),
+    ],
+  };
+}
+
+function redis(): RunReport {
+  return {
+    ...base("redis", { workers: [413, 413, 413, 413], rejected: [0, 0, 0, 0], averageRaise: 50 }),
+    operationSeconds: { count: 1652, average: 0.01208, p50: 0.0119, p95: 0.0146, p99: 0.0182 },
+    lockWaitSeconds: { count: 1652, average: 0.00874, p50: 0.0087, p95: 0.0111, p99: 0.0145 },
+    ...bothHold(1652),
+    checks: [holdingChain(1652), ...agreeing(1652)],
+  };
+}
+
+function rowLock(): RunReport {
+  return {
+    ...base("row-lock", { workers: [470, 466, 469, 466], rejected: [0, 0, 0, 0], averageRaise: 50.2 }),
+    operationSeconds: { count: 1871, average: 0.01066, p50: 0.0104, p95: 0.0121, p99: 0.0141 },
+    lockWaitSeconds: { count: 1871, average: 0.00791, p50: 0.0078, p95: 0.0093, p99: 0.0112 },
+    ...bothHold(1871),
+    checks: [holdingChain(1871), ...agreeing(1871)],
+  };
+}
+
+function version(): RunReport {
+  return {
+    ...base("version", { workers: [305, 298, 309, 291], rejected: [842, 851, 846, 851], averageRaise: 50.2 }),
+    operationSeconds: { count: 4593, average: 0.00433, p50: 0.0041, p95: 0.0069, p99: 0.0104 },
+    lockWaitSeconds: { count: 0 },
+    errors: [
+      {
+        class: "conflict",
+        outcome: "rejected",
+        count: 3390,
+        example: "employee 1 no longer has version 213",
+      },
+    ],
+    ...bothHold(1203),
+    exclusion: { value: "violated", count: 1187, reason: "1187 operations met another inside" },
+    checks: [
+      holdingChain(1203),
+      {
+        check: "exclusion",
+        status: "violated",
+        detail: "1187 of 1203 operations were inside together with another, by the database's clock",
+        count: 1187,
+        witnesses: [witness("exclusion", "worker-0 and worker-3 were inside at once", [4, 3 * 2 ** 28 + 4])],
+      },
+      ...agreeing(1203),
+    ],
+  };
+}
+
+function lostWorker(run: RunReport): RunReport {
+  const reason = "worker-2 was lost before its numbers were final";
+  return {
+    ...run,
+    operations: null,
+    reported: { committed: 1239, rejected: 0, unknown: 0 },
+    ledgerRows: 1391,
+    naive: null,
+    grantedMoney: 69550,
+    operationSeconds: null,
+    lockWaitSeconds: null,
+    throughput: null,
+    fairness: null,
+    overlap: null,
+    data: { value: "unknown", reason },
+    exclusion: { value: "unknown", reason },
+    agreement: "unknown",
+    reason,
+    reconciliation: run.reconciliation.map((row) =>
+      row.worker === 2
+        ? {
+            ...row,
+            prometheus: null,
+            reported: null,
+            ledger: 152,
+            lost: "killed by SIGKILL",
+            log: "worker-2 ready in 212 ms\nworker-2 started\n\u001b[31mOut of memory\u001b[0m: killed process 4711 (node) total-vm:1204512kB, anon-rss:81232kB",
+          }
+        : row,
+    ),
+    problems: ["Prometheus did not have the final numbers of worker-2 within 20 s"],
+    checks: [
+      holdingChain(1391),
+      {
+        check: "metrics",
+        status: "unknown",
+        detail: "worker-2 has no final numbers; its 152 ledger rows were acknowledged by nobody",
+        count: 0,
+        witnesses: [],
+      },
+    ],
+  };
+}
+
+function brokenLock(run: RunReport): RunReport {
+  return {
+    ...run,
+    lostUpdates: 12,
+    lostMoney: 604,
+    naive: 9,
+    data: { value: "violated", count: 12, reason: "12 of 1652 writes were stale (lost updates)" },
+    exclusion: { value: "violated", count: 25, reason: "25 operations met another inside" },
+    agreement: "mismatch",
+    reason: "theory says that data and exclusion hold, both were violated",
+    checks: [
+      {
+        check: "chain",
+        status: "violated",
+        detail: "12 of 1652 writes were stale (lost updates)",
+        count: 12,
+        witnesses: [
+          witness("chain", "version 803 was written by worker-1 from version 801: worker-3's raise of 55 was lost", [
+            2 ** 28 + 201,
+            3 * 2 ** 28 + 200,
+          ]),
+        ],
+      },
+      ...agreeing(1652),
+    ],
+  };
+}
+
+// --- What all runs share --------------------------------------------------------------------------------------------
+
+function base(
+  strategy: StrategyName,
+  { workers, rejected, averageRaise }: { workers: number[]; rejected: number[]; averageRaise: number },
+): RunReport {
+  const facts = STRATEGIES[strategy];
+  const committed = sum(workers);
+  const counts = { committed, rejected: sum(rejected), unknown: 0 };
+  return {
+    run: `r20260301-101500-k3f9-${strategy}`,
+    strategy,
+    guard: "none",
+    summary: facts.summary,
+    plan: {
+      ...{ run: `r20260301-101500-k3f9-${strategy}`, strategy, guard: "none", workers: 4, concurrency: 1, rows: 1 },
+      ...{ durationMs: 5000, holdMs: 2, pauseMs: 0, lockTtlMs: 10000, extend: true, lockTimeoutMs: 5000, seed: 1 },
+    },
+    control: "control" in facts,
+    expects: { ...facts.expects },
+    startedAt: "2026-03-01T10:15:04.200Z",
+    seconds: 5.02,
+    overlap: 0.996,
+    operations: counts,
+    reported: counts,
+    ledgerRows: committed,
+    lostUpdates: 0,
+    grantedMoney: Math.round(committed * averageRaise),
+    lostMoney: 0,
+    naive: 0,
+    operationSeconds: null,
+    lockWaitSeconds: null,
+    throughput: committed / 5.02,
+    fairness: sum(workers) ** 2 / (workers.length * sum(workers.map((n) => n * n))),
+    errors: [],
+    data: { value: "unknown", reason: "not judged" },
+    exclusion: { value: "unknown", reason: "not judged" },
+    agreement: "expected",
+    checks: [],
+    reconciliation: workers.map((n, worker) => ({
+      ...{ worker, uid: `0b7e6a5c-9d1f-4c7e-8f0a-00000000000${worker}`, node: "local" },
+      ...{ prometheus: n, reported: n, ledger: n },
+    })),
+    problems: [],
+  };
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0);
+
+const bothHold = (operations: number) => ({
+  data: { value: "holds" as const, operations, rateBelow: 3 / operations },
+  exclusion: { value: "holds" as const, operations, rateBelow: 3 / operations },
+});
+
+const witness = (check: string, text: string, operations: number[]) => ({ check, text, operations });
+
+const holdingChain = (writes: number): RunReport["checks"][number] => ({
+  check: "chain",
+  status: "holds",
+  detail: `${writes} writes to 1 employee, each from the version before it`,
+  count: 0,
+  witnesses: [],
+});
+
+const agreeing = (committed: number): RunReport["checks"] => [
+  {
+    check: "metrics",
+    status: "holds",
+    detail: `Prometheus, 4 workers and the ledger agree on ${committed} committed operations`,
+    count: 0,
+    witnesses: [],
+  },
+  { check: "fence", status: "skipped", detail: "no fencing tokens", count: 0, witnesses: [] },
+];
+
+const refusedProbes = (): Report["acl"] => [
+  {
+    ...{ user: "lock", attempt: "SET other:key 1", refused: true },
+    answer: "NOPERM this user has no permissions to access one of the keys used as arguments",
+  },
+  {
+    ...{ user: "lock", attempt: "FLUSHALL", refused: true },
+    answer: "NOPERM this user has no permissions to run the 'flushall' command",
+  },
+  {
+    ...{ user: "lock", attempt: "CONFIG GET maxmemory", refused: true },
+    answer: "NOPERM this user has no permissions to run the 'config|get' command",
+  },
+  {
+    ...{ user: "monitor", attempt: "GET holdfast:lock:probe", refused: true },
+    answer: "NOPERM this user has no permissions to run the 'get' command",
+  },
+  { user: "default", attempt: "PING", refused: true, answer: "NOAUTH Authentication required." },
+];
