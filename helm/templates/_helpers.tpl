@@ -1,0 +1,155 @@
+{{/*
+Names, labels and the parts that all pods share. Most helpers take a component: a dict of
+root (the root context), name (its part of object names and its component label) and values (its section of values.yaml).
+*/}}
+
+
+{{- define "holdfast.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/*
+The beginning of all names: at most 40 characters, so that suffixes are never cut, not even those that a StatefulSet adds.
+A longer one ends in a hash, so that two of them stay apart.
+*/}}
+{{- define "holdfast.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- $full := .Values.fullnameOverride | default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) }}
+{{- if gt (len $full) 40 }}
+{{- $full = printf "%s-%s" ($full | trunc 31 | trimSuffix "-") ($full | sha256sum | trunc 8) }}
+{{- end }}
+{{- $full }}
+{{- end }}
+
+{{- define "holdfast.componentName" -}}
+{{- printf "%s-%s" (include "holdfast.fullname" .root) .name }}
+{{- end }}
+
+{{- define "holdfast.reportName" -}}
+{{- printf "%s-report" (include "holdfast.fullname" .) }}
+{{- end }}
+
+{{/* Selectors never change with the version of the chart. */}}
+{{- define "holdfast.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "holdfast.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .name }}
+{{- end }}
+
+{{- define "holdfast.labels" -}}
+{{- $labels := include "holdfast.selectorLabels" . | fromYaml }}
+{{- $_ := set $labels "app.kubernetes.io/version" (.root.Chart.AppVersion | toString) }}
+{{- $_ := set $labels "app.kubernetes.io/part-of" "holdfast" }}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service }}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- toYaml (merge $labels .root.Values.commonLabels) }}
+{{- end }}
+
+{{/* Metadata of an object; `as` replaces the component's name, `annotations` is a dict. */}}
+{{- define "holdfast.metadata" -}}
+name: {{ .as | default (include "holdfast.componentName" .) }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "holdfast.labels" . | nindent 2 }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/*
+Metadata of a pod template; `annotations` is a dict, `run` is true for pods that are made anew for each run. The others
+carry no version, or each release of the chart would restart servers that it does not change.
+*/}}
+{{- define "holdfast.podMetadata" -}}
+{{- $labels := include "holdfast.labels" . | fromYaml }}
+{{- if not .run }}
+{{- $labels = omit $labels "app.kubernetes.io/version" "helm.sh/chart" }}
+{{- end }}
+labels:
+  {{- toYaml (merge $labels .values.podLabels) | nindent 2 }}
+{{- with merge dict (.annotations | default dict) .values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "holdfast.serviceAccountName" -}}
+{{- if .values.serviceAccount.create }}
+{{- .values.serviceAccount.name | default (include "holdfast.componentName" .) }}
+{{- else }}
+{{- .values.serviceAccount.name | default "default" }}
+{{- end }}
+{{- end }}
+
+{{/* What all pods have in common beside their containers. No values can take them out of the restricted profile. */}}
+{{- define "holdfast.podSpec" -}}
+serviceAccountName: {{ include "holdfast.serviceAccountName" . }}
+automountServiceAccountToken: {{ .values.serviceAccount.automount }}
+# A Service called redis would put REDIS_PORT=tcp://... into the environment.
+enableServiceLinks: false
+{{- with .root.Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  {{- toYaml (merge (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault")) .values.podSecurityContext) | nindent 2 }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{- toYaml (merge (dict) . (dict "labelSelector" (dict "matchLabels" (include "holdfast.selectorLabels" $ | fromYaml)))) | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Takes a component and, in `image`, an image's values. */}}
+{{- define "holdfast.container" -}}
+{{- $registry := .image.registry | default .root.Values.global.imageRegistry }}
+{{- $name := printf "%s%s" (empty $registry | ternary "" (printf "%s/" $registry)) .image.repository }}
+image: {{ .image.digest | empty | ternary (printf "%s:%s" $name (.image.tag | default .root.Chart.AppVersion | toString)) (printf "%s@%s" $name .image.digest) }}
+imagePullPolicy: {{ .image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- with .values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The variables in `env` (YAML) and extraEnv, each name once: server-side apply refuses duplicates. */}}
+{{- define "holdfast.env" -}}
+{{- $byName := dict }}
+{{- range .values.extraEnv }}
+{{- if hasKey $byName .name }}
+{{- fail (printf "%s.extraEnv names %s twice: remove one" $.name .name) }}
+{{- end }}
+{{- $_ := set $byName .name . }}
+{{- end }}
+{{- $env := list }}
+{{- range fromYamlArray .env }}
+{{- if not (hasKey $byName .name) }}
+{{- $env = append $env . }}
+{{- end }}
+{{- end }}
+{{- toYaml (concat $env .values.extraEnv) }}
+{{- end }}

@@ -1,0 +1,58 @@
+{{/* The coordinator's environment; each variable is one of coordinator/config.ts or coordinator/kubernetes/settings.ts. */}}
+{{- define "holdfast.coordinatorEnv" -}}
+{{ include "holdfast.targetEnv" . }}
+- name: HOLDFAST_JOB_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+- name: HOLDFAST_JOB_UID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
+- name: HOLDFAST_LISTEN
+  value: 0.0.0.0:8080
+- name: HOLDFAST_COORDINATOR_URL
+  value: http://{{ .Values.coordinator.name }}:8080
+- name: HOLDFAST_WORKER_TEMPLATE
+  value: /etc/holdfast/worker.yaml
+- name: HOLDFAST_CLEANUP
+  value: {{ .Values.coordinator.cleanup }}
+- name: HOLDFAST_OUT
+  value: /tmp/reports
+- name: PROMETHEUS_URL
+  value: {{ include "holdfast.prometheusUrl" . | quote }}
+{{ include "holdfast.serverEnv" (dict "root" . "monitor" true) }}
+{{ include "holdfast.runEnv" . }}
+{{- end }}
+
+{{/* Which Job and which report: all that `reset` and `verdict` need beside the Job's name. */}}
+{{- define "holdfast.targetEnv" -}}
+- name: HOLDFAST_LAUNCHER
+  value: kubernetes
+- name: HOLDFAST_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: HOLDFAST_POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: HOLDFAST_RELEASE
+  value: {{ .Release.Name | quote }}
+- name: HOLDFAST_REPORT_CONFIGMAP
+  value: {{ include "holdfast.reportName" . | quote }}
+{{- end }}
+
+{{/* The run's options: values at the top level, under the names that the coordinator reads. */}}
+{{- define "holdfast.runEnv" -}}
+{{- range $option := list "scenario" "strategies" "workers" "concurrency" "duration" "hold" "pause" "rows" "lockTtl" "extend" "lockTimeout" "guard" "seed" "startDeadline" }}
+{{- $value := get $.Values $option }}
+{{- if kindIs "slice" $value }}
+{{- $value = join "," $value }}
+{{- else if kindIs "float64" $value }}
+{{- $value = $value | int64 }}
+{{- end }}
+- name: HOLDFAST_{{ snakecase $option | upper }}
+  value: {{ $value | toString | quote }}
+{{- end }}
+{{- end }}
