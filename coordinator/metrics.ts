@@ -55,7 +55,6 @@ export function createCoordinatorMetrics(report: string) {
   const agreement = ofRun("holdfast_agreement", "Verdict against theory: 1 expected, 0 mismatch, -1 unknown");
   const books = ofRun("holdfast_reconciled_operations", "Committed operations in each of the three books", "book");
   const lostUpdates = ofRun("holdfast_lost_updates", "Lost updates of the run, from its whole ledger");
-  const lostMoney = ofRun("holdfast_lost_money", "Raises that the final salary does not show, salary units");
   const throughput = ofRun("holdfast_run_committed_per_second", "Committed operations a second over the whole run");
   const fairness = ofRun("holdfast_run_fairness_ratio", "Jain's index over the workers' committed operations");
   const operation = ofRun("holdfast_run_operation_seconds", "Operation time over the whole run", "quantile");
@@ -104,7 +103,6 @@ export function createCoordinatorMetrics(report: string) {
         assign(books, { ...labels, book }, total(reconciliation.map((row) => row[column])));
       }
       assign(lostUpdates, labels, runReport.lostUpdates);
-      assign(lostMoney, labels, runReport.lostMoney);
       assign(throughput, labels, runReport.throughput);
       assign(fairness, labels, runReport.fairness);
       for (const [quantile, field] of QUANTILES) {

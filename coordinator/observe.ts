@@ -34,7 +34,7 @@ export function createObserver(options: ObserverOptions): Observer {
   const unanswered = new Set<Source>();
 
   /** A source that still owes an answer is not asked again, so a hanging server holds one connection, not many. */
-  async function pollSource(source: Source, read: () => Promise<() => void>) {
+  async function pollSource(source: Source, read: () => Promise<() => unknown>) {
     if (unanswered.has(source)) return metrics.pollFailed(source, run);
     unanswered.add(source);
     const answer = read().finally(() => unanswered.delete(source));
@@ -49,7 +49,7 @@ export function createObserver(options: ObserverOptions): Observer {
     await Promise.all([
       pollSource("row", async () => {
         const state = await nextRowState();
-        return () => metrics.observeRow(run, state);
+        return () => state && metrics.observeRow(run, state);
       }),
       pollSource("mysql", async () => {
         const status = await mysqlStatus(mysqlPool);
@@ -141,12 +141,13 @@ function followRows(pool: Pool, run: string) {
     moneyLost += before.newSalary - row.readSalary;
   }
 
-  return async (): Promise<RowState> => {
+  return async (): Promise<RowState | undefined> => {
     const [[employees]] = await pool.query<RowDataPacket[]>(
       "SELECT COUNT(*) AS count, CAST(SUM(version) AS SIGNED) AS version FROM employee WHERE run = ?",
       [run],
     );
-    if (employees?.version == null) throw new Error(`run ${run} has no rows`);
+    // The run has not put its rows there yet.
+    if (employees === undefined || employees.count === 0) return undefined;
     let from = settled;
     settled = newest;
     for (let page = 1; page <= PAGES_PER_POLL; page += 1) {

@@ -6,6 +6,8 @@ import { createCoordinatorMetrics } from "../coordinator/metrics.ts";
 import { METRICS } from "../worker/contract.ts";
 import { dashboard, dashboardQueries, substitute } from "./support/dashboard.ts";
 
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the variable is Grafana's.
+const DATASOURCE = "${datasource}";
 const HISTOGRAMS: readonly string[] = [METRICS.operationSeconds.name, METRICS.lockWaitSeconds.name];
 const known = new Set([
   // prom-client's default metrics are in the coordinator's registry as well as in a worker's.
@@ -57,9 +59,8 @@ test("every panel says what it shows, in which unit and from where", () => {
     assert.match(panel.description ?? "", /^[A-Z].*\.$/, `${panel.title}: description`);
     assert.ok(panel.fieldConfig?.defaults.unit, `${panel.title}: unit`);
     assert.ok((panel.targets ?? []).length > 0, `${panel.title}: queries`);
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the variable is Grafana's.
     for (const { datasource } of [panel, ...(panel.targets ?? [])])
-      assert.deepEqual(datasource, { type: "prometheus", uid: "${datasource}" }, `${panel.title}: data source`);
+      assert.deepEqual(datasource, { type: "prometheus", uid: DATASOURCE }, `${panel.title}: data source`);
     const refIds = (panel.targets ?? []).map(({ refId }) => refId);
     assert.equal(new Set(refIds).size, refIds.length, `${panel.title}: refIds`);
   }

@@ -1,0 +1,58 @@
+/** docs/metrics.md, made from what is really exported. */
+import type { Registry } from "prom-client";
+import { createCoordinatorMetrics } from "../../coordinator/metrics.ts";
+import { MYSQL_SERIES, REDIS_SERIES } from "../../coordinator/server-series.ts";
+import { METRIC_LABELS, type WorkerSpec } from "../../worker/contract.ts";
+import { createMetrics } from "../../worker/metrics.ts";
+
+export async function metricsPage(): Promise<string> {
+  const spec = { report: "", run: "", strategy: "none" } satisfies Partial<WorkerSpec>;
+  const worker = createMetrics(spec as WorkerSpec, 0, "").registry;
+  const coordinator = createCoordinatorMetrics("").registry;
+  return `# Metrics
+
+This page is made from the two registries by \`UPDATE=1 node --test test/metrics.test.ts\`; a test compares them.
+Both processes also serve prom-client's default metrics (\`process_*\`, \`nodejs_*\`).
+A number that is not known has no series: 0 is always a real 0.
+
+## Workers
+
+Each series also has the labels ${METRIC_LABELS.map(code).join(", ")}. \`run\` is unique and each process makes one run, so
+a count needs no arithmetic over resets.
+
+${await table(worker)}
+
+## Coordinator
+
+Each series also has the label \`report\`. The figures of \`holdfast_run_*\` and the verdicts are those of the report, and
+appear when the run is judged. Verdicts are numbers because Prometheus holds nothing else. The controls \`none\` and \`memory\`
+are meant to be violated, so look at \`holdfast_agreement\` before \`holdfast_verdict\`.
+
+${await table(coordinator)}
+`;
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const code = (text: string) => `\`${text}\``;
+
+async function table(registry: Registry) {
+  const metrics = (await registry.getMetricsAsJSON()).filter(({ name }) => name.startsWith("holdfast_"));
+  const rows = metrics.map(({ name, type, help }) => {
+    const { labelNames } = registry.getSingleMetric(name) as unknown as { labelNames: readonly string[] };
+    return [code(name), String(type), labelNames.map(code).join(", "), `${help}${sourceOf(name)}`];
+  });
+  return [["Metric", "Type", "Labels", "What"], ["---", "---", "---", "---"], ...rows]
+    .map((cells) => `| ${cells.join(" | ")} |`)
+    .join("\n");
+}
+
+function sourceOf(name: string) {
+  const fields = (series: typeof REDIS_SERIES) =>
+    series.filter((one) => one.name === name).map(({ field }) => code(field));
+  const redis = fields(REDIS_SERIES);
+  const mysql = fields(MYSQL_SERIES);
+  if (redis.length > 0) return ` (\`INFO\`: ${redis.join(", ")})`;
+  if (mysql.length > 0) return ` (\`SHOW GLOBAL STATUS\`: ${mysql.join(", ")})`;
+  return "";
+}
