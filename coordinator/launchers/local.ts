@@ -14,8 +14,8 @@ export interface LocalLauncherOptions {
   readonly servers: Partial<Record<keyof WorkerEnvironment, string | undefined>>;
   /** The largest fleet that will be asked for. */
   readonly workersMax: number;
-  /** The program to run; another one only in tests. */
-  readonly entry?: string;
+  /** Further options of node, such as a module to import first: how tests plant a bug in a strategy. */
+  readonly nodeOptions?: readonly string[];
 }
 
 /** How long a worker that was told to end may take. */
@@ -25,7 +25,6 @@ const LOG_LINES = 20;
 export async function createLocalLauncher(options: LocalLauncherOptions): Promise<Launcher> {
   // The same ports in each run, so that Prometheus, which looks for new targets only every few seconds, knows them all.
   const ports = await freePorts(options.workersMax);
-  const entry = options.entry ?? workerEntry();
 
   return {
     where: "processes on this machine",
@@ -45,7 +44,7 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
   };
 
   function start(spec: WorkerSpec, index: number, port: number) {
-    const child = spawn(process.execPath, [...process.execArgv, "--enable-source-maps", entry], {
+    const child = spawn(process.execPath, ["--enable-source-maps", ...(options.nodeOptions ?? []), workerEntry()], {
       // In a process group of its own: Ctrl-C in a terminal is for the coordinator, who then ends the workers in order.
       detached: true,
       stdio: ["ignore", "ignore", "pipe"],
