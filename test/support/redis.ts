@@ -1,0 +1,117 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis, type RedisOptions } from "ioredis";
+import { REDIS_USERS } from "../../worker/contract.ts";
+import { lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
+
+const FILES = join(import.meta.dirname, "../../helm/files");
+const STARTED_WITHIN_MS = 5_000;
+
+/** A Redis of the tests' own, with the project's redis.conf and users.acl and one more user, `admin`, who may do anything. */
+export interface TestRedis {
+  readonly port: number;
+  readonly pid: number;
+  /** Passwords are the users' names. */
+  url(user: string): string;
+  /** Logged in as `lock` unless told otherwise; closed together with the server. */
+  connect(options?: RedisOptions): Redis;
+  readonly admin: Redis;
+  /** Ends the server at once; `start` brings it back, empty, on the same port. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startRedis(): Promise<TestRedis> {
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-redis-"));
+  const port = await freePort();
+  let users = await readFile(join(FILES, "users.acl"), "utf8");
+  for (const user of REDIS_USERS) users = users.replaceAll(`%${user.toUpperCase()}%`, sha256(user));
+  await writeFile(join(folder, "users.acl"), `${users}\nuser admin on #${sha256("admin")} ~* &* +@all\n`);
+
+  const connections: Redis[] = [];
+  const connect = (options: RedisOptions = {}) => {
+    const all: RedisOptions = {
+      ...lockConnectionOptions,
+      host: "127.0.0.1",
+      port,
+      username: "lock",
+      password: options.username ?? "lock",
+      ...options,
+    };
+    const connection = new Redis(all);
+    connection.on("error", () => {});
+    connections.push(connection);
+    return connection;
+  };
+
+  async function start() {
+    const args = [
+      join(FILES, "redis.conf"),
+      "--port",
+      `${port}`,
+      "--dir",
+      folder,
+      "--include",
+      join(folder, "users.acl"),
+    ];
+    const child = spawn("redis-server", [...args, "--bind", "127.0.0.1"], { stdio: ["ignore", "pipe", "pipe"] });
+    let log = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (text) => {
+        log += text;
+      });
+    const deadline = performance.now() + STARTED_WITHIN_MS;
+    while (!log.includes("Ready to accept connections")) {
+      if (child.exitCode !== null || performance.now() > deadline)
+        throw new Error(`redis-server did not start:\n${log}`);
+      await sleep(5);
+    }
+    return child;
+  }
+
+  let server = await start();
+  async function kill() {
+    if (server.exitCode !== null || server.signalCode !== null) return;
+    const exited = once(server, "exit");
+    server.kill("SIGKILL");
+    await exited;
+  }
+
+  const admin = connect({ username: "admin" });
+  return {
+    port,
+    get pid() {
+      return server.pid!;
+    },
+    url: (user) => `redis://${user}:${user}@127.0.0.1:${port}`,
+    connect,
+    admin,
+    kill,
+    async start() {
+      server = await start();
+    },
+    async stop() {
+      for (const connection of connections) connection.disconnect();
+      await kill();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

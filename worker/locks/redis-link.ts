@@ -1,0 +1,142 @@
+import type { Redis } from "ioredis";
+import { LockDenied, type LockError, LockUnreachable, messageOf } from "./lock.ts";
+import { grantChannel, type LockScripts, lockScripts } from "./redis-scripts.ts";
+
+/** One client's line to Redis: its scripts, and the channel on which Redis tells it of grants, kept open. */
+export interface Link {
+  readonly scripts: LockScripts;
+  /** Whether grants can arrive. */
+  readonly up: boolean;
+  /** Tries to open the channel now, unless that is under way. Failures go to the listener. */
+  open(): void;
+  /** Resolves to false if the channel was not open `timeoutMs` later. */
+  untilUp(timeoutMs: number): Promise<boolean>;
+  /** What a failed command means for the one who sent it; undefined if only the connection was lost, which comes back. */
+  verdict(error: unknown, doing: string): LockError | undefined;
+  /** Why Redis is out of reach, as far as is known. */
+  unreachable(doing: string): LockUnreachable;
+  close(): Promise<void>;
+}
+
+export interface LinkListener {
+  granted(id: string, token: number, serverTimeUs: number): void;
+  /** The channel is open, for the first time or again. Grants may have been missed. */
+  up(): void;
+  /** Nothing will come of waiting. */
+  failed(error: LockError): void;
+}
+
+export function openLink(connection: Redis, client: string, listener: LinkListener): Link {
+  const channel = grantChannel(client);
+  const scripts = lockScripts(connection);
+  const upWaiters = new Set<(up: boolean) => void>();
+  let up = false;
+  let opening = false;
+  let closed = false;
+  let lastError: unknown;
+
+  async function open() {
+    if (up || opening || closed) return;
+    if (connection.status === "end") return listener.failed(unreachable("wait for a lock"));
+    // While ioredis reconnects, "ready" opens the channel; a refused login will not come right by waiting.
+    if (connection.status !== "ready") {
+      if (connection.status === "wait") connection.connect().catch(() => {});
+      const denied = verdict(lastError, "log in");
+      if (denied instanceof LockDenied) listener.failed(denied);
+      return;
+    }
+    opening = true;
+    try {
+      await connection.subscribe(channel);
+      up = true;
+      lastError = undefined;
+    } catch (error) {
+      const refused = verdict(error, "subscribe to its grants");
+      if (refused !== undefined) listener.failed(refused);
+      return;
+    } finally {
+      opening = false;
+    }
+    for (const waiter of upWaiters) waiter(true);
+    listener.up();
+  }
+
+  function verdict(error: unknown, doing: string): LockError | undefined {
+    const message = messageOf(error);
+    if (/NOPERM|NOAUTH|WRONGPASS/.test(message)) {
+      return new LockDenied(
+        `Redis at ${address(connection)} does not let user "${connection.options.username ?? "default"}" ${doing}: ${message}; compare the user's rules and password with what the lock needs`,
+        { cause: error },
+      );
+    }
+    if (error instanceof Error && error.name === "ReplyError") {
+      return new LockUnreachable(`Redis at ${address(connection)} could not ${doing}: ${message}`, { cause: error });
+    }
+    lastError ??= error;
+    return undefined;
+  }
+
+  const unreachable = (doing: string) =>
+    new LockUnreachable(
+      `Redis at ${address(connection)} is out of reach, so it is not possible to ${doing}: ${reason(lastError)}; check that it runs and its address`,
+      { cause: lastError },
+    );
+
+  const events = {
+    ready: () => void open(),
+    close: () => {
+      up = false;
+    },
+    end: () => listener.failed(unreachable("wait for a lock")),
+    // Of the troubles of a connection, only a refusal does not pass.
+    error(error: unknown) {
+      lastError = error;
+      const denied = verdict(error, "log in");
+      if (denied instanceof LockDenied) listener.failed(denied);
+    },
+    message: (from: string, message: string) => {
+      if (from !== channel) return;
+      const [id, token, serverTimeUs] = message.split(" ");
+      listener.granted(id!, Number(token), Number(serverTimeUs));
+    },
+  };
+  for (const [event, handler] of Object.entries(events)) connection.on(event, handler);
+
+  return {
+    scripts,
+    get up() {
+      return up;
+    },
+    open: () => void open(),
+    untilUp(timeoutMs) {
+      if (up) return Promise.resolve(true);
+      return new Promise((resolve) => {
+        const done = (result: boolean) => {
+          clearTimeout(timer);
+          upWaiters.delete(done);
+          resolve(result);
+        };
+        const timer = setTimeout(done, Math.max(0, timeoutMs), false);
+        upWaiters.add(done);
+        void open();
+      });
+    },
+    verdict,
+    unreachable,
+    async close() {
+      closed = true;
+      up = false;
+      for (const waiter of upWaiters) waiter(false);
+      for (const [event, handler] of Object.entries(events)) connection.off(event, handler);
+      if (connection.status === "ready") await connection.unsubscribe(channel).catch(() => {});
+    },
+  };
+}
+
+/** With no retry allowed, this is how ioredis names a command whose connection was lost. */
+const reason = (error: unknown) =>
+  error instanceof Error && error.name === "MaxRetriesPerRequestError"
+    ? "the connection was lost"
+    : messageOf(error ?? "no answer");
+
+const address = ({ options }: Redis) => options.path ?? `${options.host}:${options.port}`;

@@ -1,0 +1,124 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis, RedisOptions } from "ioredis";
+import {
+  checkMilliseconds,
+  closedWait,
+  completeLock,
+  DEFAULT_TIMEOUT_MS,
+  type Held,
+  type Lock,
+  type LockOptions,
+} from "./lock.ts";
+import { createHold, type Hold } from "./redis-hold.ts";
+import { openLink } from "./redis-link.ts";
+import { createWaiter, type Waiter } from "./redis-waiter.ts";
+
+export interface RedisLockOptions extends LockOptions {
+  /** The lease: how long the lock outlives a holder that died, milliseconds. */
+  readonly ttlMs: number;
+  /** Whether a held lock is extended at a third of its TTL, for as long as the process runs. Default true. */
+  readonly extend?: boolean | undefined;
+  /** Uniform in [0, 1); spreads the waiters that look after a lock whose holder is silent. */
+  readonly random?: (() => number) | undefined;
+}
+
+/**
+ * How to connect for this lock. Every command of the lock may be sent twice, but a caller must hear at once that an answer
+ * is lost, to judge by the clock whether it still holds: so nothing is resent or queued behind its back. The check before
+ * "ready" needs INFO, which the lock's user may not run. The lock opens its channel itself after every reconnect.
+ */
+export const lockConnectionOptions = {
+  protocol: 3,
+  enableReadyCheck: false,
+  disableClientInfo: true,
+  autoResendUnfulfilledCommands: false,
+  autoResubscribe: false,
+  maxRetriesPerRequest: 0,
+} as const satisfies RedisOptions;
+
+/**
+ * A lock in one Redis that is handed from holder to waiter: waiters queue in Redis, and the script that releases the lock
+ * writes the lease of the next and tells that one process. An acquisition costs two commands, contended or not.
+ *
+ * It is a lease. A holder that stands still for longer than `ttlMs`, or a Redis that loses its data, leaves two holders
+ * behind, one of which learns it too late: guard what must never happen by checking `held.fence` in the write itself.
+ *
+ * The connection speaks RESP3 (Redis 6 or later), carries the commands and the grants, and is closed by the caller; see
+ * {@link lockConnectionOptions}. Resolves once grants can arrive; throws LockDenied or LockUnreachable.
+ */
+export async function createRedisLock(connection: Redis, options: RedisLockOptions): Promise<Lock> {
+  const { extend = true, random = Math.random, timeoutMs: openingMs = DEFAULT_TIMEOUT_MS } = options;
+  const ttlMs = Math.ceil(options.ttlMs);
+  checkMilliseconds("ttlMs", ttlMs, SHORTEST_TTL_MS);
+  if (connection.options.protocol !== 3) throw new RangeError("the connection of a lock needs the option protocol: 3");
+
+  const client = randomUUID();
+  /** Those who wait, and those who gave up until Redis has confirmed that it knows. */
+  const waiters = new Map<string, Waiter>();
+  const holds = new Set<Hold>();
+  const opening = Promise.withResolvers<boolean>();
+  let closed = false;
+  let sequence = 0;
+
+  const link = openLink(connection, client, {
+    granted: (id, token, serverTimeUs) => waiters.get(id)?.granted(token, serverTimeUs),
+    up() {
+      for (const waiter of waiters.values()) waiter.ask();
+      for (const hold of holds) hold.reconnected();
+    },
+    failed(error) {
+      opening.reject(error);
+      for (const waiter of waiters.values()) waiter.fail(error);
+    },
+  });
+  link.untilUp(openingMs).then(opening.resolve);
+  try {
+    if (!(await opening.promise)) throw link.unreachable("open the lock");
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+
+  function hold(key: string, id: string, fence: number, leaseStart: number): Held {
+    const held = createHold({
+      ...{ link, key, id, fence, leaseStart, ttlMs, extend },
+      ended: () => holds.delete(held),
+    });
+    holds.add(held);
+    return held;
+  }
+
+  return completeLock(options, {
+    acquire: async (key, wait) =>
+      new Promise((resolve, reject) => {
+        if (closed) return reject(closedWait(key));
+        const id = `${client}:${(sequence++).toString(36)}:${ttlMs}`;
+        const waiter = createWaiter({
+          ...{ link, key, id, ttlMs, wait, random },
+          entered(fence, leaseStart) {
+            waiters.delete(id);
+            resolve(hold(key, id, fence, leaseStart));
+          },
+          gaveUp: reject,
+          forgotten: () => waiters.delete(id),
+        });
+        waiters.set(id, waiter);
+        waiter.ask();
+        link.open();
+      }),
+    async close() {
+      closed = true;
+      const waiting = [...waiters.values()];
+      for (const waiter of waiting) waiter.fail(closedWait(waiter.key));
+      await Promise.race([
+        Promise.all(waiting.map((waiter) => waiter.leave())),
+        sleep(ttlMs, undefined, { ref: false }),
+      ]);
+      await link.close();
+    },
+  });
+}
+
+/** Below this the allowance for drift and timers would eat the lease. */
+const SHORTEST_TTL_MS = 20;
