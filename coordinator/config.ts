@@ -73,6 +73,15 @@ const Environment = z.object({
 });
 export type Environment = z.infer<typeof Environment>;
 
+/** The passwords of Holdfast's own Redis users, as far as they are given. */
+export const redisPasswordsOf = (environment: Environment): Record<string, string> =>
+  Object.fromEntries(
+    REDIS_USERS.flatMap((user) => {
+      const password = environment[`REDIS_PASSWORD_${user.toUpperCase() as Uppercase<typeof user>}`];
+      return password === undefined ? [] : [[user, password]];
+    }),
+  );
+
 export interface Config {
   readonly settings: RunSettings;
   /** As the user wrote them, for the report. */

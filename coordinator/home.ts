@@ -16,8 +16,10 @@ export interface Home extends AsyncDisposable {
   readonly earlier: Earlier;
   /** Keeps what is finished, so that a coordinator that takes over need not run it again. */
   saveProgress(runs: readonly RunReport[], current: string | undefined): Promise<void>;
-  /** Keeps the report. Returns where, for the last line. Throws when it cannot. */
-  saveReport(report: Report): Promise<string>;
+  /** Keeps the report, `final` unless a coordinator that takes over goes on with it. Returns where, for the last line. */
+  saveReport(report: Report, final: boolean): Promise<string>;
+  /** Leaves the reason why there is no report where people look for it. */
+  failed(line: string): void;
   /** Tells the story where people look for it; never fails the run. */
   tell(event: "RunStarted" | "StrategyFinished" | "Verdict", text: string): void;
 }

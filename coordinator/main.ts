@@ -12,6 +12,9 @@ import { EXIT } from "./report/report.ts";
 import { formatReport } from "./report/text.ts";
 import { makeReport } from "./scenario.ts";
 
+/** Ended by SIGTERM: not a verdict, so the Job puts another pod in this one's place, which goes on with the report. */
+const TERMINATED = 143;
+
 process.exitCode = await main().catch(explain);
 
 async function main(): Promise<number> {
@@ -28,12 +31,16 @@ async function runScenario(config: Config): Promise<number> {
   await using home = await homeOf(config, progress);
   try {
     const report = await makeReport(config, home, progress, packageJson.version, signal);
-    const place = await home.saveReport(report);
+    const replaced = signal.aborted && config.environment.HOLDFAST_LAUNCHER === "kubernetes";
+    const place = await home.saveReport(report, !replaced);
     progress.done();
     home.tell("Verdict", report.verdict.line);
     if (config.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else process.stdout.write(formatReport(report, { color, width: process.stdout.columns ?? 120, place }));
-    return report.verdict.exitCode;
+    return replaced ? TERMINATED : report.verdict.exitCode;
+  } catch (error) {
+    home.failed(error instanceof Error ? error.message : String(error));
+    throw error;
   } finally {
     progress.done();
   }

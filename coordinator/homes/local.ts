@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import { type Config, ConfigError } from "../config.ts";
+import { type Config, ConfigError, redisPasswordsOf } from "../config.ts";
 import type { Home } from "../home.ts";
 import { createLocalLauncher } from "../launchers/local.ts";
 import type { Progress } from "../progress.ts";
@@ -35,15 +35,12 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
     log: (text) => progress.step(text),
   });
   try {
-    const given = { lock: environment.REDIS_PASSWORD_LOCK, monitor: environment.REDIS_PASSWORD_MONITOR };
-    const redisPasswords =
-      own.redis?.passwords ??
-      Object.fromEntries(Object.entries(given).filter(([, password]) => password !== undefined));
+    const redisPasswords = own.redis?.passwords ?? redisPasswordsOf(environment);
     const servers = {
       mysqlUrl: environment.MYSQL_URL ?? own.mysql!.url,
       mysqlPassword: environment.MYSQL_PASSWORD,
       redisUrl: environment.REDIS_URL ?? own.redis!.url,
-      redisPasswords: redisPasswords as Record<string, string>,
+      redisPasswords,
       prometheusUrl: environment.PROMETHEUS_URL ?? own.prometheus!.url,
       notes: own.notes,
     };
@@ -72,6 +69,7 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
           await writeFile(join(folder, name), content);
         return join(folder, "report.json");
       },
+      failed() {},
       tell() {},
       [Symbol.asyncDispose]: () => own[Symbol.asyncDispose](),
     };

@@ -1,0 +1,115 @@
+/**
+ * Puts a bug in the place of a strategy, in the worker that imports this module first:
+ * `node --import ./test/support/plant.ts?bug=no-for-update worker/main.ts`. Each bug must be reported by the run.
+ */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { strategies } from "../../worker/strategies/index.ts";
+import type { Strategy } from "../../worker/strategy.ts";
+
+/** Every so many operations the holder works for longer than its lock lives. */
+const OVERSLEEP_EVERY = 20;
+
+/** A lock in Redis as it is often written; `value` and `unlock` are where the bug is. */
+function naiveLock(value: () => string, unlock: "delete" | "delete-if-exists"): Strategy {
+  return {
+    async open({ rows, spec, redis, random }) {
+      const connection = await redis("lock");
+      let operations = 0;
+      return {
+        async mutate(operation) {
+          const key = `holdfast:lock:{${spec.run}/${operation.employeeId}}:naive`;
+          while ((await connection.set(key, value(), "PX", spec.lockTtlMs, "NX")) === null)
+            await sleep(1 + random() * 3);
+          operation.entered();
+          const employee = await rows.read(operation.employeeId);
+          operations += 1;
+          if (operations % OVERSLEEP_EVERY === 0) await sleep(spec.lockTtlMs * 1.5);
+          const salary = await operation.compute(employee);
+          await rows.write(operation, employee, salary);
+          if (unlock === "delete") await connection.del(key);
+          else
+            await connection.eval(
+              "if redis.call('exists', KEYS[1]) == 1 then return redis.call('del', KEYS[1]) end return 0",
+              1,
+              key,
+            );
+        },
+        async close() {},
+      };
+    },
+  };
+}
+
+export const bugs: Record<string, () => void> = {
+  "constant-value": () => {
+    strategies.redis = naiveLock(() => "locked", "delete-if-exists");
+  },
+  "unlock-without-compare": () => {
+    strategies.redis = naiveLock(() => randomUUID(), "delete");
+  },
+  "no-for-update": () => {
+    strategies["row-lock"] = {
+      async open({ rows }) {
+        return {
+          mutate: (operation) =>
+            rows.transaction(async (transaction) => {
+              const employee = await transaction.read(operation.employeeId);
+              operation.entered();
+              await transaction.write(operation, employee, await operation.compute(employee));
+            }),
+          async close() {},
+        };
+      },
+    };
+  },
+  "outside-the-transaction": () => {
+    strategies["row-lock"] = {
+      async open({ rows }) {
+        return {
+          async mutate(operation) {
+            const employee = await rows.transaction((transaction) =>
+              transaction.read(operation.employeeId, "FOR UPDATE"),
+            );
+            operation.entered();
+            await rows.write(operation, employee, await operation.compute(employee));
+          },
+          async close() {},
+        };
+      },
+    };
+  },
+  "no-version-check": () => {
+    strategies.version = {
+      async open({ rows }) {
+        return {
+          async mutate(operation) {
+            const employee = await rows.read(operation.employeeId);
+            await rows.write(operation, employee, await operation.compute(employee));
+          },
+          async close() {},
+        };
+      },
+    };
+  },
+  /** Says that it committed once more than it did. */
+  "over-claim": () => {
+    const honest = strategies["row-lock"];
+    strategies["row-lock"] = {
+      async open(resources) {
+        const session = await honest.open(resources);
+        let operations = 0;
+        return {
+          async mutate(operation) {
+            operations += 1;
+            if (operations !== 5) await session.mutate(operation);
+          },
+          close: () => session.close(),
+        };
+      },
+    };
+  },
+};
+
+const bug = new URL(import.meta.url).searchParams.get("bug");
+if (bug !== null) bugs[bug]?.();
