@@ -37,15 +37,15 @@ export async function startRedis(): Promise<TestRedis> {
 
   const connections: Redis[] = [];
   const connect = (options: RedisOptions = {}) => {
-    const all: RedisOptions = {
+    const connection = new Redis({
       ...lockConnectionOptions,
       host: "127.0.0.1",
       port,
       username: "lock",
       password: options.username ?? "lock",
       ...options,
-    };
-    const connection = new Redis(all);
+      replyMapping: "legacy",
+    });
     connection.on("error", () => {});
     connections.push(connection);
     return connection;
