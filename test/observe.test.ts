@@ -189,7 +189,7 @@ describe("the servers", () => {
 
   test("that are gone cost a count and their series, and nothing else; they come back", async () => {
     await employees(1);
-    await using observed = observe({ deadlineMs: 300 });
+    await using observed = observe({ deadlineMs: 1_500 });
     await observed.poll();
     await server.kill();
     await observed.poll();

@@ -35,7 +35,7 @@ export async function startPrometheus(targets: readonly string[], intervalMs: nu
     await writeFile(join(folder, "prometheus.yml"), JSON.stringify(config));
     return [
       ...[`--config.file=${join(folder, "prometheus.yml")}`, `--storage.tsdb.path=${join(folder, "data")}`],
-      `--web.listen-address=127.0.0.1:${port}`,
+      ...[`--web.listen-address=127.0.0.1:${port}`, "--scrape.discovery-reload-interval=100ms"],
     ];
   };
   return start("prometheus", args, /ready to receive web requests/, `http://127.0.0.1:${port}`);
