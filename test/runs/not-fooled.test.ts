@@ -1,0 +1,116 @@
+/** Evidence that was tampered with, or that is incomplete, must never become `holds`. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { processOf } from "../support/processes.ts";
+import { createRig, type Rig } from "../support/rig.ts";
+
+let rig: Rig;
+before(async () => {
+  rig = await createRig();
+});
+after(() => rig[Symbol.asyncDispose]());
+
+async function change(sql: string, run: string) {
+  const connection = await rig.sql();
+  const [result] = await connection.query(sql, [run, run]);
+  await connection.end();
+  assert.equal((result as { affectedRows: number }).affectedRows, 1, "the tampering itself must work");
+}
+
+for (const [name, sql] of [
+  [
+    "a raise in the ledger was changed by hand",
+    "UPDATE ledger SET raise = raise + 1 WHERE run = ? ORDER BY seq LIMIT 1",
+  ],
+  [
+    "a version in the ledger was changed by hand",
+    "UPDATE ledger SET read_version = read_version - 1 WHERE run = ? ORDER BY seq DESC LIMIT 1",
+  ],
+  ["a ledger row was removed", "DELETE FROM ledger WHERE run = ? ORDER BY seq LIMIT 1"],
+  ["the salary was changed behind the workers' backs", "UPDATE employee SET salary = salary + 1000 WHERE run = ?"],
+  ["the version was changed behind the workers' backs", "UPDATE employee SET version = version + 1 WHERE run = ?"],
+  [
+    "a ledger row appeared that nobody wrote",
+    `INSERT INTO ledger (run, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence, read_at, written_at)
+     SELECT ?, 1, MAX(op) + 1000, MAX(op), MAX(new_version), MAX(new_version) + 1, 1, 1, 0, 0, SYSDATE(6), SYSDATE(6) FROM ledger WHERE run = ?`,
+  ],
+] as const)
+  test(`${name}: violated`, async () => {
+    const report = await rig.run("row-lock", {}, { beforeJudging: (plan) => change(sql, plan.run) });
+    assert.equal(report.data.value, "violated", JSON.stringify(report.data));
+    assert.equal(report.agreement, "mismatch");
+  });
+
+test("a worker that claims an operation too many: violated", async () => {
+  const report = await rig.run("row-lock", {}, { bug: "over-claim" });
+  assert.equal(report.data.value, "violated", JSON.stringify(report.data));
+});
+
+test("a Prometheus that misses a worker: unknown, and it is named", async () => {
+  const report = await rig.run(
+    "row-lock",
+    {},
+    {
+      prometheus: (real) => ({
+        ...real,
+        async read(run, atMs, windowMs) {
+          const whole = await real.read(run, atMs, windowMs);
+          return { ...whole, workers: whole.workers.filter(({ worker }) => worker !== 2) };
+        },
+      }),
+    },
+  );
+  assert.equal(report.data.value, "unknown", JSON.stringify(report.data));
+  assert.match(JSON.stringify(report.data), /worker-2/);
+});
+
+test("a Prometheus that is gone: unknown with the reason, and the ledger is judged all the same", async () => {
+  const report = await rig.run(
+    "row-lock",
+    {},
+    {
+      prometheus: (real) => ({
+        ...real,
+        read: async () => {
+          throw new Error("Prometheus is out of reach");
+        },
+      }),
+    },
+  );
+  assert.equal(report.data.value, "unknown");
+  assert.match(JSON.stringify(report.data), /Prometheus/);
+  assert.equal(report.checks.find(({ check }) => check === "chain")?.status, "holds");
+  assert.equal(report.operations, null, "no data is not 0");
+});
+
+test("a worker killed with -9 in the middle: unknown, and it is named", async () => {
+  let killed = false;
+  const report = await rig.run(
+    "row-lock",
+    { durationMs: 2_000 },
+    {
+      whileRunning(roster) {
+        if (killed) return;
+        killed = true;
+        process.kill(processOf(roster.all()[1]!.uid), "SIGKILL");
+      },
+    },
+  );
+  assert.equal(report.data.value, "unknown", JSON.stringify(report.data));
+  assert.match(JSON.stringify(report.data), /worker-1/);
+  assert.match(report.reconciliation.find(({ worker }) => worker === 1)?.lost ?? "", /SIGKILL/);
+});
+
+test("an interrupted run: unknown with the reason", async () => {
+  const controller = new AbortController();
+  const report = await rig.run(
+    "row-lock",
+    { durationMs: 5_000 },
+    {
+      signal: controller.signal,
+      whileRunning: () => controller.abort(new Error("SIGINT")),
+    },
+  );
+  assert.equal(report.data.value, "unknown", JSON.stringify(report.data));
+  assert.match(report.problems.join(), /SIGINT/);
+});

@@ -1,0 +1,110 @@
+/** Real servers and the coordinator's own parts, for tests that make whole runs. */
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import mysql from "mysql2/promise";
+import { readRunOptions } from "../../coordinator/config.ts";
+import { createDatabase } from "../../coordinator/database.ts";
+import type { RunPlan } from "../../coordinator/evidence.ts";
+import { serveCoordinator } from "../../coordinator/http.ts";
+import { createLocalLauncher } from "../../coordinator/launchers/local.ts";
+import { createPrometheus, type Prometheus } from "../../coordinator/prometheus.ts";
+import type { RunReport } from "../../coordinator/report/report.ts";
+import type { Roster } from "../../coordinator/roster.ts";
+import { run } from "../../coordinator/run.ts";
+import { plansOf } from "../../coordinator/scenarios.ts";
+import { startServers } from "../../coordinator/servers/index.ts";
+import type { StrategyName } from "../../worker/contract.ts";
+
+export interface Meddling {
+  /** A bug of test/support/plant.ts. */
+  readonly bug?: string;
+  /** Called again and again while the workers run. */
+  readonly whileRunning?: (roster: Roster) => void | Promise<void>;
+  /** Called after the last operation and before the evidence is read. */
+  readonly beforeJudging?: (plan: RunPlan) => void | Promise<void>;
+  readonly prometheus?: (real: Prometheus) => Prometheus;
+  readonly signal?: AbortSignal;
+}
+
+export type Rig = Awaited<ReturnType<typeof createRig>>;
+
+export async function createRig() {
+  const listen = { host: "127.0.0.1", port: await freePort() };
+  const coordinatorUrl = `http://${listen.host}:${listen.port}`;
+  const token = "test";
+  const servers = await startServers({ coordinatorUrl, log: () => {} });
+  const server = await serveCoordinator({ ...listen, token, metrics: async () => "" });
+  const database = createDatabase(servers.mysqlUrl);
+  const prometheus = createPrometheus(servers.prometheusUrl);
+  const launcherOf = (bug?: string) =>
+    createLocalLauncher({
+      coordinatorUrl,
+      token,
+      workersMax: 4,
+      servers: {
+        MYSQL_URL: servers.mysqlUrl,
+        REDIS_URL: servers.redisUrl,
+        REDIS_PASSWORD_LOCK: servers.redisPasswords.lock,
+      },
+      nodeOptions: bug === undefined ? [] : ["--import", new URL(`plant.ts?bug=${bug}`, import.meta.url).href],
+    });
+
+  return {
+    servers,
+    database,
+    prometheus,
+    sql: () => mysql.createConnection({ uri: servers.mysqlUrl, multipleStatements: true }),
+
+    /** One run, with whatever is meddled with. */
+    async run(strategy: StrategyName, changes: Partial<RunPlan> = {}, meddling: Meddling = {}): Promise<RunReport> {
+      const report = randomBytes(4).toString("hex");
+      const { settings } = readRunOptions({ strategies: [strategy], duration: "1500ms" });
+      const plan = { ...plansOf(report, settings)[0]!, ...changes };
+      const launcher = await launcherOf(meddling.bug);
+      server.setTargets(launcher.targets());
+      const real = meddling.prometheus?.(prometheus) ?? prometheus;
+      let judging: Promise<void> | undefined;
+      return run(
+        plan,
+        {
+          report,
+          launcher,
+          server,
+          database: {
+            ...database,
+            // The first thing that is read once the workers are done.
+            async employees(name) {
+              if (judging === undefined) judging = Promise.resolve();
+              else await meddling.beforeJudging?.(plan);
+              return database.employees(name);
+            },
+          },
+          prometheus: real,
+          startDeadlineMs: 30_000,
+          watch: {
+            phase() {},
+            fleet(_, roster) {
+              if (roster.count("running") > 0) void meddling.whileRunning?.(roster);
+            },
+          },
+        },
+        meddling.signal ?? new AbortController().signal,
+      );
+    },
+
+    async [Symbol.asyncDispose]() {
+      server[Symbol.dispose]();
+      await database.close();
+      await servers[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
