@@ -1,0 +1,72 @@
+/**
+ * The keeper: the parent of the servers of one report. Its standard input is a pipe from the coordinator. When the pipe
+ * closes, and the kernel closes it however the coordinator ends, it stops the servers and removes their folder.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Ending, KeeperEvent, Program } from "./keeper.ts";
+
+/** How long servers may take to end after SIGTERM. Nothing that they hold outlives the folder. */
+const TERM_MS = 3_000;
+/** How long the kernel may take to end a process after SIGKILL. */
+const KILL_MS = 2_000;
+
+const running = new Map<ChildProcess, Promise<unknown>>();
+let stopping = false;
+
+process.stdout.on("error", () => {});
+process.on("uncaughtException", (error) => {
+  tell({ event: "failed", code: error.name, message: error.message });
+  void stop(1);
+});
+
+const folder = await mkdtemp(join(process.argv[2] ?? ".", "holdfast-")).catch((error) => {
+  tell({ event: "failed", code: error.code, message: error.message });
+  process.exit(1);
+});
+tell({ event: "folder", folder });
+
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => void stop());
+createInterface({ input: process.stdin })
+  .on("line", (line) => run(JSON.parse(line)))
+  .on("close", () => void stop());
+
+function run({ id, command, args, cwd, log, input }: Program) {
+  if (stopping) return;
+  const output = openSync(log, "a", 0o600);
+  const source = input === undefined ? "ignore" : openSync(input, "r");
+  const child = spawn(command, args, { cwd, stdio: [source, output, output], env: { PATH: process.env.PATH } });
+  closeSync(output);
+  if (typeof source === "number") closeSync(source);
+
+  const ended = once(child, "exit").then(
+    ([code, signal]): Ending => ({ how: signal === null ? `exited with ${code}` : `was killed by ${signal}`, code }),
+    (error): Ending => ({ how: `could not be started: ${error.message}`, code: null }),
+  );
+  running.set(child, ended);
+  if (child.pid !== undefined) tell({ event: "started", id, pid: child.pid });
+  ended.then((ending) => {
+    running.delete(child);
+    tell({ event: "ended", id, ending });
+  });
+}
+
+async function stop(exitCode = 0) {
+  if (stopping) return;
+  stopping = true;
+  for (const child of running.keys()) child.kill("SIGTERM");
+  await Promise.race([Promise.all(running.values()), sleep(TERM_MS)]);
+  for (const child of running.keys()) child.kill("SIGKILL");
+  await Promise.race([Promise.all(running.values()), sleep(KILL_MS)]);
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  process.exit(exitCode);
+}
+
+function tell(event: KeeperEvent) {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
