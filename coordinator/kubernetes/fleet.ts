@@ -2,7 +2,7 @@ import type { CoreV1Event, V1Job, V1Pod } from "@kubernetes/client-node";
 import type { Fleet, WorkerProblem } from "../launcher.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
 import { deleteJob, lastLines, listPods, podIsFinished, podIsGoing, podsStopped } from "./jobs.ts";
-import { type Finding, gonePodFinding, indexOf, missingPodFinding, podFinding } from "./problems.ts";
+import { type Finding, gonePodFinding, indexOf, mainState, missingPodFinding, podFinding } from "./problems.ts";
 import type { Cleanup } from "./settings.ts";
 
 export interface FleetOptions {
@@ -32,11 +32,12 @@ interface Sighting {
  * What was seen is remembered: a pod that is gone tells nothing any more.
  */
 export function createFleet(options: FleetOptions): Fleet {
-  const { api, job, warn } = options;
+  const { api, cleanup, job, warn } = options;
   const name = job.metadata!.name!;
   const namespace = job.metadata!.namespace!;
   const selector = `batch.kubernetes.io/controller-uid=${job.metadata!.uid}`;
   const workers = job.spec!.completions!;
+  const createdAtMs = performance.now();
   const sightings = new Map<string, Sighting>();
   let problems: readonly WorkerProblem[] = [];
   let unanswered = false;
@@ -53,7 +54,10 @@ export function createFleet(options: FleetOptions): Fleet {
     const jobWarnings = about(warnings, job.metadata!.uid);
     return Array.from({ length: workers }, (_, index) => {
       const seen = byIndex.get(index) ?? [];
-      if (seen.length === 0) return [problemOf(index, missingPodFinding(jobWarnings))];
+      if (seen.length === 0) {
+        const missing = missingPodFinding(jobWarnings, performance.now() - createdAtMs);
+        return missing === undefined ? [] : [problemOf(index, missing)];
+      }
       for (const sighting of seen) judge(sighting, warnings, jobWarnings);
       const duplicate = seen.length > 1 ? [duplicated(index, seen)] : [];
       return [...seen.flatMap((sighting) => sighting.problem ?? []), ...duplicate];
@@ -103,11 +107,12 @@ export function createFleet(options: FleetOptions): Fleet {
 
     async [Symbol.asyncDispose]() {
       try {
-        const unhealthy = (await this.problems()).some((problem) => problem.fatal);
-        const wanted = options.cleanup === "never" || (options.cleanup === "onSuccess" && unhealthy);
+        await this.problems();
         // An index that never had a pod would get one later, when a quota becomes free, say: such a Job must not stay.
-        const complete = new Set(Array.from(sightings.values(), ({ pod }) => indexOf(pod))).size === workers;
-        if (wanted && complete) await stopPods();
+        const pods = Array.from(sightings.values(), ({ pod }) => pod);
+        const complete = new Set(pods.map(indexOf)).size === workers;
+        const worthALook = pods.some((pod) => pod.status?.phase === "Failed" && !podIsGoing(pod));
+        if (complete && (cleanup === "never" || (cleanup === "onSuccess" && worthALook))) await stopPods();
         else await deleteJob(api, namespace, name);
         await podsStopped(api, namespace, selector, options.disposeDeadlineMs);
       } catch (error) {
@@ -144,10 +149,11 @@ async function listWarnings(api: KubernetesApi, namespace: string): Promise<read
 /** The log of a worker that ended badly is fetched once, that of one that is being deleted as long as it is there. */
 async function fetchLog(api: KubernetesApi, sighting: Sighting): Promise<void> {
   const going = podIsGoing(sighting.pod);
-  const failed = sighting.pod.status?.phase === "Failed" && sighting.log === undefined;
+  const failed = (mainState(sighting.pod)?.terminated?.exitCode ?? 0) !== 0 && sighting.log === undefined;
   if (sighting.gone || sighting.logFailed || !(going || failed)) return;
   try {
-    sighting.log = await lastLines(api, sighting.pod);
+    const log = await lastLines(api, sighting.pod);
+    if (log !== undefined) sighting.log = log;
   } catch {
     // The container never ran, or its node is lost: the reason tells that already.
     sighting.logFailed = true;

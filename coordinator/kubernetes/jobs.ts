@@ -47,10 +47,12 @@ export const isOwnedBy = (object: V1Job, ownerUid: string) =>
   object.metadata?.ownerReferences?.some((owner) => owner.uid === ownerUid) ?? false;
 
 /** The last lines of the first container. Fails where it never ran or its node does not answer. */
-export function lastLines(api: KubernetesApi, pod: V1Pod): Promise<string> {
+export async function lastLines(api: KubernetesApi, pod: V1Pod): Promise<string | undefined> {
   const { name, namespace } = pod.metadata!;
   const container = pod.spec!.containers[0]!.name;
   const read = () =>
     api.core.readNamespacedPodLog({ name: name!, namespace: namespace!, container, tailLines: 20, limitBytes: 8192 });
-  return ask(`read the log of ${name}`, read, 0);
+  const log = await ask(`read the log of ${name}`, read, 0);
+  // The kubelet answers in place of a log that is gone, and with success.
+  return /^unable to retrieve container logs for /.test(log) ? undefined : log;
 }

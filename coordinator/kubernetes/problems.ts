@@ -19,7 +19,8 @@ export interface Circumstances {
 
 /** A pod may take this long to start before that alone is worth a word. */
 const STARTING_MS = 10_000;
-const LONGEST_MESSAGE = 400;
+/** Characters; enough for a refusal by Pod Security in full. */
+const LONGEST_MESSAGE = 600;
 
 /** What is wrong with this pod; `undefined` where nothing is. */
 export function podFinding(pod: V1Pod, circumstances: Circumstances): Finding | undefined {
@@ -36,10 +37,12 @@ export function podFinding(pod: V1Pod, circumstances: Circumstances): Finding | 
 }
 
 /** Why there is no pod for an index: the Job's own events are the only place where a refused creation is told. */
-export function missingPodFinding(jobWarnings: readonly CoreV1Event[]): Finding {
+export function missingPodFinding(jobWarnings: readonly CoreV1Event[], waitedMs: number): Finding | undefined {
   const failed = newest(jobWarnings, ["FailedCreate"]);
+  if (failed === undefined && waitedMs < STARTING_MS) return undefined;
   if (failed === undefined) return { reason: "no pod was created for it yet", heals: "maybe" };
-  const text = short(failed.message ?? "").replace(/^Error creating: /, "");
+  // The name is that of one attempt out of many, for whichever index came first.
+  const text = short(failed.message ?? "").replace(/^Error creating: (pods "[^"]*" is )?/, "");
   // A refusal by Pod Security repeats until somebody changes the template; a quota may become free.
   return { reason: `FailedCreate: ${text}`, heals: /violates PodSecurity/.test(text) ? "never" : "maybe" };
 }
@@ -59,7 +62,8 @@ export const indexOf = (pod: V1Pod) =>
 
 const never = (reason: string): Finding => ({ reason, heals: "never" });
 
-function mainState(pod: V1Pod): V1ContainerState | undefined {
+/** State of the first container: a worker's or the coordinator's own. */
+export function mainState(pod: V1Pod): V1ContainerState | undefined {
   return pod.status?.containerStatuses?.find((container) => container.name === pod.spec?.containers[0]?.name)?.state;
 }
 
@@ -74,7 +78,7 @@ function wasDeleted({ metadata }: V1Pod, ended: V1ContainerStateTerminated | und
 }
 
 function whyDeleted(pod: V1Pod, ended: V1ContainerStateTerminated | undefined, { jobWarnings, log }: Circumstances) {
-  const why = disruption(pod) ?? deadlineExceeded(jobWarnings) ?? "pod was deleted";
+  const why = disruption(pod) ?? deadlineExceeded(jobWarnings) ?? `pod ${pod.metadata?.name} was deleted`;
   return ended === undefined ? why : `${why}, ${exitText(ended, pod, log)}`;
 }
 
@@ -116,8 +120,9 @@ function exitText(ended: V1ContainerStateTerminated, pod: V1Pod, log: string | u
   const byRuntime = !["Error", "Completed", undefined].includes(ended.reason);
   if (byRuntime) return `${ended.reason}: ${short(ended.message ?? `exit code ${ended.exitCode}`)}`;
   const signal = SIGNALS[ended.exitCode];
+  if (signal !== undefined) return `killed by ${signal}`;
   const words = lastLine(ended.message) ?? lastLine(log);
-  return `${signal ? `killed by ${signal}` : `exited with ${ended.exitCode}`}${words ? `: ${words}` : ""}`;
+  return `exited with ${ended.exitCode}${words ? `: ${words}` : ""}`;
 }
 
 // --- Not running (yet) ----------------------------------------------------------------------------------------------
@@ -136,9 +141,8 @@ function pendingFinding(pod: V1Pod, { warnings, now }: Circumstances): Finding |
     .map(({ state }) => state?.waiting)
     .find((waiting) => !USUAL.includes(waiting?.reason ?? USUAL[0]!));
   if (stuck !== undefined) {
-    // Before 1.32, an ImagePullBackOff does not tell its cause; the event does.
-    const pull = /^(ErrImage|ImagePull)/.test(stuck.reason ?? "") && newest(warnings, ["Failed"], /pull image/);
-    const text = pull && !/: /.test(stuck.message ?? "") ? pull.message : stuck.message;
+    const pulling = /^(ErrImage|ImagePull|InvalidImage)/.test(stuck.reason ?? "");
+    const text = pulling ? pullMessage(stuck.message ?? "", warnings) : stuck.message;
     return {
       reason: `${stuck.reason}: ${short(text ?? "")}`,
       heals: HOPELESS.includes(stuck.reason ?? "") ? "never" : "soon",
@@ -154,6 +158,19 @@ function pendingFinding(pod: V1Pod, { warnings, now }: Circumstances): Finding |
     heals: "maybe",
   };
 }
+
+/** The image and what became of the attempt, without the layers of programs that each tell it again. */
+function pullMessage(message: string, warnings: readonly CoreV1Event[]): string {
+  // Before 1.32 the state of an ImagePullBackOff does not tell its cause; the event does.
+  const told = /^Back-off pulling image "[^"]*"$/.test(message);
+  const full = (told && newest(warnings, ["Failed"], /pull image/)?.message) || message;
+  const image = full.match(/image "([^"]+)"/)?.[1];
+  const cause = full.replace(PULL_LAYERS, "");
+  return image === undefined || cause.includes(image) ? cause : `${image}: ${cause}`;
+}
+
+const PULL_LAYERS =
+  /(Back-off pulling image "[^"]*": |ErrImagePull: |rpc error: code = \w+ desc = |[Ff]ailed to pull( and unpack)? image "[^"]*": |failed to resolve reference "[^"]*": )/g;
 
 function runningFinding(pod: V1Pod): Finding | undefined {
   const is = (type: string) => pod.status?.conditions?.find((condition) => condition.type === type)?.status;
