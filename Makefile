@@ -1,0 +1,187 @@
+# Holdfast. `make` lists what there is to make.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+##@ One machine
+
+# Options of the run: make demo ARGS="--workers 8 --strategies redis,row-lock". Variables (HOLDFAST_WORKERS, MYSQL_URL, ...)
+# pass through as they are.
+ARGS ?=
+# Test files, and how many of them run at once: they start servers and fleets of their own.
+TESTS ?= test/**/*.test.ts
+TEST_CONCURRENCY ?= 2
+
+# The node of the project, whatever the machine's own is. Only `npm ci` runs with the machine's: it replaces the other.
+IN_PROJECT := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
+INSTALLED := node_modules/.package-lock.json
+
+.PHONY: help
+help: ## list these targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: deps ## all the set-up, then the main job: which locks hold? (options: ARGS="--workers 8")
+	@npm run --silent build
+	@npm run --silent holdfast -- $(ARGS)
+
+.PHONY: test
+test: ## all the set-up, then the checks of the source and all tests
+	@env -u MYSQL_URL -u REDIS_URL -u PROMETHEUS_URL $(MAKE) deps
+	@npm run --silent check
+	@npm run --silent build
+	@$(IN_PROJECT) node --test --test-concurrency=$(TEST_CONCURRENCY) '$(TESTS)'
+
+.PHONY: check
+check: $(INSTALLED) ## format, lint rules and types of the source
+	@npm run --silent check
+
+.PHONY: build
+build: $(INSTALLED) ## bundle worker and coordinator into dist/
+	@npm run --silent build
+
+.PHONY: deps
+deps: $(INSTALLED) ## install what is missing: npm packages, and from Debian MariaDB, Redis and Prometheus
+	@sh coordinator/servers/install.sh
+
+.PHONY: clean
+clean: ## remove what was built and reported
+	rm -rf dist reports
+
+$(INSTALLED): package-lock.json
+	@command -v node >/dev/null || { echo "make: node is missing: install Node.js 20 or later (Debian, Ubuntu: sudo apt-get install nodejs npm)" >&2; exit 1; }
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo "make: node $$(node --version) is too old: install Node.js 20 or later" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "make: npm is missing: install it (Debian, Ubuntu: sudo apt-get install npm)" >&2; exit 1; }
+	@echo "installing npm packages (npm ci)"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+##@ Kubernetes
+
+# The kind cluster and the context that every command below uses, whatever the current one is.
+CLUSTER ?= holdfast
+KUBE_CONTEXT ?= kind-$(CLUSTER)
+NAMESPACE ?= default
+RELEASE ?= demo
+# Options of the chart: make install HELM_ARGS="--set workers=8"
+HELM_ARGS ?=
+# Name of the coordinator's Job (value coordinator.name), how long `make wait` waits, and where `make dashboard` listens.
+JOB ?= coordinator
+TIMEOUT ?= 15m
+PORT ?= 3000
+
+KUBECTL = kubectl --context $(KUBE_CONTEXT) --namespace $(NAMESPACE)
+HELM = helm --kube-context $(KUBE_CONTEXT) --namespace $(NAMESPACE)
+PART = app.kubernetes.io/instance=$(RELEASE),app.kubernetes.io/component
+IMAGES = sed -n 's/^ *image: *//p' helm/Chart.yaml
+OWN_IMAGE = $$($(IMAGES) | grep '^holdfast:')
+REPORT = $$($(KUBECTL) get configmap --selector $(PART)=report --output name)
+# The id of the last report, out of its state; empty while there is none.
+REPORT_ID = $$($(KUBECTL) get $(REPORT) --output 'jsonpath={.data.state\.json}' | sed -n 's/.*"report":"\([^"]*\)".*/\1/p')
+
+.PHONY: kind-up
+kind-up: need-kind need-kubectl image ## create the kind cluster if it is not there, and load all images into it
+	@kind get clusters 2>/dev/null | grep -qx $(CLUSTER) || kind create cluster --name $(CLUSTER) --config kind-config.yaml --wait 120s
+	@kubectl config get-contexts --output name | grep -qx kind-$(CLUSTER) || kind export kubeconfig --name $(CLUSTER)
+	@$(MAKE) load
+	@test "$$(kubectl config current-context)" = kind-$(CLUSTER) || \
+	  echo "note: kubectl's and helm's current context is $$(kubectl config current-context): kubectl config use-context kind-$(CLUSTER), or use the make targets"
+	@echo "ready: helm install demo ./helm"
+
+.PHONY: image
+image: need-docker ## build the image of coordinator and workers
+	docker build --tag $(OWN_IMAGE) .
+
+# Third-party images go in, too, so that a new cluster does not pull them again. One that cannot be had is left to the nodes.
+.PHONY: load
+load: need-docker need-kind ## load the images into the kind cluster
+	@there=""; for image in $$($(IMAGES)); do \
+	  if docker image inspect "$$image" >/dev/null 2>&1 || docker pull --quiet "$$image"; then there="$$there $$image"; \
+	  else echo "warning: $$image is not here and cannot be pulled; the nodes will try when it is needed"; fi; done; \
+	nodes=$$(kind get nodes --name $(CLUSTER) | grep -v control-plane | paste -sd, -); \
+	echo "loading$$there"; \
+	kind load docker-image $$there --name $(CLUSTER) $${nodes:+--nodes "$$nodes"} 2>&1 | grep -v 'not yet present' || true
+
+.PHONY: kind-down
+kind-down: need-kind ## delete the kind cluster
+	kind delete cluster --name $(CLUSTER)
+
+.PHONY: install
+install: need-helm ## install the chart, or run again with other options (HELM_ARGS="--set workers=8")
+	$(HELM) upgrade --install $(RELEASE) ./helm --create-namespace $(HELM_ARGS)
+
+.PHONY: rerun
+rerun: need-helm ## run again with the options of the last time, and with HELM_ARGS
+	$(HELM) upgrade $(RELEASE) ./helm --reset-then-reuse-values $(HELM_ARGS)
+
+.PHONY: logs
+logs: need-kubectl ## follow the coordinator: progress, then the report
+	@$(KUBECTL) wait --for=create job/$(JOB) --timeout=60s >/dev/null
+	$(KUBECTL) logs --follow job/$(JOB) --pod-running-timeout=2m
+
+# A failed Job never becomes complete, so both ends are waited for. Make itself exits with 2 for every other status than 0.
+.PHONY: wait
+wait: need-kubectl ## wait for the end of the run, print the verdict, fail unless all is as expected
+	@$(KUBECTL) wait --timeout=$(TIMEOUT) job/$(JOB) \
+	  --for='jsonpath={.status.conditions[?(@.type=="Complete")].status}{.status.conditions[?(@.type=="Failed")].status}=True'
+	@$(KUBECTL) get pods --selector batch.kubernetes.io/job-name=$(JOB) --sort-by=.metadata.creationTimestamp \
+	  --output 'jsonpath={.items[-1:].status.containerStatuses[0].state.terminated.message}{"\nexit status "}{.items[-1:].status.containerStatuses[0].state.terminated.exitCode}{"\n"}'
+	@$(KUBECTL) wait --timeout=1s --for=condition=Complete job/$(JOB) >/dev/null 2>&1
+
+.PHONY: report
+report: need-kubectl ## write the last report to reports/<id>/ as text, Markdown, JSON and JUnit
+	@report=$(REPORT); id=$(REPORT_ID); \
+	test -n "$$id" || { echo "make report: release $(RELEASE) in namespace $(NAMESPACE) has no report yet: make wait" >&2; exit 1; }; \
+	mkdir -p "reports/$$id"; \
+	for file in report.txt report.md report.json junit.xml; do \
+	  $(KUBECTL) get "$$report" --output "go-template={{index .data \"$$file\"}}" >"reports/$$id/$$file"; done; \
+	echo "reports/$$id"
+
+.PHONY: dashboard
+dashboard: need-kubectl ## open a way to Grafana and print its address, with the last report selected
+	@service=$$($(KUBECTL) get service --selector $(PART)=grafana --output name); \
+	test -n "$$service" || { echo "make dashboard: release $(RELEASE) in namespace $(NAMESPACE) has no Grafana: --set grafana.enabled=true" >&2; exit 1; }; \
+	id=$(REPORT_ID); uid=$$(sed -n 's/^  "uid": "\([^"]*\)".*/\1/p' helm/files/dashboard.json); \
+	echo "http://127.0.0.1:$(PORT)/d/$$uid?from=now-1h&to=now$${id:+&var-report=$$id}   (Ctrl-C closes the way)"; \
+	$(KUBECTL) port-forward "$$service" $(PORT):3000 >/dev/null
+
+.PHONY: status
+status: need-kubectl ## show the release's jobs and pods, and its last events
+	@$(KUBECTL) get jobs,pods --selector app.kubernetes.io/instance=$(RELEASE) --output wide
+	@$(KUBECTL) get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 10
+
+.PHONY: uninstall
+uninstall: need-helm need-kubectl ## remove the release and everything that it made
+	@$(HELM) uninstall $(RELEASE) --wait
+	@$(KUBECTL) delete pod --selector $(PART)=verdict --ignore-not-found
+
+##@ The chart
+
+.PHONY: chart
+chart: $(INSTALLED) ## write helm/values.schema.json and the table of values in helm/README.md
+	@$(IN_PROJECT) node helm/tools/main.ts chart
+
+.PHONY: k8s
+k8s: $(INSTALLED) need-helm ## write k8s/, what the chart renders with its defaults
+	@$(IN_PROJECT) node helm/tools/main.ts k8s
+
+.PHONY: chart-golden
+chart-golden: $(INSTALLED) ## write what the chart renders for each helm/ci/*-values.yaml
+	@$(IN_PROJECT) UPDATE_GOLDEN=1 node --test 'test/chart/*.test.ts'
+
+.PHONY: e2e
+e2e: $(INSTALLED) need-helm need-kubectl ## test against the cluster of KUBE_CONTEXT (some minutes; makes namespaces of its own)
+	@$(IN_PROJECT) HOLDFAST_E2E_CONTEXT=$(KUBE_CONTEXT) node --test --test-concurrency=1 'test/e2e/*.test.ts'
+
+.PHONY: need-docker need-kind need-kubectl need-helm
+need-docker:
+	@command -v docker >/dev/null || { echo "make: docker is missing: install Docker Engine or Docker Desktop, https://docs.docker.com/engine/install" >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "make: docker does not answer: start it, or let this user use it (group docker)" >&2; exit 1; }
+need-kind:
+	@command -v kind >/dev/null || { echo "make: kind is missing: go install sigs.k8s.io/kind@latest, or https://kind.sigs.k8s.io/docs/user/quick-start" >&2; exit 1; }
+need-kubectl:
+	@command -v kubectl >/dev/null || { echo "make: kubectl is missing: install it, https://kubernetes.io/docs/tasks/tools" >&2; exit 1; }
+need-helm:
+	@command -v helm >/dev/null || { echo "make: helm is missing: install Helm 3.17 or later, https://helm.sh/docs/intro/install" >&2; exit 1; }

@@ -1,0 +1,54 @@
+/** What k8s/ holds: the chart with its defaults, for those who use kubectl or kustomize instead of Helm. */
+
+export const MANIFESTS = "k8s";
+const NAMESPACE = "holdfast";
+
+/** There is nothing to generate passwords with, so these are public; the release's network policies are what protects it. */
+const PASSWORDS = {
+  token: "public-token",
+  "mysql.auth.password": "public-mysql-password",
+  "mysql.auth.rootPassword": "public-mysql-root-password",
+  "redis.auth.passwords.lock": "public-redis-lock-password",
+  "redis.auth.passwords.monitor": "public-redis-monitor-password",
+  "grafana.adminPassword": "public-grafana-password",
+};
+
+/** File names and texts. `helm` runs Helm in the chart's parent folder and answers with its output. */
+export function manifests(helm: (arguments_: string[]) => string): Record<string, string> {
+  const given = Object.entries(PASSWORDS).flatMap(([path, password]) => ["--set-string", `${path}=${password}`]);
+  const rendered = helm(["template", "holdfast", "helm", "--namespace", NAMESPACE, "--no-hooks", ...given]);
+
+  const files: Record<string, string> = {};
+  for (const part of rendered.split(/^---\n# Source: /m).slice(1)) {
+    const [source = "", ...lines] = part.split("\n");
+    const name = `${source.split("/")[2]?.replace(/\.yaml$/, "")}.yaml`;
+    const object = lines.join("\n").trim();
+    if (object !== "") files[name] = `${files[name] ?? HEADER}---\n${object}\n`;
+  }
+  const names = Object.keys(files).sort();
+  return { "kustomization.yaml": kustomization(names), "namespace.yaml": NAMESPACE_YAML, ...files };
+}
+
+const HEADER = "# Made from the chart by `make k8s`; changes belong there.\n";
+
+const NAMESPACE_YAML = `${HEADER}apiVersion: v1
+kind: Namespace
+metadata:
+  name: ${NAMESPACE}
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+`;
+
+const kustomization = (names: readonly string[]) => `${HEADER}#
+#   kubectl apply -k k8s
+#   kubectl -n ${NAMESPACE} logs -f job/coordinator
+#   kubectl -n ${NAMESPACE} delete job coordinator && kubectl apply -k k8s     # runs again
+#   kubectl delete -k k8s
+#
+# The passwords in secret.yaml are public. The chart makes its own.
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: ${NAMESPACE}
+resources:
+  - namespace.yaml
+${names.map((name) => `  - ${name}\n`).join("")}`;
