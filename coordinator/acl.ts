@@ -1,0 +1,181 @@
+/** What the users of helm/files/users.acl must be able to do, and what Redis must refuse, tried on real connections. */
+import { randomBytes } from "node:crypto";
+import { Redis } from "ioredis";
+import { GRANT_CHANNEL_PREFIX, LOCK_KEY_PREFIX } from "../worker/contract.ts";
+import { ServerError } from "./errors.ts";
+import type { AclProbe } from "./report/report.ts";
+
+export interface AclOptions {
+  readonly redisUrl: string;
+  /** Of each user of helm/files/users.acl. */
+  readonly passwords: Readonly<Record<string, string>>;
+}
+
+type Command = readonly [name: string, ...args: string[]];
+
+/** The words with which Redis refuses; anything else means that the users' rules let the command through. */
+const REFUSAL = /^(NOPERM|NOAUTH|WRONGPASS)|The user executing the script can't|ACL failure in script/;
+
+/**
+ * Tries what must be refused, and says what Redis answered. Each attempt is the real command, but with arguments that keep
+ * it from doing harm if it is let through: Redis asks for the permission before it looks at arguments.
+ * Throws ServerError when Redis cannot be reached.
+ */
+export async function probeAcl({ redisUrl, passwords }: AclOptions): Promise<AclProbe[]> {
+  const probes = Object.entries(attempts(probeName())).flatMap(([user, commands]) =>
+    user === NOBODY || user === "health" || passwords[user] !== undefined
+      ? commands.map((command) => ({ user, command }))
+      : [],
+  );
+  return Promise.all(
+    probes.map(async ({ user, command }) => {
+      const { answer, error } = await ask(redisUrl, user, passwords, command);
+      return {
+        user,
+        attempt: command.map(quoted).join(" "),
+        refused: error !== undefined && REFUSAL.test(error),
+        answer: error ?? answer,
+      };
+    }),
+  );
+}
+
+/** Throws ServerError, naming user, command and refusal, unless the users may do what a run needs. */
+export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<void> {
+  for (const [user, commands] of Object.entries(needs(probeName()))) {
+    if (passwords[user] === undefined) continue;
+    for (const command of commands) {
+      const { error } = await ask(redisUrl, user, passwords, command);
+      if (error === undefined) continue;
+      throw new ServerError(
+        `Redis at ${new URL(redisUrl).host}, user ${user}, ${command[0]}`,
+        error,
+        error.startsWith("WRONGPASS")
+          ? `give the user's password in REDIS_PASSWORD_${user.toUpperCase()}`
+          : `compare the user's rules with helm/files/users.acl (ACL GETUSER ${user})`,
+        { final: true },
+      );
+    }
+  }
+}
+
+// --- What is tried --------------------------------------------------------------------------------------------------
+
+/** A connection that has not logged in. */
+const NOBODY = "nobody";
+const WRONG = "not-the-password";
+
+/** Neither a key nor a channel that anybody uses. */
+const probeName = () => `probe-${randomBytes(6).toString("hex")}`;
+
+function attempts(probe: string): Readonly<Record<string, readonly Command[]>> {
+  const foreign = `holdfast:${probe}`;
+  const lockKey = `${LOCK_KEY_PREFIX}${probe}`;
+  return {
+    lock: [
+      ["GET", foreign],
+      ["SET", foreign, "1", "PX", "1000"],
+      ["EVAL", `return redis.call('GET', '${foreign}')`, "0"],
+      ["EVAL", "return redis.call('FLUSHALL', 'no')", "0"],
+      ["PUBLISH", foreign, "1"],
+      ["SUBSCRIBE", foreign],
+      ["PSUBSCRIBE", "*"],
+      ["KEYS", `${lockKey}*`],
+      ["SCAN", "0"],
+      ["CONFIG", "GET", "port"],
+      ["ACL", "LIST"],
+      ["CLIENT", "LIST"],
+      ["INFO"],
+      ["SCRIPT", "FLUSH", "no"],
+      ["SWAPDB", "no", "no"],
+      ["FLUSHDB", "no"],
+      ["FLUSHALL", "no"],
+      ["SHUTDOWN", "no"],
+    ],
+    monitor: [
+      ["GET", lockKey],
+      ["SET", lockKey, "1", "PX", "1000"],
+      ["EVAL", "return 1", "0"],
+      ["PUBLISH", `${GRANT_CHANNEL_PREFIX}${probe}`, "1"],
+      ["CONFIG", "GET", "port"],
+      ["FLUSHALL", "no"],
+    ],
+    health: [["GET", lockKey], ["INFO"]],
+    [NOBODY]: [
+      ["GET", lockKey],
+      ["PING"],
+      ["AUTH", ""],
+      ["AUTH", "default", ""],
+      ["AUTH", "default", WRONG],
+      ["AUTH", "lock", WRONG],
+      ["AUTH", "monitor", WRONG],
+    ],
+  };
+}
+
+function needs(probe: string): Readonly<Record<string, readonly Command[]>> {
+  const key = `${LOCK_KEY_PREFIX}{${probe}}:owner`;
+  const queue = `${LOCK_KEY_PREFIX}{${probe}}:queue`;
+  const channel = `${GRANT_CHANNEL_PREFIX}${probe}`;
+  return {
+    lock: [
+      ["PING"],
+      ["TIME"],
+      ["SET", key, "1", "NX", "PX", "5000"],
+      ["GET", key],
+      ["PEXPIRE", key, "5000"],
+      ["PTTL", key],
+      ["EVAL", "return redis.call('GET', KEYS[1])", "1", key],
+      ["RPUSH", queue, "1"],
+      ["LPOS", queue, "1"],
+      ["LREM", queue, "0", "1"],
+      ["LPOP", queue],
+      ["DEL", key],
+      ["PUBLISH", channel, "1"],
+      ["SUBSCRIBE", channel],
+    ],
+    monitor: [["PING"], ["INFO", "server"]],
+  };
+}
+
+const quoted = (word: string) => (word === "" || word.includes(" ") ? JSON.stringify(word) : word);
+
+// --- Asking ---------------------------------------------------------------------------------------------------------
+
+/** One command on a connection of its own. `error` is what Redis says to the login or to the command. */
+async function ask(
+  redisUrl: string,
+  user: string,
+  passwords: Readonly<Record<string, string>>,
+  [name, ...args]: Command,
+): Promise<{ readonly answer: string; readonly error?: string | undefined }> {
+  const url = new URL(redisUrl);
+  url.username = user === NOBODY ? "" : user;
+  url.password = user === NOBODY ? "" : encodeURIComponent(passwords[user] ?? WRONG);
+  const connection = new Redis(url.href, {
+    lazyConnect: true,
+    // The older protocol needs no HELLO, so that a connection can be open without a login.
+    protocol: 2,
+    enableReadyCheck: false,
+    disableClientInfo: true,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+    connectTimeout: 3_000,
+    commandTimeout: 3_000,
+  });
+  let failure: Error | undefined;
+  connection.on("error", (error) => {
+    failure = error;
+  });
+  try {
+    await connection.connect();
+    // In lower case, as ioredis recognizes the commands that change the state of a connection.
+    return { answer: String(await connection.call(name.toLowerCase(), args)).slice(0, 100) };
+  } catch (error) {
+    const reason = failure ?? (error as Error);
+    if (reason.name === "ReplyError") return { answer: "", error: reason.message };
+    throw new ServerError(`Redis at ${url.host}`, reason.message, "start it or correct REDIS_URL", { cause: error });
+  } finally {
+    connection.disconnect();
+  }
+}
