@@ -10,8 +10,14 @@ import type { Strategy } from "../../worker/strategy.ts";
 /** Every so many operations the holder works for longer than its lock lives. */
 const OVERSLEEP_EVERY = 20;
 
+const UNLOCK = {
+  delete: "return redis.call('del', KEYS[1])",
+  "delete-if-exists": "if redis.call('exists', KEYS[1]) == 1 then return redis.call('del', KEYS[1]) end return 0",
+  "compare-and-delete": "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0",
+};
+
 /** A lock in Redis as it is often written; `value` and `unlock` are where the bug is. */
-function naiveLock(value: () => string, unlock: "delete" | "delete-if-exists"): Strategy {
+function naiveLock(value: () => string, unlock: keyof typeof UNLOCK): Strategy {
   return {
     async open({ rows, spec, redis, random }) {
       const connection = await redis("lock");
@@ -19,21 +25,15 @@ function naiveLock(value: () => string, unlock: "delete" | "delete-if-exists"): 
       return {
         async mutate(operation) {
           const key = `holdfast:lock:{${spec.run}/${operation.employeeId}}:naive`;
-          while ((await connection.set(key, value(), "PX", spec.lockTtlMs, "NX")) === null)
-            await sleep(1 + random() * 3);
+          const mine = value();
+          while ((await connection.set(key, mine, "PX", spec.lockTtlMs, "NX")) === null) await sleep(1 + random() * 3);
           operation.entered();
           const employee = await rows.read(operation.employeeId);
           operations += 1;
           if (operations % OVERSLEEP_EVERY === 0) await sleep(spec.lockTtlMs * 1.5);
           const salary = await operation.compute(employee);
           await rows.write(operation, employee, salary);
-          if (unlock === "delete") await connection.del(key);
-          else
-            await connection.eval(
-              "if redis.call('exists', KEYS[1]) == 1 then return redis.call('del', KEYS[1]) end return 0",
-              1,
-              key,
-            );
+          await connection.eval(UNLOCK[unlock], 1, key, mine);
         },
         async close() {},
       };
@@ -47,6 +47,10 @@ export const bugs: Record<string, () => void> = {
   },
   "unlock-without-compare": () => {
     strategies.redis = naiveLock(() => randomUUID(), "delete");
+  },
+  /** Everything right but the length of its TTL, and nobody looks whether it is still held. */
+  "ttl-below-hold": () => {
+    strategies.redis = naiveLock(() => randomUUID(), "compare-and-delete");
   },
   "no-for-update": () => {
     strategies["row-lock"] = {

@@ -35,17 +35,17 @@ export async function createRig() {
   const token = "test";
   const servers = await startServers({ coordinatorUrl, log: () => {} });
   const server = await serveCoordinator({ ...listen, token, metrics: async () => "" });
-  const database = createDatabase(servers.mysqlUrl);
-  const prometheus = createPrometheus(servers.prometheusUrl);
+  const database = createDatabase(servers.mysql!.url);
+  const prometheus = createPrometheus(servers.prometheus!.url);
   const launcherOf = (bug?: string) =>
     createLocalLauncher({
       coordinatorUrl,
       token,
       workersMax: 4,
       servers: {
-        MYSQL_URL: servers.mysqlUrl,
-        REDIS_URL: servers.redisUrl,
-        REDIS_PASSWORD_LOCK: servers.redisPasswords.lock,
+        MYSQL_URL: servers.mysql!.url,
+        REDIS_URL: servers.redis!.url,
+        REDIS_PASSWORD_LOCK: servers.redis!.passwords.lock,
       },
       nodeOptions: bug === undefined ? [] : ["--import", new URL(`plant.ts?bug=${bug}`, import.meta.url).href],
     });
@@ -54,7 +54,7 @@ export async function createRig() {
     servers,
     database,
     prometheus,
-    sql: () => mysql.createConnection({ uri: servers.mysqlUrl, multipleStatements: true }),
+    sql: () => mysql.createConnection({ uri: servers.mysql!.url, multipleStatements: true }),
 
     /** One run, with whatever is meddled with. */
     async run(strategy: StrategyName, changes: Partial<RunPlan> = {}, meddling: Meddling = {}): Promise<RunReport> {
