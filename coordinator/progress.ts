@@ -5,7 +5,8 @@ import { count, oneLine, percent, perSecond, plural } from "./report/format.ts";
 import { bar, padded } from "./report/layout.ts";
 import { type Paint, painter } from "./report/paint.ts";
 import type { RunReport } from "./report/report.ts";
-import { labelOf, moneyOf, moneySentence, verdictOf } from "./report/runs.ts";
+import { moneyOf, moneySentence, verdictOf } from "./report/runs.ts";
+import { labelOf } from "./theory.ts";
 
 export interface Progress {
   /** What is done or waited for now. Saying the same again costs nothing. */
@@ -120,29 +121,25 @@ function rateLine(rate: Rate, spinner: string, width: number, paint: Paint): str
 
 // --- Lines ----------------------------------------------------------------------------------------------------------
 
-/** Between two lines about the same run. */
-const RATE_EVERY_MS = 2000;
+/** Between two lines that differ in their numbers only. */
+const REPEAT_MS = 2000;
 
 function plainProgress({ stream, now = () => performance.now() }: ProgressOptions): Progress {
   const paint = painter(false);
   const start = now();
   const line = (text: string) => stream.write(`${clock(now() - start)}  ${text}\n`);
-  const rated = rarely(now);
-  let last = "";
+  const steps = steady(now);
+  const rates = rarely(now);
   return {
     step(text) {
-      const said = oneLine(text);
-      if (said !== last) line(said);
-      last = said;
+      if (steps(oneLine(text))) line(oneLine(text));
     },
     rate(rate) {
-      if (!rated(rate.strategy)) return;
+      if (!rates(rate.strategy)) return;
       const { seconds, numbers } = rateWords(rate);
       line(`${padded(rate.strategy, STRATEGY_WIDTH)}  ${seconds}  ${numbers}`);
     },
-    verdict(run) {
-      line(verdictLine(run, paint));
-    },
+    verdict: (run) => line(verdictLine(run, paint)),
     warn: (text) => line(`warning: ${oneLine(text)}`),
     done() {},
   };
@@ -154,30 +151,19 @@ function jsonProgress({ stream, now = () => performance.now() }: ProgressOptions
     const elapsedMs = Math.round(now() - start);
     stream.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, elapsedMs, ...fields })}\n`);
   };
-  const rated = rarely(now);
-  let last = "";
+  const steps = steady(now);
+  const rates = rarely(now);
   return {
     step(text) {
-      if (text !== last) line("step", { text });
-      last = text;
+      if (steps(text)) line("step", { text });
     },
     rate({ elapsedMs, ...rate }) {
-      if (rated(rate.strategy)) line("rate", { ...rate, runElapsedMs: elapsedMs });
+      if (rates(rate.strategy)) line("rate", { ...rate, runElapsedMs: elapsedMs });
     },
-    verdict({
-      run,
-      strategy,
-      guard,
-      data,
-      exclusion,
-      agreement,
-      reason,
-      operations,
-      lostUpdates,
-      lostMoney,
-      throughput,
-    }) {
-      const numbers = { operations, lostUpdates, lostMoney, throughput };
+    verdict(judged) {
+      const { run, strategy, guard, data, exclusion, agreement, reason, operations } = judged;
+      const { lostUpdates, grantedMoney, lostMoney, throughput } = judged;
+      const numbers = { operations, lostUpdates, grantedMoney, lostMoney, throughput };
       const level = agreement === "expected" ? "info" : "warn";
       line("verdict", { run, strategy, guard, data, exclusion, agreement, reason, ...numbers }, level);
     },
@@ -186,13 +172,24 @@ function jsonProgress({ stream, now = () => performance.now() }: ProgressOptions
   };
 }
 
-/** True for the first of a series, and then once every few seconds. */
+/** False for what was said last; for the same with other numbers (`2 ready`, `3 ready`) true only every few seconds. */
+function steady(now: () => number): (text: string) => boolean {
+  let last = { text: "", shape: "", at: 0 };
+  return (text) => {
+    const shape = text.replace(/\d+/g, "0");
+    if (text === last.text || (shape === last.shape && now() - last.at < REPEAT_MS)) return false;
+    last = { text, shape, at: now() };
+    return true;
+  };
+}
+
+/** True once every few seconds of a series, and not at its start, where there is nothing to say yet. */
 function rarely(now: () => number): (series: string) => boolean {
   let last = { series: "", at: 0 };
   return (series) => {
-    if (last.series === series && now() - last.at < RATE_EVERY_MS) return false;
-    last = { series, at: now() };
-    return true;
+    const due = last.series === series && now() - last.at >= REPEAT_MS;
+    if (due || last.series !== series) last = { series, at: now() };
+    return due;
   };
 }
 

@@ -59,10 +59,12 @@ function held({ runs }: Report, name: Name): string[] {
   ].map(singleStop);
 }
 
+/** The settings that make the load of a run. */
+const LOAD = ["workers", "concurrency", "rows", "holdMs", "pauseMs"];
+
 /** Costs are compared only among runs that were given the same work. */
 function comparable(runs: readonly RunReport[]): RunReport[][] {
-  const work = ["workers", "concurrency", "rows", "holdMs", "pauseMs"];
-  return [...Map.groupBy(runs, (run) => JSON.stringify(work.map((key) => run.plan[key]))).values()];
+  return [...Map.groupBy(runs, (run) => JSON.stringify(LOAD.map((key) => run.plan[key]))).values()];
 }
 
 function cost(runs: readonly RunReport[], name: Name): string[] {
@@ -70,7 +72,7 @@ function cost(runs: readonly RunReport[], name: Name): string[] {
   const fastest = kept.find((run) => run.throughput);
   if (!fastest?.throughput) {
     return runs.some((run) => !run.control)
-      ? ["No run that held has a throughput, so there is no cost to compare."]
+      ? ["Nothing that held has a throughput, so there is no cost to compare."]
       : [];
   }
   const full = fastest.throughput;
@@ -90,11 +92,12 @@ const UNEVEN = 0.95;
 
 function against(run: RunReport, fastest: RunReport, full: number): string {
   if (run.throughput === null) return `throughput ${NO_DATA}`;
+  const throughput = `${percent(run.throughput / full)} of that throughput (${perSecond(run.throughput)}/s)`;
   const mine = run.operationSeconds?.p99;
   const its = fastest.operationSeconds?.p99;
-  const times = mine !== undefined && its ? `, ${(mine / its).toFixed(2)} times as long` : "";
-  const throughput = `${percent(run.throughput / full)} of that throughput (${perSecond(run.throughput)}/s)`;
-  return `${throughput}, ${p99(run)}${times}${turnedAway(run)}`;
+  // A quick rejection is no quick operation: times that include some are not compared with times that do not.
+  const comparable = mine !== undefined && its && (rejected(run) === 0) === (rejected(fastest) === 0);
+  return `${throughput}, ${p99(run)}${comparable ? `, ${(mine / its).toFixed(2)} times as long` : ""}${turnedAway(run)}`;
 }
 
 function unguarded(wild: RunReport, throughput: number, fastest: string, full: number, name: Name): string {
@@ -106,10 +109,11 @@ function unguarded(wild: RunReport, throughput: number, fastest: string, full: n
   return `${name(wild)} committed ${(throughput / full).toFixed(2)} times as much as ${fastest}${lost}.`;
 }
 
-const p99 = (run: RunReport) => {
+function p99(run: RunReport): string {
   const value = run.operationSeconds?.p99;
-  return value === undefined ? `p99 of an operation ${NO_DATA}` : `p99 of an operation ${milliseconds(value)} ms`;
-};
+  const whole = rejected(run) > 0 ? ", rejected ones included," : "";
+  return `p99 of an operation${whole} ${value === undefined ? NO_DATA : `${milliseconds(value)} ms`}`;
+}
 
 function turnedAway(run: RunReport): string {
   const counts = run.operations;
@@ -118,13 +122,16 @@ function turnedAway(run: RunReport): string {
   return `; ${percent(share)} of its operations were rejected and are the caller's to try again`;
 }
 
+const rejected = (run: RunReport) => run.operations?.rejected ?? 0;
+
 function limits(report: Report, name: Name): string[] {
   const { runs } = report;
   const weakest = runs
     .flatMap((run) => (!run.control && run.data.value === "holds" ? [{ run, ...run.data }] : []))
     .sort((a, b) => b.rateBelow - a.rateBelow)[0];
   const nodes = new Set(runs.flatMap((run) => run.reconciliation.map((row) => row.node)));
-  const shared = sharedSettings(runs).filter((setting) => /worker|loop|row|hold|pause/.test(setting));
+  const compared = runs.filter((run) => !run.control && holds(run)).length > 1;
+  const load = compared ? sharedSettings(runs, LOAD) : [];
   return [
     ...(weakest
       ? [
@@ -135,10 +142,8 @@ function limits(report: Report, name: Name): string[] {
       ? ["Nothing was made to fail: what a paused holder, a lost server or a cut connection does was not tried."]
       : []),
     ...(nodes.size === 1 ? ["All workers ran on one node, so no network between nodes had a part in it."] : []),
-    ...(shared.length > 0 && runs.length > 1
-      ? [`Other loads may order the strategies differently: each run had ${list(shared)}.`]
-      : []),
-    ...report.skipped.map(({ strategy, reason }) => singleStop(`${strategy} was not run: ${oneLine(reason)}.`)),
+    ...(load.length > 0 ? [`Other loads may order the strategies differently: each run had ${list(load)}.`] : []),
+    ...report.skipped.map(({ strategy, reason }) => `${strategy}: it was not run (${oneLine(reason)}).`),
   ];
 }
 

@@ -14,27 +14,32 @@ export const happenedColumns = (labels: Labels): RunColumn[] => [
   right("rejected", (run) => count(run.operations?.rejected), "operations"),
   right("unknown", (run) => count(run.operations?.unknown), "operations"),
   {
-    ...right("lost\nupdates", (run) => count(run.lostUpdates)),
+    ...right("lost updates", (run) => count(run.lostUpdates)),
     tone: (run) => (run.lostUpdates ? verdictOf(run, "data").tone : "plain"),
   },
-  right("naive\ncount", (run) => count(run.naive)),
+  right("naive", (run) => count(run.naive)),
   right("seconds", (run) => decimal(run.seconds)),
-  right("all at\nonce", (run) => (run.overlap === null ? NO_DATA : percent(run.overlap))),
+  right("overlap", (run) => (run.overlap === null ? NO_DATA : percent(run.overlap))),
 ];
 
 export const costColumns = (labels: Labels): RunColumn[] => [
   strategy(labels),
   right("committed/s", (run) => perSecond(run.throughput)),
   right("fairness", (run) => decimal(run.fairness)),
-  ...quantiles("time of an operation, ms", (run) => run.operationSeconds),
-  ...quantiles("wait for the lock, ms", (run) => run.lockWaitSeconds),
+  ...quantiles("operation, ms", (run) => run.operationSeconds),
+  ...quantiles("lock wait, ms", (run) => run.lockWaitSeconds),
 ];
 
 export const verdictColumns = (labels: Labels): RunColumn[] => [
   strategy(labels),
   ...(["data", "exclusion"] as const).flatMap((aspect) => [
     verdict(aspect),
-    { head: "rate, at 95 %", group: aspect, cell: (run: RunReport) => strengthOf(run, aspect) },
+    {
+      head: "evidence",
+      group: aspect,
+      cell: (run: RunReport) => strengthOf(run, aspect),
+      tone: () => "quiet" as const,
+    },
   ]),
   { head: "theory", cell: (run) => agreementOf(run).text, tone: (run) => agreementOf(run).tone },
 ];

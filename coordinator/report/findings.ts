@@ -2,8 +2,9 @@
 import { count, NO_DATA, oneLine, plural } from "./format.ts";
 import { type Column, padded, paragraph, table } from "./layout.ts";
 import { type Page, section } from "./page.ts";
+import type { Tone } from "./paint.ts";
 import type { RunReport } from "./report.ts";
-import { booksAgree, refusedProbes, rowAgrees, troublesOf, witnessesOf } from "./runs.ts";
+import { booksAgree, booksTitle, refusedProbes, rowAgrees, troublesOf, witnessesOf } from "./runs.ts";
 
 /** Each section is empty where there is nothing to say. */
 export function findings(page: Page): string[] {
@@ -17,7 +18,7 @@ function witnesses(page: Page): string {
       run,
       witnessesOf(run).flatMap(({ check, detail, witnesses }) => [
         { text: `${check}: ${detail}` },
-        ...witnesses.map((text) => ({ text: `· ${text}`, quiet: true })),
+        ...witnesses.map((text) => ({ mark: "· ", text })),
       ]),
     ),
   );
@@ -38,34 +39,40 @@ function errors(page: Page): string {
 }
 
 function books(page: Page): string {
-  const { report, paint, labels, labelWidth } = page;
-  if (report.runs.length === 0) return "";
-  const lines = report.runs.map((run) => {
-    const name = padded(labels.get(run) ?? "", labelWidth);
-    const total = (of: (row: Row) => number | null) => {
-      const numbers = run.reconciliation.map(of);
-      return numbers.some((number) => number === null) || numbers.length === 0
-        ? NO_DATA
-        : count(numbers.reduce<number>((sum, number) => sum + (number ?? 0), 0));
-    };
-    const sums = [total((row) => row.prometheus), total((row) => row.reported), total((row) => row.ledger)];
-    const workers = plural(run.reconciliation.length, "worker");
-    if (booksAgree(run)) {
-      return `  ${paint("good", "✓")} ${name}  ${sums.join(" = ")} committed, and so for each of ${workers}`;
-    }
-    const off = run.reconciliation.filter((row) => !rowAgrees(row));
-    const head = `  ${paint("unsure", "✗")} ${name}  ${sums.join(" ≠ ")} committed; ${off.length} of ${workers} differ:`;
-    const metrics = run.checks.find((check) => check.check === "metrics")?.detail;
-    return [
-      head,
-      table(BOOKS, off, { ...page, indent: " ".repeat(labelWidth + 6) }),
-      ...(metrics ? [paragraph(" ".repeat(labelWidth + 6), oneLine(metrics), { ...page, tone: "quiet" })] : []),
-    ].join("\n");
-  });
-  const title = report.runs.every(booksAgree)
-    ? "Prometheus = workers = ledger"
-    : "Prometheus, workers and ledger do not agree";
-  return section(page, title, ...lines);
+  const { runs } = page.report;
+  if (runs.length === 0) return "";
+  return section(page, booksTitle(runs), ...runs.map((run) => booksOf(page, run)));
+}
+
+/** A line where all agree; otherwise the workers about which they do not. */
+function booksOf(page: Page, run: RunReport): string {
+  const name = padded(page.labels.get(run) ?? "", page.labelWidth);
+  const workers = plural(run.reconciliation.length, "worker");
+  const [prometheus, reported, ledger] = [
+    totalOf(run, (row) => row.prometheus),
+    totalOf(run, (row) => row.reported),
+    totalOf(run, (row) => row.ledger),
+  ];
+  const lead = (mark: string) => `  ${mark} ${name}  `;
+  if (booksAgree(run)) {
+    const sums = `${prometheus} = ${reported} = ${ledger} committed, and so for each of ${workers}`;
+    return paragraph(lead(page.paint("good", "✓")), sums, page);
+  }
+  const off = run.reconciliation.filter((row) => !rowAgrees(row));
+  const detail = run.checks.find(({ check, status }) => check === "metrics" && status !== "holds")?.detail;
+  const indent = " ".repeat(page.labelWidth + 6);
+  const sums = `Prometheus ${prometheus}, workers ${reported}, ledger ${ledger}: not one number for ${count(off.length)} of ${workers}`;
+  return [
+    paragraph(lead(page.paint("unsure", "✗")), sums, page),
+    ...(off.length > 0 ? [table(BOOKS, off, { ...page, indent })] : []),
+    ...(detail ? [paragraph(indent, oneLine(detail), { ...page, tone: "quiet" })] : []),
+  ].join("\n");
+}
+
+function totalOf(run: RunReport, book: (row: Row) => number | null): string {
+  const numbers = run.reconciliation.map(book).filter((number) => number !== null);
+  if (numbers.length === 0 || numbers.length < run.reconciliation.length) return NO_DATA;
+  return count(numbers.reduce((sum, number) => sum + number, 0));
 }
 
 type Row = RunReport["reconciliation"][number];
@@ -103,7 +110,7 @@ function troubles(page: Page): string {
       run,
       troublesOf(run).flatMap(({ text, log }) => [
         { text: oneLine(text) },
-        ...logLines(log).map((line) => ({ text: `│ ${line}`, quiet: true })),
+        ...logLines(log).map((line) => ({ mark: "│ ", text: line, tone: "quiet" as const })),
       ]),
     ),
   );
@@ -139,13 +146,17 @@ function environment(page: Page): string {
   return lines.length === 0 ? "" : section(page, "Where it ran", ...lines);
 }
 
-/** Paragraphs of one run: its name stands beside the first. */
-function labelled(page: Page, run: RunReport, paragraphs: readonly { text: string; quiet?: boolean }[]): string[] {
+/** Paragraphs of one run: its name stands beside the first; those with a mark are details of the one above. */
+function labelled(page: Page, run: RunReport, paragraphs: readonly Detail[]): string[] {
   const label = page.labels.get(run) ?? "";
-  return paragraphs.map(({ text, quiet }, index) =>
-    paragraph(`  ${padded(index === 0 ? label : "", page.labelWidth)}  `, text, {
-      ...page,
-      tone: quiet ? "quiet" : "plain",
-    }),
-  );
+  return paragraphs.map(({ mark = "", text, tone = "plain" }, index) => {
+    const lead = `  ${padded(index === 0 ? label : "", page.labelWidth)}  ${page.paint("quiet", mark)}`;
+    return paragraph(lead, text, { ...page, tone });
+  });
+}
+
+interface Detail {
+  readonly mark?: string;
+  readonly text: string;
+  readonly tone?: Tone;
 }

@@ -14,14 +14,17 @@ export const milliseconds = (seconds: number | null | undefined) =>
 export const perSecond = (value: number | null | undefined) =>
   value === null || value === undefined ? NO_DATA : threeDigits(value);
 
-/** A share between 0 and 1. Only 0 itself prints as 0 % and only 1 itself as 100 %. */
+/** A share of a whole. Only 0 itself prints as 0 % and only the whole itself as 100 %. */
 export function percent(share: number): string {
   const value = share * 100;
-  if (value === 0 || value === 100) return `${value} %`;
-  if (value > 99 && value < 100) return `${Math.floor(value * 10) / 10} %`;
-  if (Math.abs(value) < 1) return `${Number(value.toPrecision(2))} %`;
-  return `${Math.round(value).toLocaleString("en-US")} %`;
+  const rounded = Math.round(value);
+  if (rounded === 100 && value !== 100) return `${(value < 100 ? Math.floor : Math.ceil)(value * 10) / 10} %`;
+  if (Math.abs(value) < 1 && value !== 0) return `${Number(value.toPrecision(2))} %`;
+  return `${count(rounded)} %`;
 }
+
+/** `250 ms`, `5 s`. */
+export const duration = (ms: number) => (ms < 1000 ? `${count(ms)} ms` : `${count(ms / 1000)} s`);
 
 export const decimal = (value: number | null | undefined) =>
   value === null || value === undefined ? NO_DATA : value.toFixed(2);

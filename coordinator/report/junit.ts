@@ -20,7 +20,8 @@ export function formatJunit(report: Report): string {
     if (result.kind === "failure") made.failure(message, "violated");
     if (result.kind === "error") made.error(message, "unknown");
     if (result.kind === "skipped") made.skipped();
-    made.standardOutput([message, ...result.lines.map(oneLine)].join("\n"));
+    // The package puts it into CDATA and takes the end mark out of it once only.
+    made.standardOutput([message, ...result.lines.map(oneLine)].join("\n").replaceAll("]]>", "]] >"));
   };
   for (const run of report.runs) {
     const results = ASPECTS.map((aspect) => aspectResult(run, aspect));

@@ -47,12 +47,16 @@ export function paragraph(
 /** Text on the left, padded to `width`. */
 export const padded = (text: string, width: number) => text + " ".repeat(Math.max(0, width - text.length));
 
-/** `share` of `width` cells filled, in steps of an eighth; whatever is not 0 shows, whatever is not 1 leaves a gap. */
+/**
+ * `share` of `width` cells as a line, in steps of half a cell; whatever is not 0 shows, whatever is not 1 leaves a gap.
+ * A line, because blocks in rows below each other would run together.
+ */
 export function bar(share: number, width: number): string {
   const inner = Math.min(Math.max(share, 0), 1);
-  const eighths = Math.round(inner * width * 8);
-  const shown = Math.min(Math.max(eighths, inner > 0 ? 1 : 0), inner < 1 ? width * 8 - 1 : width * 8);
-  return ("█".repeat(Math.floor(shown / 8)) + " ▏▎▍▌▋▊▉".charAt(shown % 8)).trimEnd();
+  const least = inner > 0 ? 1 : 0;
+  const most = inner < 1 ? width * 2 - 1 : width * 2;
+  const halves = Math.min(Math.max(Math.round(inner * width * 2), least), most);
+  return "━".repeat(Math.floor(halves / 2)) + (halves % 2 === 1 ? "╸" : "");
 }
 
 function wrap(text: string, width: number): string[] {
@@ -80,7 +84,8 @@ function fitting<Row>(columns: readonly Column<Row>[], rows: readonly Row[], wid
   const parts: Column<Row>[][] = [];
   let room = 0;
   for (const group of groupsOf(columns.slice(1))) {
-    const columnsNeed = group.reduce((sum, column) => sum + GAP + widthOf(column, rows), 0);
+    const present = rows.filter((row) => !isMissing(group, row));
+    const columnsNeed = group.reduce((sum, column) => sum + GAP + widthOf(column, present), 0);
     const needed = Math.max(columnsNeed, GAP + groupHead(group).length);
     if (parts.length === 0 || needed > room) {
       parts.push([first]);
@@ -126,22 +131,25 @@ function draw<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint:
         .map((cell) => ({ ...cell, chars: index === 0 ? RULE : {} })),
     );
   }
-  return drawn.toString();
+  // A line in one piece, for one color; its last cell stands below the padding of the last column.
+  return drawn.toString().replace(/─+/g, (rule) => paint("quiet", rule.slice(1)));
 }
 
 const groupHead = <Row>(group: readonly Column<Row>[]) => group[0]?.group ?? "";
 
 /** Where a whole group is missing, it says so once. */
 function cellsOf<Row>(group: readonly Column<Row>[], row: Row, paint: Paint) {
-  const texts = group.map((column) => column.cell(row));
-  if (group.length > 1 && texts.every((text) => text === NO_DATA)) {
+  if (isMissing(group, row)) {
     return [{ content: paint("quiet", NO_DATA), colSpan: group.length, hAlign: "center" as const }];
   }
-  return group.map((column, index) => {
-    const text = texts[index]!;
+  return group.map((column) => {
+    const text = column.cell(row);
     return { content: paint(text === NO_DATA ? "quiet" : (column.tone?.(row) ?? "plain"), text) };
   });
 }
+
+const isMissing = <Row>(group: readonly Column<Row>[], row: Row) =>
+  group.length > 1 && group.every((column) => column.cell(row) === NO_DATA);
 
 const BORDERLESS = {
   ...{ top: "", "top-mid": "", "top-left": "", "top-right": "" },

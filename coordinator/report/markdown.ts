@@ -6,11 +6,12 @@ import { count, NO_DATA, oneLine, percent } from "./format.ts";
 import type { Column } from "./layout.ts";
 import type { Report, RunReport } from "./report.ts";
 import {
-  booksAgree,
+  booksTitle,
   labelsOf,
   moneyOf,
   moneySentence,
   refusedProbes,
+  STRENGTH_NOTE,
   sharedSettings,
   troublesOf,
   verdictOf,
@@ -46,8 +47,6 @@ const VERDICTS = { expected: "As expected", violated: "Violated", unknown: "Unkn
 function runs(report: Report, labels: Labels): string[] {
   if (report.runs.length === 0) return ["No run was made."];
   const { held, cost, cannotShow } = answers(report);
-  const bound =
-    "A rate is what n operations without a violation leave possible at 95 % confidence: 3/n. It is not a proof.";
   return [
     "## Did every raise reach the salary?",
     tableOf(MONEY(labels), report.runs),
@@ -57,9 +56,9 @@ function runs(report: Report, labels: Labels): string[] {
     tableOf(happenedColumns(labels), report.runs),
     "## What it cost",
     tableOf(costColumns(labels), report.runs),
-    "## What it shows",
+    "## Verdicts",
     tableOf(verdictColumns(labels), report.runs),
-    bound,
+    STRENGTH_NOTE,
   ];
 }
 
@@ -105,12 +104,9 @@ function findings(report: Report, labels: Labels): string[] {
 }
 
 function books({ runs }: Report, labels: Labels): string[] {
-  const title = runs.every(booksAgree)
-    ? "Prometheus = workers = ledger"
-    : "Prometheus, workers and ledger do not agree";
   const rows = runs.flatMap((run) => run.reconciliation.map((row) => ({ run, ...row })));
   return [
-    `## ${title}`,
+    `## ${booksTitle(runs)}`,
     tableOf(
       [
         { head: "strategy", cell: ({ run }) => labels.get(run) ?? run.strategy },

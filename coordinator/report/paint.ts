@@ -15,10 +15,9 @@ export function painter(color: boolean): Paint {
     tone === "plain" || text === "" ? text : styleText(STYLES[tone], text, { validateStream: false });
 }
 
-/** A word in a filled box, for the one verdict that counts. */
-export function badge(color: boolean, tone: "good" | "alarm" | "unsure", text: string): string {
-  return color ? styleText(BADGES[tone], ` ${text} `, { validateStream: false }) : `[${text}]`;
-}
+/** The word before the verdict that counts, in a filled box. */
+export const badge = (tone: "good" | "bad" | "unsure") =>
+  styleText(BADGES[tone], " VERDICT ", { validateStream: false });
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -31,8 +30,8 @@ const STYLES: Record<Exclude<Tone, "plain">, Style> = {
   unsure: ["bold", "yellow"],
 };
 
-const BADGES: Record<"good" | "alarm" | "unsure", Style> = {
+const BADGES: Record<"good" | "bad" | "unsure", Style> = {
   good: ["bold", "black", "bgGreen"],
-  alarm: ["bold", "white", "bgRed"],
+  bad: ["bold", "white", "bgRed"],
   unsure: ["bold", "black", "bgYellow"],
 };

@@ -51,7 +51,7 @@ export const RunReport = z.strictObject({
   /** What was made to fail on purpose; absent or empty where nothing was. */
   faults: z.array(z.string()).optional(),
   seconds: z.number().describe("From the first worker's start to the last worker's end"),
-  overlap: z.number().nullable().describe("The part of it, 0 to 1, in which all workers ran"),
+  overlap: z.number().nullable().describe("The part of the planned duration, 0 to 1, in which all workers ran"),
   operations: CountsSchema.nullable().describe("By Prometheus; null where it had no complete numbers"),
   reported: CountsSchema.describe("By the workers themselves"),
   ledgerRows: z.int(),

@@ -1,5 +1,6 @@
 /** What is said about a run in every form of the report: its name, its money, its verdicts. */
-import { count, NO_DATA, oneLine, percent, plural } from "./format.ts";
+import { labelOf } from "../theory.ts";
+import { count, duration, NO_DATA, oneLine, percent, plural } from "./format.ts";
 import type { Tone } from "./paint.ts";
 import type { Report, RunReport } from "./report.ts";
 
@@ -20,13 +21,10 @@ export function labelsOf(runs: readonly RunReport[]): ReadonlyMap<RunReport, str
   );
 }
 
-/** `redis`, or with a guard `redis+version`. */
-export const labelOf = (run: RunReport) => (run.guard === "none" ? run.strategy : `${run.strategy}+${run.guard}`);
-
-/** Settings that all runs share, in words: `4 workers`, `hold 2 ms`. */
-export function sharedSettings(runs: readonly RunReport[]): string[] {
+/** The settings with which the result must be read, as far as all runs share them: `4 workers`, `hold 2 ms`. */
+export function sharedSettings(runs: readonly RunReport[], keys = Object.keys(SETTINGS)): string[] {
   const differing = new Set(differingSettings(runs));
-  return Object.keys(SETTINGS)
+  return keys
     .filter((key) => !differing.has(key) && runs[0]?.plan[key] !== undefined)
     .map((key) => setting(key, runs[0]?.plan[key]));
 }
@@ -37,20 +35,17 @@ export function moneyOf(run: RunReport): { granted: number; arrived: number; los
   return { granted: run.grantedMoney, arrived: run.grantedMoney - run.lostMoney, lost: run.lostMoney };
 }
 
-/** The money of a run in one sentence, in salary units. */
-export function moneySentence(run: RunReport): string {
+/** The money of a run in one sentence, in salary units; its first number is padded to `grantedWidth`. */
+export function moneySentence(run: RunReport, grantedWidth = 0): string {
   const money = moneyOf(run);
   if (!money) return NO_DATA;
   if (money.granted === 0) return "nothing was granted";
-  const granted = `${count(money.granted)} granted`;
-  if (money.lost === 0) return `${granted}, all arrived${lostUpdates(run, ", yet ")}`;
+  const granted = `${count(money.granted).padStart(grantedWidth)} granted`;
+  const updates = run.lostUpdates ? `, ${plural(run.lostUpdates, "update")} lost` : "";
+  if (money.lost === 0) return `${granted}, all arrived${updates}`;
   const arrived = `${granted}, ${count(money.arrived)} arrived`;
-  if (money.lost < 0) return `${arrived}: ${count(-money.lost)} came from nowhere`;
-  return arrived + lostUpdates(run, ": ");
+  return money.lost < 0 ? `${arrived}, ${count(-money.lost)} from nowhere${updates}` : arrived + updates;
 }
-
-const lostUpdates = (run: RunReport, lead: string) =>
-  run.lostUpdates ? `${lead}${plural(run.lostUpdates, "update was", "updates were")} lost` : "";
 
 /** The verdict on one aspect in one word, and how it should look. */
 export function verdictOf(run: RunReport, aspect: Aspect): { word: string; tone: Tone } {
@@ -62,12 +57,12 @@ export function verdictOf(run: RunReport, aspect: Aspect): { word: string; tone:
   return value === "holds" ? { word: "HOLDS", tone: "good" } : { word: "VIOLATED", tone: "bad" };
 }
 
-/** How much a verdict rests on: the bound on the rate at 95 %, or how often it was violated. */
+/** How much a verdict rests on: n and the bound on the rate at 95 %, or how often it was violated. */
 export function strengthOf(run: RunReport, aspect: Aspect): string {
   const verdict = run[aspect];
   if (verdict.value === "unknown") return "";
   if (verdict.value === "violated") return plural(verdict.count, "time");
-  return `< ${percent(verdict.rateBelow)} (3/${count(verdict.operations)})`;
+  return `n ${count(verdict.operations)}: < ${percent(verdict.rateBelow)}`;
 }
 
 export function agreementOf(run: RunReport): { text: string; tone: Tone } {
@@ -76,16 +71,15 @@ export function agreementOf(run: RunReport): { text: string; tone: Tone } {
   return { text: run.control ? "as expected, control" : "as expected", tone: "plain" };
 }
 
-/** What kept a run from being simply as expected, each once: its own reason, its problems, its lost workers. */
+/** What kept a run from being simply as expected, each once: its lost workers, its problems, and what its verdict adds. */
 export function troublesOf(run: RunReport): { text: string; log?: string | undefined }[] {
   const lost = run.reconciliation.filter((row) => row.lost !== undefined);
-  const said = new Set([
-    ...(run.agreement === "expected" || run.reason === undefined ? [] : [run.reason]),
-    ...run.problems,
-  ]);
+  const said = new Set([...run.problems, ...lost.map((row) => `worker-${row.worker} was lost: ${row.lost}`)]);
+  const reason = run.agreement === "expected" ? undefined : run.reason;
   return [
-    ...[...said].map((text) => ({ text })),
-    ...lost.map((row) => ({ text: `worker-${row.worker} on ${row.node}: ${row.lost}`, log: row.log })),
+    ...(reason === undefined || reason.split("; ").every((part) => said.has(part)) ? [] : [{ text: reason }]),
+    ...[...new Set(run.problems)].map((text) => ({ text })),
+    ...lost.map((row) => ({ text: `worker-${row.worker} on ${row.node} was lost: ${row.lost}`, log: row.log })),
   ];
 }
 
@@ -107,8 +101,16 @@ export function witnessesOf(run: RunReport): { check: string; detail: string; wi
     }));
 }
 
+/** What a `holds` is worth, for the foot of the verdicts. */
+export const STRENGTH_NOTE =
+  "n operations could have shown a violation and none did: a rate below 3/n at 95 % confidence, which is not a proof.";
+
 /** Whether all three books hold the same number for each worker. */
 export const booksAgree = (run: RunReport) => run.reconciliation.length > 0 && run.reconciliation.every(rowAgrees);
+
+/** The title above the books of all runs. */
+export const booksTitle = (runs: readonly RunReport[]) =>
+  `Prometheus = workers = ledger${runs.every(booksAgree) ? "" : ", but not everywhere"}`;
 
 export const rowAgrees = (row: RunReport["reconciliation"][number]) =>
   row.lost === undefined && row.prometheus === row.ledger && row.reported === row.ledger;
@@ -118,14 +120,14 @@ export const refusedProbes = (report: Report) => report.acl.filter((probe) => pr
 /** The settings of a plan that change what a run shows. The seed of the random numbers is not one of them. */
 const SETTINGS: Record<string, (value: unknown) => string> = {
   workers: (value) => plural(Number(value), "worker"),
-  concurrency: (value) => `${plural(Number(value), "loop")} each`,
+  concurrency: (value) => `${plural(Number(value), "loop")} in each`,
   rows: (value) => plural(Number(value), "row"),
-  durationMs: (value) => `${Number(value) / 1000} s`,
-  holdMs: (value) => `hold ${value} ms`,
-  pauseMs: (value) => `pause ${value} ms`,
-  lockTtlMs: (value) => `TTL ${value} ms`,
+  durationMs: (value) => `${duration(Number(value))} each`,
+  holdMs: (value) => `hold ${duration(Number(value))}`,
+  pauseMs: (value) => `pause ${duration(Number(value))}`,
+  lockTtlMs: (value) => `TTL ${duration(Number(value))}`,
   extend: (value) => (value ? "extended" : "not extended"),
-  lockTimeoutMs: (value) => `lock timeout ${value} ms`,
+  lockTimeoutMs: (value) => `lock timeout ${duration(Number(value))}`,
 };
 
 const setting = (key: string, value: unknown) => SETTINGS[key]?.(value) ?? `${key} ${value}`;

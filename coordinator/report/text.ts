@@ -5,9 +5,9 @@ import { findings } from "./findings.ts";
 import { count, oneLine, percent } from "./format.ts";
 import { bar, padded, paragraph, table } from "./layout.ts";
 import { type Page, section } from "./page.ts";
-import { badge, painter } from "./paint.ts";
-import type { Report } from "./report.ts";
-import { labelsOf, moneyOf, moneySentence, sharedSettings, verdictOf } from "./runs.ts";
+import { badge, type Paint, painter } from "./paint.ts";
+import type { Report, RunReport } from "./report.ts";
+import { labelsOf, moneyOf, moneySentence, STRENGTH_NOTE, sharedSettings, verdictOf } from "./runs.ts";
 
 export interface TextOptions {
   /** Escape sequences are written only where this is true. */
@@ -34,33 +34,30 @@ export function formatReport(report: Report, { color, width, place }: TextOption
   return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
 }
 
+/** Settings without which the numbers mean nothing; the rest stands in report.json. */
+const HEADLINE = ["workers", "concurrency", "rows", "durationMs", "holdMs", "lockTtlMs"];
+
 function heading(page: Page): string {
   const { report, paint } = page;
-  const seconds = (Date.parse(report.endedAt) - Date.parse(report.startedAt)) / 1000;
-  const about = `${report.where}, ${report.startedAt.replace("T", " ").slice(0, 19)} UTC, ${seconds.toFixed(0)} s, report ${report.report}`;
+  const seconds = Math.round((Date.parse(report.endedAt) - Date.parse(report.startedAt)) / 1000);
+  const started = `${report.startedAt.slice(0, 16).replace("T", " ")} UTC`;
+  const about = [oneLine(report.where), started, `${count(seconds)} s in all`, `report ${report.report}`];
   return [
-    `${paint("title", `Holdfast ${report.version}`)}  ${paint("title", report.scenario)}`,
-    paragraph("", sharedSettings(report.runs).join(" · "), { ...page, tone: "quiet" }),
-    paragraph("", about, { ...page, tone: "quiet" }),
+    paint("title", `Holdfast ${report.version}: ${report.scenario}`),
+    paragraph("", sharedSettings(report.runs, HEADLINE).join(" · "), { ...page, tone: "quiet" }),
+    paragraph("", about.join(" · "), { ...page, tone: "quiet" }),
   ].join("\n");
 }
 
 function tables(page: Page): string[] {
   const { runs } = page.report;
   if (runs.length === 0) return ["No run was made."];
-  const bound =
-    "A rate is what n operations without a violation leave possible at 95 % confidence: 3/n. It is not a proof.";
+  const bounded = runs.some((run) => run.data.value === "holds" || run.exclusion.value === "holds");
+  const note = bounded ? [paragraph("  ", STRENGTH_NOTE, { ...page, tone: "quiet" })] : [];
   return [
     section(page, "What happened", table(happenedColumns(page.labels), runs, page)),
     section(page, "What it cost", table(costColumns(page.labels), runs, page)),
-    section(
-      page,
-      "What it shows",
-      table(verdictColumns(page.labels), runs, page),
-      ...(runs.some((run) => run.data.value === "holds" || run.exclusion.value === "holds")
-        ? [paragraph("  ", bound, { ...page, tone: "quiet" })]
-        : []),
-    ),
+    section(page, "Verdicts", table(verdictColumns(page.labels), runs, page), ...note),
   ];
 }
 
@@ -69,55 +66,51 @@ function answered(page: Page): string[] {
   const { held, cost, cannotShow } = answers(page.report);
   const part = (title: string, sentences: readonly string[]) =>
     sentences.map((sentence, index) => {
-      const lead = page.paint("quiet", padded(index === 0 ? title : "", 16));
+      const lead = page.paint("quiet", padded(index === 0 ? title : "", 11));
       return paragraph(`  ${lead}`, sentence, page);
     });
-  return [
-    section(
-      page,
-      "The report answers",
-      ...part("what held", held),
-      ...part("what it cost", cost),
-      ...part("what is not said", cannotShow),
-    ),
-  ];
+  const lines = [...part("held", held), ...part("cost", cost), ...part("not shown", cannotShow)];
+  return [section(page, "The report answers", ...lines)];
 }
 
 /** The moment that the whole report is for: the same raises, with and without a lock. */
 function money(page: Page): string {
   const { report, paint, labels, labelWidth, width } = page;
   if (report.runs.length === 0) return "";
-  const sentences = report.runs.map(moneySentence);
-  const taken = labelWidth + Math.max(...sentences.map((sentence) => sentence.length)) + 27;
-  const cells = Math.min(32, width - taken);
+  const grantedWidth = Math.max(...report.runs.map((run) => count(run.grantedMoney).length));
+  const sentences = report.runs.map((run) => moneySentence(run, grantedWidth));
+  const cells = Math.min(32, width - labelWidth - Math.max(...sentences.map(({ length }) => length)) - 23);
   const lines = report.runs.map((run, index) => {
     const { word, tone } = verdictOf(run, "data");
     const lead = `  ${padded(labels.get(run) ?? "", labelWidth)}  ${paint(tone, padded(word, 8))}  `;
-    const part = moneyOf(run);
-    if (cells < 8 || !part || part.granted <= 0) return paragraph(lead, sentences[index]!, page);
-    const share = part.arrived / part.granted;
-    const filled = bar(share, cells);
-    const drawn = paint(tone, filled) + paint("quiet", "·".repeat(Math.max(0, cells - filled.length)));
-    return `${lead}${drawn} ${percent(share).padStart(6)}  ${sentences[index]}`;
+    if (cells < 6) return paragraph(lead, moneySentence(run), page);
+    return `${lead}${moneyBar(run, cells, paint)}  ${sentences[index]}`;
   });
-  return section(page, "Did every raise reach the salary?", "", ...lines);
+  return section(page, `Did every raise reach the salary?  ${paint("quiet", "in salary units")}`, ...lines);
 }
 
-function conclusion(page: Page, color: boolean, place: string | undefined): string {
-  const { verdict } = page.report;
-  const { tone, word } = CONCLUSIONS[verdict.value];
+/** A run of which nothing was shown has no bar: a full one would look like success. */
+function moneyBar(run: RunReport, cells: number, paint: Paint): string {
+  const money = moneyOf(run);
+  if (!money || money.granted <= 0 || run.data.value === "unknown")
+    return paint("quiet", "·".repeat(cells)) + " ".repeat(7);
+  const share = money.arrived / money.granted;
+  const filled = bar(share, cells);
+  const rest = paint("quiet", "·".repeat(Math.max(0, cells - filled.length)));
+  return `${paint(verdictOf(run, "data").tone === "good" ? "good" : "bad", filled)}${rest} ${percent(share).padStart(6)}`;
+}
+
+/** The line that counts, as it stands in report.json, and its reasons where they say more than the line. */
+function conclusion({ report: { verdict }, paint, width }: Page, color: boolean, place: string | undefined): string {
+  const tone = ({ expected: "good", violated: "bad", unknown: "unsure" } as const)[verdict.value];
+  const line = oneLine(verdict.line);
+  const reasons = verdict.reasons.map(oneLine).filter((reason) => verdict.reasons.length > 1 || !line.includes(reason));
+  const [head, rest] = line.startsWith(VERDICT) && color ? [`${badge(tone)} `, line.slice(VERDICT.length)] : ["", line];
   return [
-    paragraph(`${badge(color, tone, word)} `, oneLine(verdict.line), { ...page, tone: "title" }),
-    ...verdict.reasons.map((reason) => paragraph("  · ", oneLine(reason), page)),
-    paragraph("", [`exit status ${count(verdict.exitCode)}`, ...(place ? [`report: ${place}`] : [])].join(" · "), {
-      ...page,
-      tone: "quiet",
-    }),
+    paragraph(head, rest, { width, paint, tone }),
+    ...reasons.map((reason) => paragraph("  · ", reason, { width, paint })),
+    ...(place ? [paint("quiet", `report: ${place}`)] : []),
   ].join("\n");
 }
 
-const CONCLUSIONS = {
-  expected: { tone: "good", word: "AS EXPECTED" },
-  violated: { tone: "alarm", word: "VIOLATED" },
-  unknown: { tone: "unsure", word: "UNKNOWN" },
-} as const;
+const VERDICT = "VERDICT: ";

@@ -26,7 +26,7 @@ export function sampleReport(): Report {
     skipped: [],
     verdict: {
       value: "expected",
-      line: "none and memory lost updates, as theory says; redis, row-lock and version held",
+      line: "VERDICT: as theory expects: none, memory violated; redis, row-lock, version hold (exit 0)",
       exitCode: 0,
       reasons: [],
     },
@@ -44,13 +44,9 @@ export function troubledReport(): Report {
     skipped: [{ strategy: "row-lock", reason: "not made: interrupted by SIGINT" }],
     verdict: {
       value: "unknown",
-      line: "redis was not shown to hold",
+      line: "VERDICT: unknown: row-lock was not run: not made: interrupted by SIGINT; and 1 more (exit 3)",
       exitCode: 3,
-      reasons: [
-        "redis: worker-2 was lost before its numbers were final",
-        "the Redis user lock may run FLUSHALL, which must be refused",
-        "row-lock was not run",
-      ],
+      reasons: ["row-lock was not run: not made: interrupted by SIGINT", "redis: worker-2 was lost: killed by SIGKILL"],
     },
   };
 }
@@ -64,9 +60,9 @@ export function violatedReport(): Report {
     runs: [first!, second!, brokenLock(third!), ...rest],
     verdict: {
       value: "violated",
-      line: "redis should hold and lost updates",
+      line: "VERDICT: violated: redis should hold and did not (exit 1)",
       exitCode: 1,
-      reasons: ["redis: 12 of 1652 writes were stale (lost updates)"],
+      reasons: ["redis: data should hold, but 12 of 1652 writes were stale (lost updates)"],
     },
   };
 }
@@ -80,7 +76,7 @@ function none(): RunReport {
     operationSeconds: { count: 4318, average: 0.00461, p50: 0.00431, p95: 0.00712, p99: 0.0109 },
     lockWaitSeconds: { count: 0 },
     data: { value: "violated", count: 3107, reason: "3107 of 4318 writes were stale (lost updates)" },
-    exclusion: { value: "violated", count: 4102, reason: "4102 operations met another inside" },
+    exclusion: { value: "violated", count: 4102, reason: "4102 operations overlapped another one" },
     checks: [
       {
         check: "chain",
@@ -116,17 +112,23 @@ function none(): RunReport {
       {
         check: "exclusion",
         status: "violated",
-        detail: "4102 of 4318 operations were inside together with another, by the database's clock",
+        detail: "4102 of 4318 operations overlapped another one",
         count: 4102,
         witnesses: [
           witness(
             "exclusion",
-            "worker-0 (read at 10:15:08.120114, wrote at 10:15:08.124002) and worker-2 (read at 10:15:08.121870) were inside at once",
+            "worker-0 (version 40) and worker-2 (version 41) were inside at the same time for 2.132 ms",
             [11, 2 * 2 ** 28 + 10],
           ),
         ],
       },
-      { check: "seed", status: "violated", detail: "3066 read-backs were not read + 1", count: 3066, witnesses: [] },
+      {
+        check: "seed",
+        status: "skipped",
+        detail: "the naive check counts 3066 inconsistent updates: it is blind to lost values",
+        count: 3066,
+        witnesses: [],
+      },
       ...agreeing(4318),
     ],
   };
@@ -141,7 +143,7 @@ function memory(): RunReport {
     operationSeconds: { count: 4127, average: 0.00482, p50: 0.0044, p95: 0.0075, p99: 0.0114 },
     lockWaitSeconds: { count: 4127, average: 0.00005, p50: 0.00005, p95: 0.0001, p99: 0.00015 },
     data: { value: "violated", count: 2968, reason: "2968 of 4127 writes were stale (lost updates)" },
-    exclusion: { value: "violated", count: 3987, reason: "3987 operations met another inside" },
+    exclusion: { value: "violated", count: 3987, reason: "3987 operations overlapped another one" },
     checks: [
       {
         check: "chain",
@@ -194,15 +196,21 @@ function version(): RunReport {
       },
     ],
     ...bothHold(1203),
-    exclusion: { value: "violated", count: 1187, reason: "1187 operations met another inside" },
+    exclusion: { value: "violated", count: 1187, reason: "1187 operations overlapped another one" },
     checks: [
       holdingChain(1203),
       {
         check: "exclusion",
         status: "violated",
-        detail: "1187 of 1203 operations were inside together with another, by the database's clock",
+        detail: "1187 of 1203 operations overlapped another one",
         count: 1187,
-        witnesses: [witness("exclusion", "worker-0 and worker-3 were inside at once", [4, 3 * 2 ** 28 + 4])],
+        witnesses: [
+          witness(
+            "exclusion",
+            "worker-0 (version 5) and worker-3 (version 6) were inside at the same time for 1.911 ms",
+            [4, 3 * 2 ** 28 + 4],
+          ),
+        ],
       },
       ...agreeing(1203),
     ],
@@ -210,7 +218,7 @@ function version(): RunReport {
 }
 
 function lostWorker(run: RunReport): RunReport {
-  const reason = "worker-2 was lost before its numbers were final";
+  const reason = "worker-2 was lost: killed by SIGKILL";
   return {
     ...run,
     operations: null,
@@ -260,9 +268,9 @@ function brokenLock(run: RunReport): RunReport {
     lostMoney: 604,
     naive: 9,
     data: { value: "violated", count: 12, reason: "12 of 1652 writes were stale (lost updates)" },
-    exclusion: { value: "violated", count: 25, reason: "25 operations met another inside" },
+    exclusion: { value: "violated", count: 25, reason: "25 operations overlapped another one" },
     agreement: "mismatch",
-    reason: "theory says that data and exclusion hold, both were violated",
+    reason: "data should hold, but 12 of 1652 writes were stale (lost updates)",
     checks: [
       {
         check: "chain",
@@ -349,11 +357,11 @@ const agreeing = (committed: number): RunReport["checks"] => [
   {
     check: "metrics",
     status: "holds",
-    detail: `Prometheus, 4 workers and the ledger agree on ${committed} committed operations`,
+    detail: `Prometheus = workers = ledger, ${committed} operations of 4 workers`,
     count: 0,
     witnesses: [],
   },
-  { check: "fence", status: "skipped", detail: "no fencing tokens", count: 0, witnesses: [] },
+  { check: "fence", status: "skipped", detail: "no write carried a token", count: 0, witnesses: [] },
 ];
 
 const refusedProbes = (): Report["acl"] => [
