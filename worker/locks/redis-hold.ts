@@ -28,6 +28,7 @@ export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, en
   const usableMs = ttlMs - driftMs(ttlMs);
   let expiresAt = leaseStart + usableMs;
   let extendAt = leaseStart + ttlMs / 3;
+  let extending = 0;
   let extensionFailure: unknown;
   let controller: AbortController | undefined;
   let lost: LockLost | undefined;
@@ -35,7 +36,8 @@ export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, en
   let timer = setTimeout(tick, delay());
 
   function delay() {
-    return Math.ceil((extend && release === undefined ? Math.min(extendAt, expiresAt) : expiresAt) - performance.now());
+    const due = extend && release === undefined ? Math.min(extendAt, expiresAt) : expiresAt;
+    return Math.max(1, Math.ceil(due - performance.now()));
   }
 
   function tick() {
@@ -56,6 +58,8 @@ export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, en
     if (extensionFailure !== undefined) {
       return `its lease of ${ttlMs} ms ended before Redis could be reached to extend it: ${messageOf(extensionFailure)}`;
     }
+    if (extending > 0)
+      return `its lease of ${ttlMs} ms ended before Redis answered its extension; see why Redis is slow`;
     return `this process stood still for longer than its TTL of ${ttlMs} ms allows; raise ttlMs, or keep the event loop free`;
   }
 
@@ -70,11 +74,14 @@ export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, en
     const sentAt = performance.now();
     extendAt = sentAt + ttlMs / 3;
     let mine: number;
+    extending += 1;
     try {
       mine = await link.scripts.extend(key, id);
     } catch (error) {
       extensionFailure = error;
       throw link.verdict(error, `extend lock "${key}"`) ?? link.unreachable(`extend lock "${key}"`);
+    } finally {
+      extending -= 1;
     }
     if (lost !== undefined || release !== undefined) return;
     if (mine === 0) return lose(GONE);

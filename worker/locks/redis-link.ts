@@ -63,7 +63,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
 
   function verdict(error: unknown, doing: string): LockError | undefined {
     const message = messageOf(error);
-    if (/NOPERM|NOAUTH|WRONGPASS/.test(message)) {
+    if (REFUSED.test(message)) {
       return new LockDenied(
         `Redis at ${address(connection)} does not let user "${connection.options.username ?? "default"}" ${doing}: ${message}; compare the user's rules and password with what the lock needs`,
         { cause: error },
@@ -132,6 +132,9 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
     },
   };
 }
+
+/** The last two are how Redis 7.2 and Redis 7.0 word a NOPERM inside a script. */
+const REFUSED = /NOPERM|NOAUTH|WRONGPASS|ACL failure|user executing the script can't/;
 
 /** With no retry allowed, this is how ioredis names a command whose connection was lost. */
 const reason = (error: unknown) =>

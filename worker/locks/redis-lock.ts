@@ -51,6 +51,7 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
   const { extend = true, random = Math.random, timeoutMs: openingMs = DEFAULT_TIMEOUT_MS } = options;
   const ttlMs = Math.ceil(options.ttlMs);
   checkMilliseconds("ttlMs", ttlMs, SHORTEST_TTL_MS);
+  checkMilliseconds("timeoutMs", openingMs);
   if (connection.options.protocol !== 3) throw new RangeError("the connection of a lock needs the option protocol: 3");
 
   const client = randomUUID();

@@ -1,0 +1,71 @@
+/** A process that takes locks as its parent tells it; contenders.ts is the parent's side. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import type { AcquireOptions, Held, Lock } from "../../worker/locks/lock.ts";
+import { createRedisLock, lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
+import type { HoldRecord, LockDescription } from "./contenders.ts";
+
+/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+const now = () => Number(process.hrtime.bigint()) / 1e6;
+
+async function open(description: LockDescription): Promise<Lock> {
+  switch (description.kind) {
+    case "redis": {
+      const connection = new Redis(description.url, lockConnectionOptions);
+      connection.on("error", () => {});
+      return createRedisLock(connection, description.options);
+    }
+  }
+}
+
+let lock: Lock | undefined;
+let held: Held | undefined;
+
+const calls = {
+  async open(description: LockDescription) {
+    await lock?.close();
+    held = undefined;
+    lock = await open(description);
+  },
+  /** Holds the lock again and again until told to end; says from when to when. */
+  async loop(key: string, forMs: number, holdMs: number): Promise<HoldRecord[]> {
+    const records: HoldRecord[] = [];
+    const end = now() + forMs;
+    while (now() < end) {
+      const askedAt = now();
+      const held = await lock!.acquire(key);
+      const from = now();
+      if (holdMs > 0) await sleep(holdMs);
+      const lost = held.signal.aborted;
+      records.push({ askedAt, from, to: now(), fence: held.fence, lost });
+      await held.release();
+    }
+    return records;
+  },
+  async acquire(key: string, options: AcquireOptions) {
+    held = await lock!.acquire(key, options);
+    return { at: now(), fence: held.fence };
+  },
+  async state() {
+    return { holds: held !== undefined && !held.signal.aborted, reason: messageOf(held?.signal.reason) };
+  },
+  async extend() {
+    await held!.extend();
+  },
+  async release() {
+    await held!.release();
+    held = undefined;
+  },
+};
+
+const messageOf = (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : undefined);
+
+process.on("message", async ({ id, call, values }: { id: number; call: keyof typeof calls; values: unknown[] }) => {
+  try {
+    const result = await (calls[call] as (...values: unknown[]) => Promise<unknown>)(...values);
+    process.send?.({ id, result });
+  } catch (error) {
+    process.send?.({ id, error: messageOf(error) ?? String(error) });
+  }
+});
+process.on("disconnect", () => process.exit());
