@@ -12,46 +12,51 @@ import type { Registry } from "prom-client";
 import { createCoordinatorMetrics, RUN_PHASES } from "../coordinator/metrics.ts";
 import type { Report, RunReport } from "../coordinator/report/report.ts";
 import { MYSQL_SERIES, REDIS_SERIES } from "../coordinator/server-series.ts";
+import { type Servers, startServers } from "../coordinator/servers/index.ts";
 import type { WorkerSpec } from "../worker/contract.ts";
 import { createMetrics } from "../worker/metrics.ts";
 import { dashboard, dashboardQueries, substitute } from "./support/dashboard.ts";
-import { type PrivateServer, startPrometheus } from "./support/private-servers.ts";
 import { sampleReport, troubledReport, violatedReport } from "./support/sample-report.ts";
 
-const SCRAPE_MS = 200;
+/** As in helm/files/prometheus-local.yml. */
+const SCRAPE_MS = 500;
 const VARIABLES = { rateInterval: "2s", range: "60s" };
-let prometheus: PrivateServer;
+let servers: Servers;
 let startedAt: number;
 
 before(async () => {
   const run = makeUpRun("expected", sampleReport());
   const others = [judged("violated", worse(violatedReport())), judged("unknown", troubledReport())];
-  const servers = await Promise.all([...run.registries, ...others].map(serve));
-  prometheus = await startPrometheus(
-    servers.map(({ port }) => `127.0.0.1:${port}`),
-    SCRAPE_MS,
+  const exporters = await Promise.all([...run.registries, ...others].map(serve));
+  const targets = exporters.map(({ port }) => `127.0.0.1:${port}`);
+  const discovery = createServer((_request, response) =>
+    response.setHeader("content-type", "application/json").end(JSON.stringify([{ targets }])),
   );
+  await once(discovery.listen(0, "127.0.0.1").unref(), "listening");
+  const coordinatorUrl = `http://127.0.0.1:${(discovery.address() as AddressInfo).port}`;
+  servers = await startServers({ coordinatorUrl, only: ["prometheus"] });
   const deadline = performance.now() + 60_000;
-  while (servers.some(({ scrapes }) => scrapes() === 0)) {
+  while (exporters.some(({ scrapes }) => scrapes() === 0)) {
     assert.ok(performance.now() < deadline, "not scraped in time");
     await sleep(20);
   }
   startedAt = Date.now() / 1_000;
-  const coordinator = servers[0]!;
+  const coordinator = exporters[0]!;
   for (const phase of RUN_PHASES) {
-    const enough = coordinator.scrapes() + (phase === "running" ? 10 : 3);
+    const enough = coordinator.scrapes() + (phase === "running" ? 6 : 2);
     while (coordinator.scrapes() < enough) {
       assert.ok(performance.now() < deadline, `${phase} not scraped in time`);
       run.goOn(phase);
       await sleep(20);
     }
   }
-  for (const server of servers) server.close();
+  await sleep(SCRAPE_MS);
+  for (const exporter of exporters) exporter.close();
   // A target that does not answer has its series ended with the next scrape.
-  await sleep(3 * SCRAPE_MS);
+  await sleep(2 * SCRAPE_MS);
 });
 
-after(() => prometheus?.[Symbol.asyncDispose]());
+after(() => servers?.[Symbol.asyncDispose]());
 
 describe("after the run", () => {
   for (const panel of dashboard.panels.filter(({ type }) => type !== "row"))
@@ -158,7 +163,7 @@ async function serve(registry: Registry) {
     response.end(await registry.metrics());
     scrapes += 1;
   });
-  await once(server.listen(0, "127.0.0.1"), "listening");
+  await once(server.listen(0, "127.0.0.1").unref(), "listening");
   const close = () => {
     server.close();
     server.closeAllConnections();
@@ -175,9 +180,9 @@ function only(panel: string, report: string, strategy = ".+") {
 /** The numbers of all series, in order of time; NaN is not a number that a panel can show. */
 async function values(expr: string, instant: boolean): Promise<number[]> {
   const now = Date.now() / 1_000;
-  const parameters = instant ? { time: `${now}` } : { start: `${startedAt}`, end: `${now}`, step: "0.2" };
+  const parameters = instant ? { time: `${now}` } : { start: `${startedAt}`, end: `${now}`, step: "0.5" };
   const body = new URLSearchParams({ query: expr, ...parameters });
-  const url = `${prometheus.url}/api/v1/query${instant ? "" : "_range"}`;
+  const url = `${servers.prometheus!.url}/api/v1/query${instant ? "" : "_range"}`;
   const response = await fetch(url, { method: "POST", body, signal: AbortSignal.timeout(5_000) });
   const answer = (await response.json()) as Answer;
   assert.equal(answer.status, "success", `${answer.error}: ${expr}`);

@@ -1,16 +1,15 @@
 /** The observer against a real MariaDB and a real Redis: its sums, its steps, and what it does when a server is gone. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { Redis } from "ioredis";
 import mysql from "mysql2/promise";
 import { createCoordinatorMetrics } from "../coordinator/metrics.ts";
 import { createObserver, redisStatus } from "../coordinator/observe.ts";
-import { type PrivateServer, startMariadb } from "./support/private-servers.ts";
+import { type Servers, startServers } from "../coordinator/servers/index.ts";
 import { startRedis, type TestRedis } from "./support/redis.ts";
 import { seriesValue } from "./support/series.ts";
 
-let mariadb: PrivateServer;
+let servers: Servers;
 let server: TestRedis;
 let redis: Redis;
 let pool: mysql.Pool;
@@ -18,19 +17,16 @@ let runs = 0;
 let run: { run: string; strategy: "none" };
 
 before(async () => {
-  [mariadb, server] = await Promise.all([startMariadb(), startRedis()]);
+  const options = { coordinatorUrl: "http://127.0.0.1:1", only: ["mysql"] } as const;
+  [servers, server] = await Promise.all([startServers(options), startRedis()]);
   redis = server.connect({ username: "monitor" });
-  const setup = await mysql.createConnection({ uri: mariadb.url, multipleStatements: true });
-  await setup.query("CREATE DATABASE holdfast; USE holdfast");
-  await setup.query(await readFile(new URL("../helm/files/schema.sql", import.meta.url), "utf8"));
-  await setup.end();
-  pool = mysql.createPool({ uri: `${mariadb.url}/holdfast`, connectionLimit: 3 });
+  pool = mysql.createPool({ uri: servers.mysql!.url, connectionLimit: 3 });
 });
 
 after(async () => {
   await pool?.end();
   await server?.stop();
-  await mariadb?.[Symbol.asyncDispose]();
+  await servers?.[Symbol.asyncDispose]();
 });
 
 beforeEach(() => {
