@@ -95,14 +95,15 @@ image: need-docker ## build the image of coordinator and workers
 	docker build --tag $(OWN_IMAGE) .
 
 # Third-party images go in, too, so that a new cluster does not pull them again. One that cannot be had is left to the nodes.
+# One by one: kind skips an image that a node has, but sends all of a call where one is missing.
 .PHONY: load
 load: need-docker need-kind ## load the images into the kind cluster
 	@there=""; for image in $$($(IMAGES)); do \
 	  if docker image inspect "$$image" >/dev/null 2>&1 || docker pull --quiet "$$image"; then there="$$there $$image"; \
 	  else echo "warning: $$image is not here and cannot be pulled; the nodes will try when it is needed"; fi; done; \
 	nodes=$$(kind get nodes --name $(CLUSTER) | grep -v control-plane | paste -sd, -); \
-	echo "loading$$there"; \
-	kind load docker-image $$there --name $(CLUSTER) $${nodes:+--nodes "$$nodes"} 2>&1 | grep -v 'not yet present' || true
+	for image in $$there; do echo "loading $$image"; \
+	  kind load docker-image $$image --name $(CLUSTER) $${nodes:+--nodes "$$nodes"} 2>&1 | grep -v 'not yet present' || true; done
 
 .PHONY: kind-down
 kind-down: need-kind ## delete the kind cluster
