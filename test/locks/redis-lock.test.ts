@@ -18,6 +18,10 @@ import { type Contender, jain, monotonicMs, overlaps, startContender } from "./c
 
 let redis: TestRedis;
 const locks: Lock[] = [];
+/** Whoever has to wait for a lease to end waits longer than what counts as promptly, even on a busy machine. */
+const TTL_MS = 6_000;
+const PROMPTLY_MS = 2_000;
+
 /** Processes are slow to start, so those that live on are used again. */
 const idle: Contender[] = [];
 const busy: Contender[] = [];
@@ -40,7 +44,7 @@ after(async () => {
 });
 
 async function open(options: Partial<RedisLockOptions> = {}, connection = redis.connect()) {
-  const lock = await createRedisLock(connection, { ttlMs: 2_000, ...options });
+  const lock = await createRedisLock(connection, { ttlMs: TTL_MS, ...options });
   locks.push(lock);
   return lock;
 }
@@ -48,7 +52,7 @@ async function open(options: Partial<RedisLockOptions> = {}, connection = redis.
 async function contender(options: Partial<RedisLockOptions> = {}) {
   const contender = idle.pop() ?? startContender();
   busy.push(contender);
-  await contender.open({ kind: "redis", url: redis.url("lock"), options: { ttlMs: 2_000, ...options } });
+  await contender.open({ kind: "redis", url: redis.url("lock"), options: { ttlMs: TTL_MS, ...options } });
   return contender;
 }
 
@@ -60,10 +64,10 @@ async function scriptCalls() {
 
 /** Waits until that many stand in the queue of a key. */
 async function untilQueued(key: string, length: number) {
-  for (const deadline = performance.now() + 2_000; performance.now() < deadline; await sleep(2)) {
+  for (const deadline = performance.now() + 5_000; performance.now() < deadline; await sleep(2)) {
     if ((await redis.admin.llen(keyOf(key, "queue"))) === length) return;
   }
-  assert.fail(`not ${length} in the queue of ${key} after 2 s`);
+  assert.fail(`not ${length} in the queue of ${key} after 5 s`);
 }
 
 describe("a free lock", () => {
@@ -131,17 +135,20 @@ describe("a held lock", () => {
     const key = newKey();
     const held = await a.acquire(key);
     const asked = performance.now();
-    const late = b.acquire(key, { timeoutMs: 150 });
+    const late = assert.rejects(
+      b.acquire(key, { timeoutMs: 500 }),
+      (error) => error instanceof LockTimeout && error.message.includes(`"${key}"`),
+    );
     await untilQueued(key, 1);
     const next = c.acquire(key);
-    await assert.rejects(late, (error) => error instanceof LockTimeout && error.message.includes(`"${key}"`));
+    await late;
     const waited = performance.now() - asked;
-    assert.ok(waited > 145 && waited < 600, `${waited}`);
+    assert.ok(waited > 495 && waited < 500 + PROMPTLY_MS, `${waited}`);
     await untilQueued(key, 1);
     const released = performance.now();
     await held.release();
     await (await next).release();
-    assert.ok(performance.now() - released < 300);
+    assert.ok(performance.now() - released < PROMPTLY_MS);
   });
 
   test("an aborted wait leaves no trace", async () => {
@@ -163,7 +170,7 @@ describe("a held lock", () => {
 
   test("a wait aborted in the very moment of its grant gives the lock to the next", async () => {
     const [a, b, c] = [await open(), await open(), await open()];
-    for (let i = 0; i < 50; i += 1) {
+    for (let i = 0; i < 30; i += 1) {
       const key = newKey();
       const held = await a.acquire(key);
       const abort = new AbortController();
@@ -172,7 +179,7 @@ describe("a held lock", () => {
         () => {},
       );
       await untilQueued(key, 1);
-      const next = c.acquire(key, { timeoutMs: 1_000 });
+      const next = c.acquire(key, { timeoutMs: PROMPTLY_MS });
       await untilQueued(key, 2);
       const released = held.release();
       if (i % 2 === 0) await Promise.resolve();
@@ -253,7 +260,7 @@ describe("among processes", () => {
     );
     const calls = (await scriptCalls()) - before;
     const records = loops.flat();
-    assert.ok(records.length > 200, `${records.length}`);
+    assert.ok(records.length > 50, `${records.length}`);
     assert.deepEqual(overlaps(records), []);
     const fences = records.toSorted((a, b) => a.from - b.from).map((record) => record.fence);
     assert.deepEqual(
@@ -276,7 +283,7 @@ describe("among processes", () => {
     await holder.kill();
     await (await next).release();
     const waited = performance.now() - asked;
-    assert.ok(waited > left - 350 && waited < left + 500, `${waited} of ${left}`);
+    assert.ok(waited > left - 350 && waited < left + PROMPTLY_MS, `${waited} of ${left}`);
   });
 
   test("a killed waiter is passed over", async () => {
@@ -291,7 +298,7 @@ describe("among processes", () => {
     const released = performance.now();
     await held.release();
     await (await next).release();
-    assert.ok(performance.now() - released < 500);
+    assert.ok(performance.now() - released < PROMPTLY_MS);
   });
 
   test("a stopped waiter delays the others by its lease and does not believe in its old grant", async () => {
@@ -344,7 +351,7 @@ describe("when Redis fails", () => {
     await held.release();
     const released = performance.now();
     await (await next).release();
-    assert.ok(performance.now() - released < 500);
+    assert.ok(performance.now() - released < PROMPTLY_MS);
   });
 
   test("a holder whose connection is cut keeps the lock and gives it back", async () => {
@@ -371,7 +378,7 @@ describe("when Redis fails", () => {
     const flushed = performance.now();
     await redis.admin.flushall();
     const other = await next;
-    assert.ok(performance.now() - flushed < 1_200);
+    assert.ok(performance.now() - flushed < 600 + PROMPTLY_MS);
     assert.ok(other.fence > held.fence);
     assert.equal(held.signal.aborted, true);
     assert.match(held.signal.reason.message, /Redis lost its data/);
@@ -395,14 +402,14 @@ describe("when Redis fails", () => {
   });
 
   test("an unreachable server is named, with the reason, when the deadline has passed", async () => {
-    const lock = await open({ timeoutMs: 300 });
+    const lock = await open();
     const held = await lock.acquire(newKey());
     await redis.kill();
     const address = `127.0.0.1:${redis.port}`;
     const named = (error: unknown) =>
       error instanceof LockUnreachable && error.message.includes(address) && error.message.includes("ECONNREFUSED");
     await sleep(50);
-    await assert.rejects(lock.acquire(newKey()), named);
+    await assert.rejects(lock.acquire(newKey(), { timeoutMs: 300 }), named);
     await assert.rejects(lock.acquire(newKey(), { timeoutMs: 0 }), named);
     await assert.rejects(createRedisLock(redis.connect(), { ttlMs: 500, timeoutMs: 300 }), named);
     const extended = held.extend();
@@ -432,7 +439,7 @@ describe("a refused user", () => {
       (error) => error instanceof LockDenied && /"nocommand".*acquire lock/.test(error.message),
     );
     await held.release();
-    assert.ok(performance.now() - started < 1_500);
+    assert.ok(performance.now() - started < TTL_MS);
   });
 
   test("cannot be waiting for long: rights taken away end the wait", async () => {
@@ -460,7 +467,7 @@ test("options that cannot work are refused by name", async () => {
 
 /** Cuts a connection from the server's side, once it is there. */
 async function cut(connection: Redis) {
-  for (const deadline = performance.now() + 2_000; performance.now() < deadline; await sleep(5)) {
+  for (const deadline = performance.now() + 5_000; performance.now() < deadline; await sleep(5)) {
     if (connection.status !== "ready") continue;
     const list = String(await redis.admin.client("LIST"));
     const { localPort } = connection.stream as { localPort?: number };
@@ -472,5 +479,5 @@ async function cut(connection: Redis) {
     await redis.admin.client("KILL", "ID", id);
     return;
   }
-  assert.fail("not connected for 2 s");
+  assert.fail("not connected for 5 s");
 }
