@@ -22,7 +22,7 @@ const REFUSAL = /^(NOPERM|NOAUTH|WRONGPASS)|The user executing the script can't|
  * Throws ServerError when Redis cannot be reached.
  */
 export async function probeAcl({ redisUrl, passwords }: AclOptions): Promise<AclProbe[]> {
-  const probes = Object.entries(attempts(probeName())).flatMap(([user, commands]) =>
+  const probes = Object.entries(ATTEMPTS).flatMap(([user, commands]) =>
     user === NOBODY || user === "health" || passwords[user] !== undefined
       ? commands.map((command) => ({ user, command }))
       : [],
@@ -42,7 +42,7 @@ export async function probeAcl({ redisUrl, passwords }: AclOptions): Promise<Acl
 
 /** Throws ServerError, naming user, command and refusal, unless the users may do what a run needs. */
 export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<void> {
-  for (const [user, commands] of Object.entries(needs(probeName()))) {
+  for (const [user, commands] of Object.entries(needs())) {
     if (passwords[user] === undefined) continue;
     for (const command of commands) {
       const { error } = await ask(redisUrl, user, passwords, command);
@@ -65,55 +65,54 @@ export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<
 const NOBODY = "nobody";
 const WRONG = "not-the-password";
 
-/** Neither a key nor a channel that anybody uses. */
-const probeName = () => `probe-${randomBytes(6).toString("hex")}`;
+/** A key, and a channel, outside what any user may touch. */
+const FOREIGN = "holdfast:probe";
+const LOCK_KEY = `${LOCK_KEY_PREFIX}probe`;
 
-function attempts(probe: string): Readonly<Record<string, readonly Command[]>> {
-  const foreign = `holdfast:${probe}`;
-  const lockKey = `${LOCK_KEY_PREFIX}${probe}`;
-  return {
-    lock: [
-      ["GET", foreign],
-      ["SET", foreign, "1", "PX", "1000"],
-      ["EVAL", `return redis.call('GET', '${foreign}')`, "0"],
-      ["EVAL", "return redis.call('FLUSHALL', 'no')", "0"],
-      ["PUBLISH", foreign, "1"],
-      ["SUBSCRIBE", foreign],
-      ["PSUBSCRIBE", "*"],
-      ["KEYS", `${lockKey}*`],
-      ["SCAN", "0"],
-      ["CONFIG", "GET", "port"],
-      ["ACL", "LIST"],
-      ["CLIENT", "LIST"],
-      ["INFO"],
-      ["SCRIPT", "FLUSH", "no"],
-      ["SWAPDB", "no", "no"],
-      ["FLUSHDB", "no"],
-      ["FLUSHALL", "no"],
-      ["SHUTDOWN", "no"],
-    ],
-    monitor: [
-      ["GET", lockKey],
-      ["SET", lockKey, "1", "PX", "1000"],
-      ["EVAL", "return 1", "0"],
-      ["PUBLISH", `${GRANT_CHANNEL_PREFIX}${probe}`, "1"],
-      ["CONFIG", "GET", "port"],
-      ["FLUSHALL", "no"],
-    ],
-    health: [["GET", lockKey], ["INFO"]],
-    [NOBODY]: [
-      ["GET", lockKey],
-      ["PING"],
-      ["AUTH", ""],
-      ["AUTH", "default", ""],
-      ["AUTH", "default", WRONG],
-      ["AUTH", "lock", WRONG],
-      ["AUTH", "monitor", WRONG],
-    ],
-  };
-}
+const ATTEMPTS: Readonly<Record<string, readonly Command[]>> = {
+  lock: [
+    ["GET", FOREIGN],
+    ["SET", FOREIGN, "1", "PX", "1000"],
+    ["EVAL", `return redis.call('GET', '${FOREIGN}')`, "0"],
+    ["EVAL", "return redis.call('FLUSHALL', 'no')", "0"],
+    ["PUBLISH", FOREIGN, "1"],
+    ["SUBSCRIBE", FOREIGN],
+    ["PSUBSCRIBE", "*"],
+    ["KEYS", `${LOCK_KEY}*`],
+    ["SCAN", "0"],
+    ["CONFIG", "GET", "port"],
+    ["ACL", "LIST"],
+    ["CLIENT", "LIST"],
+    ["INFO"],
+    ["SCRIPT", "FLUSH", "no"],
+    ["SWAPDB", "no", "no"],
+    ["FLUSHDB", "no"],
+    ["FLUSHALL", "no"],
+    ["SHUTDOWN", "no"],
+  ],
+  monitor: [
+    ["GET", LOCK_KEY],
+    ["SET", LOCK_KEY, "1", "PX", "1000"],
+    ["EVAL", "return 1", "0"],
+    ["PUBLISH", `${GRANT_CHANNEL_PREFIX}probe`, "1"],
+    ["CONFIG", "GET", "port"],
+    ["FLUSHALL", "no"],
+  ],
+  health: [["GET", LOCK_KEY], ["INFO"]],
+  [NOBODY]: [
+    ["GET", LOCK_KEY],
+    ["PING"],
+    ["AUTH", ""],
+    ["AUTH", "default", ""],
+    ["AUTH", "default", WRONG],
+    ["AUTH", "lock", WRONG],
+    ["AUTH", "monitor", WRONG],
+  ],
+};
 
-function needs(probe: string): Readonly<Record<string, readonly Command[]>> {
+/** The names are new each time, since these commands do their work. */
+function needs(): Readonly<Record<string, readonly Command[]>> {
+  const probe = `probe-${randomBytes(6).toString("hex")}`;
   const key = `${LOCK_KEY_PREFIX}{${probe}}:owner`;
   const queue = `${LOCK_KEY_PREFIX}{${probe}}:queue`;
   const channel = `${GRANT_CHANNEL_PREFIX}${probe}`;
@@ -172,7 +171,8 @@ async function ask(
     // In lower case, as ioredis recognizes the commands that change the state of a connection.
     return { answer: String(await connection.call(name.toLowerCase(), args)).slice(0, 100) };
   } catch (error) {
-    const reason = failure ?? (error as Error);
+    // A login that is refused comes as an event; the connection only says that it is closed.
+    const reason = (error as Error).name === "ReplyError" ? (error as Error) : (failure ?? (error as Error));
     if (reason.name === "ReplyError") return { answer: "", error: reason.message };
     throw new ServerError(`Redis at ${url.host}`, reason.message, "start it or correct REDIS_URL", { cause: error });
   } finally {

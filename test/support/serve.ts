@@ -1,0 +1,26 @@
+/**
+ * A coordinator without a run: starts the servers named in the arguments below a folder, says so in one line of JSON, and
+ * waits. SIGINT makes it look at Redis once more, as for a partial report, and stop; other signals end it at once.
+ */
+
+import { monitorConnection } from "../../coordinator/monitor.ts";
+import { startServers } from "../../coordinator/servers/index.ts";
+
+const [folder = "", ...only] = process.argv.slice(2);
+const servers = await startServers({
+  coordinatorUrl: "http://127.0.0.1:9",
+  only: only as ("mysql" | "redis" | "prometheus")[],
+  folder,
+});
+const alive = setInterval(() => {}, 1_000);
+const say = (message: unknown) => process.stdout.write(`${JSON.stringify(message)}\n`);
+
+process.on("SIGINT", async () => {
+  const { url: redisUrl, passwords: redisPasswords } = servers.redis!;
+  const monitor = monitorConnection({ redisUrl, redisPasswords });
+  say({ afterSigint: await monitor.version().catch(String) });
+  monitor.close();
+  await servers[Symbol.asyncDispose]();
+  clearInterval(alive);
+});
+say({ folder: servers.folder, pids: servers.pids });
