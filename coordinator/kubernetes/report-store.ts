@@ -36,16 +36,13 @@ export function createReportStore(api: KubernetesApi, target: KubernetesTarget) 
   const namespace = target.HOLDFAST_NAMESPACE;
 
   /** One merge patch: a key with `null` goes away, a key that is not named stays. */
-  const patch = (data: Record<string, string | null> | null, patienceMs?: number) =>
-    ask(
-      `write ConfigMap ${name}`,
-      () =>
-        api.core.patchNamespacedConfigMap(
-          { name, namespace, body: { data } },
-          setHeaderOptions("Content-Type", PatchStrategy.MergePatch),
-        ),
-      patienceMs,
+  const patch = (data: Record<string, string | null> | null) =>
+    api.core.patchNamespacedConfigMap(
+      { name, namespace, body: { data } },
+      setHeaderOptions("Content-Type", PatchStrategy.MergePatch),
     );
+  const write = (data: Record<string, string | null>, patienceMs?: number) =>
+    ask(`write ConfigMap ${name}`, () => patch(data), patienceMs);
 
   return {
     name,
@@ -60,7 +57,7 @@ export function createReportStore(api: KubernetesApi, target: KubernetesTarget) 
     /** Keeps the finished runs and the one that begins now. */
     async saveProgress(jobUid: string, runs: readonly RunReport[], current: string | undefined): Promise<void> {
       const state = { ...stateFor(jobUid), runs: [...fitRuns(runs)], ...(current === undefined ? {} : { current }) };
-      await patch({ "state.json": JSON.stringify(state) });
+      await write({ "state.json": JSON.stringify(state) });
     },
 
     /** Keeps the report and its verdict together, so that whoever sees the one sees the other. Returns what did not fit. */
@@ -69,7 +66,7 @@ export function createReportStore(api: KubernetesApi, target: KubernetesTarget) 
       const runs = fitted["report.json"] === undefined ? { runs: [] } : {};
       const data = Object.fromEntries(Object.entries(fitted).map(([key, text]) => [key, text ?? null]));
       // The end of the report's life is worth waiting for an API server that is being upgraded.
-      await patch({ ...data, "state.json": JSON.stringify({ ...stateFor(jobUid), ...runs, verdict }) }, 20_000);
+      await write({ ...data, "state.json": JSON.stringify({ ...stateFor(jobUid), ...runs, verdict }) }, 20_000);
       return (Object.keys(files) as (keyof ReportFiles)[]).filter((key) => fitted[key] !== files[key]);
     },
 
