@@ -5,7 +5,7 @@ import { employeePrefix, threadsOf } from "./threads.ts";
 /**
  * Nobody read the employee between another's read and write, by the database's clock. The interval from read to write
  * lies inside the true critical section, so an overlap is real; one that is shorter than the way to the database, or
- * whose operation wrote nothing, is not seen. Intervals that only touch do not overlap.
+ * whose operation wrote nothing, is not seen. Intervals that only touch do not overlap: they must share some time.
  *
  * The ledger has the writes of one employee in the order of their end, so one sweep from the last to the first finds
  * every interval that reaches beyond the start of a later one. The count is the number of operations less the number of
@@ -52,7 +52,8 @@ function sweep({ length, employee, readAtUs, writtenAtUs }: Ledger) {
   let count = 0;
   for (let row = length - 1; row >= 0; row--) {
     const later = earliest.get(employee[row]!);
-    if (later !== undefined && readAtUs[later]! < writtenAtUs[row]!) {
+    const took = readAtUs[row]! < writtenAtUs[row]!;
+    if (took && later !== undefined && readAtUs[later]! < writtenAtUs[row]!) {
       count++;
       first.unshift([row, later]);
       if (first.length > WITNESSES) first.pop();
