@@ -16,7 +16,8 @@ export interface ServerSeries {
 
 /** Fields of `INFO`. Redis 7.0 has no `pubsub_clients` and does not count what its ACL refused. */
 export const REDIS_SERIES: readonly ServerSeries[] = [
-  counter("holdfast_redis_commands_total", "Commands that Redis processed", "total_commands_processed"),
+  counter("holdfast_redis_commands_total", "Commands processed, those in scripts too", "total_commands_processed"),
+  counter("holdfast_redis_requests_total", "Requests read from clients: round trips", "total_reads_processed"),
   gauge("holdfast_redis_connected_clients", "Connected clients", "connected_clients"),
   gauge("holdfast_redis_blocked_clients", "Clients that wait in a blocking command", "blocked_clients"),
   gauge("holdfast_redis_pubsub_clients", "Clients subscribed to a channel", "pubsub_clients"),

@@ -138,6 +138,7 @@ describe("the servers", () => {
     await using observed = observe();
     await observed.poll();
     const before = await observed.value("holdfast_redis_commands_total");
+    const requestsBefore = await observed.value("holdfast_redis_requests_total");
     for (let i = 0; i < 20; i += 1) await server.admin.ping();
     const questions = await observed.value("holdfast_mysql_questions_total");
     const rollbacks = await observed.value("holdfast_mysql_rollbacks_total");
@@ -145,6 +146,8 @@ describe("the servers", () => {
     await observed.poll();
     const commands = (await observed.value("holdfast_redis_commands_total"))! - before!;
     assert.ok(commands >= 20 && commands <= 25, `${commands} commands`);
+    const requests = (await observed.value("holdfast_redis_requests_total"))! - requestsBefore!;
+    assert.ok(requests >= 20 && requests <= 25, `${requests} requests`);
     const asked = (await observed.value("holdfast_mysql_questions_total"))! - questions!;
     assert.ok(asked >= 1 && asked <= 10, `${asked} statements`);
     assert.equal((await observed.value("holdfast_mysql_rollbacks_total"))! - rollbacks!, 1);
