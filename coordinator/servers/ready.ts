@@ -5,7 +5,7 @@ import { ServerError } from "../errors.ts";
 import type { Kept } from "./keeper.ts";
 
 const PAUSE_MS = 20;
-const LOG_LINES = 5;
+const LOG_LINES = 3;
 const LINE_CHARACTERS_MAX = 300;
 
 /**
@@ -40,34 +40,37 @@ export async function untilDone(program: Kept, thing: string, deadlineMs: number
   throw await startError(program, thing, ending?.how ?? `was not done within ${deadlineMs / 1_000} s`);
 }
 
-/** What the end of the log says about the cause, and what to do about it. */
+/** What the log says about the cause, and what to do about it. */
 export async function startError(server: Kept, thing: string, how: string): Promise<ServerError> {
   const folder = dirname(server.log);
-  const lines = await lastLines(server.log);
+  const lines = await linesOf(server.log);
   const text = lines.join("\n");
-  if (/No space left on device|Disk (is )?full|Errcode: 28\b/i.test(text))
+  if (/No space left on device|out of disk space|error:? 28\b|Errcode: 28\b/i.test(text))
     return new ServerError(
       thing,
       `there is no space left in ${folder}`,
       "make room there or set TMPDIR to another folder",
     );
-  if (/address already in use|port: \d+ already in use/i.test(text))
+  if (/address already in use/i.test(text))
     return new ServerError(thing, "its port was taken by another program as it started", "run this again");
-  if (/Permission denied|Operation not permitted|Errcode: 13\b/i.test(text))
+  const denied = lines.find((line) => /Permission denied|Operation not permitted|Errcode: 13\b/i.test(line));
+  if (denied !== undefined)
     return new ServerError(
       thing,
-      `it may not do what it needs to in ${folder}: ${lines.at(-1)}`,
+      `it may not do what it needs to: ${denied}`,
       "look for a security profile of this program (AppArmor, SELinux) or set TMPDIR to a folder that it may use",
     );
-  const said = lines.length === 0 ? "and wrote nothing" : `and wrote: ${lines.join(" | ")}`;
+  // The first errors are the cause, what follows them the consequence.
+  const errors = lines.filter((line) => /\[ERROR\]|level=error/.test(line)).slice(0, LOG_LINES);
+  const told = errors.length > 0 ? errors : lines.slice(-LOG_LINES);
+  const said = told.length === 0 ? "and wrote nothing" : `and wrote: ${told.join(" | ")}`;
   return new ServerError(thing, `${how} ${said}`, "see whether the program starts by itself");
 }
 
-async function lastLines(file: string): Promise<string[]> {
+async function linesOf(file: string): Promise<string[]> {
   const text = await readFile(file, "utf8").catch(() => "");
-  const lines = text.split("\n").map((line) => line.trim());
-  return lines
-    .filter((line) => line !== "")
-    .slice(-LOG_LINES)
-    .map((line) => line.slice(0, LINE_CHARACTERS_MAX));
+  return text
+    .split("\n")
+    .map((line) => line.trim().slice(0, LINE_CHARACTERS_MAX))
+    .filter((line) => line !== "");
 }

@@ -10,7 +10,7 @@ import { startKeeper } from "../../coordinator/servers/keeper.ts";
 import { eventually, processesOf } from "../support/leftovers.ts";
 
 /** Stopping takes less than a second; a machine under load gets more. */
-const GONE_MS = 10_000;
+const GONE_MS = 20_000;
 
 let parent: string;
 before(async () => {
