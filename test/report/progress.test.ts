@@ -15,6 +15,7 @@ describe("progress where there is no terminal", () => {
     const { progress, lines, pass } = shown({ isTty: false, format: "text" });
     progress.step("starting MariaDB");
     pass(62_500);
+    progress.step("starting MariaDB");
     progress.step("starting Redis");
     assert.deepEqual(lines(), ["00:00  starting MariaDB", "01:02  starting Redis"]);
   });
@@ -34,13 +35,15 @@ describe("progress where there is no terminal", () => {
 
   test("has a line about a run every two seconds, none at its start", () => {
     const { progress, lines, pass } = shown({ isTty: false, format: "text" });
+    progress.rate({ ...rate(0), strategy: "none" });
+    pass(10_000);
     for (let elapsed = 0; elapsed <= 5000; elapsed += 250) {
       progress.rate(rate(elapsed));
       pass(250);
     }
     assert.deepEqual(lines(), [
-      "00:02  redis     2.0 / 5.0 s  325 committed/s, 650 so far",
-      "00:04  redis     4.0 / 5.0 s  325 committed/s, 650 so far",
+      "00:12  redis     2.0 / 5.0 s  325 committed/s, 650 so far",
+      "00:14  redis     4.0 / 5.0 s  325 committed/s, 650 so far",
     ]);
   });
 
