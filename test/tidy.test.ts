@@ -1,0 +1,161 @@
+/** The rules on who may import whom, and on the size of files: what a reader relies on and a compiler does not check. */
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+
+const ROOT = join(import.meta.dirname, "..");
+const MOST_LINES = 300;
+/** Files that are longer, each with its reason. */
+const LONG: Readonly<Record<string, string>> = {};
+
+/** Judging and printing, which get everything as arguments. */
+const PURE = /^coordinator\/(checks\/.*|report\/.*|verdict|theory|ledger|evidence|summary)\.ts$/;
+const PURE_PACKAGES = ["zod", "cli-table3", "markdown-table", "junit-report-builder", "ms", "node:util"];
+
+/** Static, dynamic and re-exported. */
+const IMPORT =
+  /^(?:import|export)\s(?<type>type\s)?(?:[^"';]*?\sfrom\s)?\s*"(?<target>[^"]+)"|\bimport\("(?<dynamic>[^"]+)"\)/gm;
+
+interface Import {
+  readonly from: string;
+  /** A path from the root of the project, or the name of a package. */
+  readonly to: string;
+  /** Gone when the program runs. */
+  readonly typeOnly: boolean;
+}
+
+const files = sources("{worker,coordinator}");
+const imports = files.flatMap(importsOf);
+const projectImports = imports.filter(({ to }) => existsSync(join(ROOT, to)));
+
+const rule = (name: string, isBroken: (edge: Import) => boolean, of: readonly Import[] = imports) =>
+  test(name, () => {
+    assert.deepEqual(of.filter(isBroken).map(told), []);
+  });
+
+rule(
+  "the worker knows nothing of the coordinator",
+  ({ from, to }) => within("worker", from) && within("coordinator", to),
+);
+
+rule(
+  "the coordinator takes only the contract from the worker",
+  ({ from, to }) => within("coordinator", from) && within("worker", to) && to !== "worker/contract.ts",
+);
+
+rule(
+  "the contract stands on nothing of the project",
+  ({ from, to }) => from === "worker/contract.ts" && existsSync(join(ROOT, to)),
+);
+
+rule(
+  "strategies never import each other, only their index does",
+  ({ from, to }) => within("worker/strategies", from) && within("worker/strategies", to) && !isIndex(from),
+);
+
+rule(
+  "locks stand below strategies, and know neither rows nor loops",
+  ({ from, to }) =>
+    within("worker/locks", from) && within("worker", to) && !within("worker/locks", to) && to !== "worker/contract.ts",
+);
+
+rule(
+  "strategies stand below the loop and whatever runs it",
+  ({ from, to }) =>
+    (within("worker/strategies", from) || from === "worker/strategy.ts") &&
+    ["loop", "metrics", "heartbeat", "connections", "main"].some((name) => to === `worker/${name}.ts`),
+);
+
+rule(
+  "only the main program picks a strategy by its name",
+  ({ from, to }) => isIndex(to) && to.startsWith("worker/strategies/") && from !== "worker/main.ts",
+);
+
+rule("nobody imports a main.ts", ({ to }) => /(^|\/)main\.ts$/.test(to), [
+  ...imports,
+  ...sources("{test,bench}").flatMap(importsOf),
+]);
+
+rule("the product imports neither tests nor benchmarks", ({ to }) => within("test", to) || within("bench", to));
+
+rule(
+  "checks, verdicts and reports are pure: they import each other, the contract, and packages without input and output",
+  ({ from, to, typeOnly }) =>
+    PURE.test(from) && !typeOnly && !PURE.test(to) && to !== "worker/contract.ts" && !PURE_PACKAGES.includes(to),
+);
+
+test("values are imported one way: no file imports itself by a detour", () => {
+  const below = new Map(files.map((file) => [file, new Set<string>()]));
+  for (const edge of projectImports) if (!edge.typeOnly) below.get(edge.from)!.add(edge.to);
+  const cycles = files.flatMap((file) => cycleFrom(file, below) ?? []);
+  assert.deepEqual(cycles, []);
+});
+
+test("every strategy is named by the index", () => {
+  const named = new Set(imports.filter(({ from }) => from === "worker/strategies/index.ts").map(({ to }) => to));
+  const missing = sources("worker/strategies").filter((file) => !isIndex(file) && !named.has(file));
+  assert.deepEqual(missing, []);
+});
+
+test("there is no folder for what belongs nowhere", () => {
+  const folders = new Set(files.flatMap((file) => dirname(file).split("/")));
+  assert.deepEqual(
+    ["shared", "utils", "util", "helpers", "common", "lib"].filter((name) => folders.has(name)),
+    [],
+  );
+});
+
+test(`files have at most ${MOST_LINES} lines, or are listed with a reason`, () => {
+  const long = files.filter((file) => text(file).split("\n").length > MOST_LINES + 1);
+  assert.deepEqual(long, Object.keys(LONG));
+});
+
+test("the scan sees what it must see", () => {
+  assert.ok(files.length > 40, `${files.length} files`);
+  assert.ok(projectImports.some(({ from, to }) => from === "worker/main.ts" && to === "worker/loop.ts"));
+  assert.ok(projectImports.some(({ to, typeOnly }) => to === "worker/contract.ts" && typeOnly));
+  assert.ok(imports.some(({ from, to }) => from === "worker/strategy.ts" && to === "ioredis"));
+  const unresolved = imports.filter(({ to }) => to.endsWith(".ts") && !existsSync(join(ROOT, to)));
+  assert.deepEqual(unresolved.map(told), []);
+});
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** Paths from the root of the project, with `/`. */
+function sources(folder: string): string[] {
+  return globSync(`${folder}/**/*.ts`, { cwd: ROOT })
+    .map((file) => file.replaceAll("\\", "/"))
+    .sort();
+}
+
+function text(file: string): string {
+  return readFileSync(join(ROOT, file), "utf8");
+}
+
+function importsOf(file: string): Import[] {
+  return [...text(file).matchAll(IMPORT)].map(({ groups }) => {
+    const target = (groups!.target ?? groups!.dynamic)!;
+    const to = target.startsWith(".") ? normalize(join(dirname(file), target)) : target;
+    return { from: file, to, typeOnly: groups!.type !== undefined };
+  });
+}
+
+const within = (folder: string, file: string) => file.startsWith(`${folder}/`);
+const isIndex = (file: string) => file.endsWith("/index.ts");
+const told = ({ from, to }: Import) => `${from} imports ${to}`;
+
+function cycleFrom(start: string, below: ReadonlyMap<string, ReadonlySet<string>>): string | undefined {
+  const seen = new Set<string>();
+  const walk = (file: string, path: readonly string[]): string | undefined => {
+    for (const next of below.get(file) ?? []) {
+      if (next === start) return [...path, start].join(" -> ");
+      if (seen.has(next)) continue;
+      seen.add(next);
+      const found = walk(next, [...path, next]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return walk(start, [start]);
+}
