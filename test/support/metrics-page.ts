@@ -1,4 +1,5 @@
 /** docs/metrics.md, made from what is really exported. */
+import { markdownTable } from "markdown-table";
 import type { Registry } from "prom-client";
 import { createCoordinatorMetrics } from "../../coordinator/metrics.ts";
 import { MYSQL_SERIES, REDIS_SERIES } from "../../coordinator/server-series.ts";
@@ -42,9 +43,7 @@ async function table(registry: Registry) {
     const { labelNames } = registry.getSingleMetric(name) as unknown as { labelNames: readonly string[] };
     return [code(name), String(type), labelNames.map(code).join(", "), `${help}${sourceOf(name)}`];
   });
-  return [["Metric", "Type", "Labels", "What"], ["---", "---", "---", "---"], ...rows]
-    .map((cells) => `| ${cells.join(" | ")} |`)
-    .join("\n");
+  return markdownTable([["Metric", "Type", "Labels", "What"], ...rows]);
 }
 
 function sourceOf(name: string) {
