@@ -3,6 +3,7 @@ import { type Outcome, STRATEGIES, type StrategyFacts, writerOf } from "../worke
 import type { Evidence, Judgement } from "./evidence.ts";
 import type { WorkerProblem } from "./launcher.ts";
 import type { RunReport } from "./report/report.ts";
+import { isControl, theoryOf } from "./theory.ts";
 
 export function summarize(
   evidence: Evidence,
@@ -12,13 +13,12 @@ export function summarize(
 ): RunReport {
   const { plan, prometheus, ledger, workers } = evidence;
   const facts: StrategyFacts = STRATEGIES[plan.strategy];
-  const expects = (plan.workers === 1 && facts.expectsOfOneWorker) || facts.expects;
+  const expects = theoryOf(plan);
   const { run, strategy, guard, ...rest } = plan;
   const finals = workers.flatMap(({ final }) => final ?? []);
   const times = runningTimes(evidence);
   const complete = prometheus !== undefined && prometheus.workers.length === plan.workers ? prometheus : undefined;
   const committed = complete?.workers.map((worker) => worker.committed);
-  const count = (check: string) => judgement.checks.find((result) => result.check === check)?.count ?? null;
   const granted = sum(ledger.raise);
 
   return {
@@ -27,7 +27,7 @@ export function summarize(
     guard,
     summary: facts.summary,
     plan: rest,
-    control: facts.control === true && expects.data === "violated",
+    control: isControl(plan),
     expects,
     startedAt: startedAt.toISOString(),
     seconds: times.seconds,
@@ -35,10 +35,9 @@ export function summarize(
     operations: complete === undefined ? null : countsOf(complete.workers),
     reported: countsOf(finals),
     ledgerRows: ledger.length,
-    lostUpdates: count("chain"),
+    lostUpdates: judgement.measures.lostUpdates,
     grantedMoney: granted,
-    lostMoney:
-      sum(evidence.initial.map(({ salary }) => salary)) + granted - sum(evidence.final.map(({ salary }) => salary)),
+    lostMoney: judgement.measures.lostMoney,
     naive: complete === undefined ? null : sum(complete.workers.map(({ naive }) => naive)),
     operationSeconds: complete?.operation ?? null,
     lockWaitSeconds: complete?.lockWait ?? null,
