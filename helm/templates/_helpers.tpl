@@ -65,7 +65,7 @@ carry no version, or each release of the chart would restart servers that it doe
 {{- $labels := include "holdfast.labels" . | fromYaml }}
 {{- if not .run }}
 {{- $labels = omit $labels "app.kubernetes.io/version" "helm.sh/chart" }}
-{{- end }}
+{{- end -}}
 labels:
   {{- toYaml (merge $labels .values.podLabels) | nindent 2 }}
 {{- with merge dict (.annotations | default dict) .values.podAnnotations }}
@@ -113,8 +113,9 @@ affinity:
 {{- end }}
 {{- with .values.topologySpreadConstraints }}
 topologySpreadConstraints:
+  {{- $own := dict "labelSelector" (dict "matchLabels" (include "holdfast.selectorLabels" $ | fromYaml)) }}
   {{- range . }}
-  - {{- toYaml (merge (dict) . (dict "labelSelector" (dict "matchLabels" (include "holdfast.selectorLabels" $ | fromYaml)))) | nindent 4 }}
+  {{- toYaml (list (merge (dict) . $own)) | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -122,7 +123,7 @@ topologySpreadConstraints:
 {{/* Takes a component and, in `image`, an image's values. */}}
 {{- define "holdfast.container" -}}
 {{- $registry := .image.registry | default .root.Values.global.imageRegistry }}
-{{- $name := printf "%s%s" (empty $registry | ternary "" (printf "%s/" $registry)) .image.repository }}
+{{- $name := printf "%s%s" (empty $registry | ternary "" (printf "%s/" $registry)) .image.repository -}}
 image: {{ .image.digest | empty | ternary (printf "%s:%s" $name (.image.tag | default .root.Chart.AppVersion | toString)) (printf "%s@%s" $name .image.digest) }}
 imagePullPolicy: {{ .image.pullPolicy }}
 securityContext:
@@ -151,5 +152,5 @@ resources:
 {{- $env = append $env . }}
 {{- end }}
 {{- end }}
-{{- toYaml (concat $env .values.extraEnv) }}
+{{- toYaml (concat $env .values.extraEnv | default list) }}
 {{- end }}

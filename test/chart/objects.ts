@@ -1,0 +1,49 @@
+/** The chart as Helm renders it, as objects. */
+import { readdirSync } from "node:fs";
+import { parse, parseAllDocuments } from "yaml";
+import type { Helm } from "./helm.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: what Helm renders has no type; the tests are what checks its shape.
+export type Any = any;
+
+export const ROOT = new URL("../../", import.meta.url);
+export const CI_VALUES: readonly string[] = readdirSync(new URL("helm/ci", ROOT)).filter((name) =>
+  name.endsWith("-values.yaml"),
+);
+
+/** What the chart makes of these values, on a cluster that knows PodMonitors. */
+export const template = (helm: Helm, ...options: string[]) =>
+  helm.run("template", "demo", "helm", "--namespace", "lab", "--api-versions", "monitoring.coreos.com/v1", ...options);
+
+export const objectsOf = (yaml: string): Any[] =>
+  parseAllDocuments(yaml)
+    .map((document) => {
+      if (document.errors.length > 0) throw document.errors[0];
+      return document.toJS();
+    })
+    .filter((object) => object !== null);
+
+/** Names such as `Job/coordinator`, for messages. */
+export const nameOf = (object: Any): string => `${object.kind}/${object.metadata.name}`;
+
+/** The pod template of the workers, which the chart keeps in a ConfigMap. */
+export const workerTemplate = (objects: readonly Any[]): string => {
+  const map = objects.find(({ kind, data }) => kind === "ConfigMap" && data?.["worker.yaml"] !== undefined);
+  return map.data["worker.yaml"];
+};
+
+export interface PodTemplate {
+  readonly of: string;
+  readonly metadata: Any;
+  readonly spec: Any;
+}
+
+/** Every pod that comes of these objects, the workers' included. */
+export function podTemplates(objects: readonly Any[]): PodTemplate[] {
+  const templates: PodTemplate[] = objects.flatMap((object) => {
+    if (object.kind === "Pod") return [{ of: nameOf(object), metadata: object.metadata, spec: object.spec }];
+    const { template } = object.spec ?? {};
+    return template === undefined ? [] : [{ of: nameOf(object), ...template }];
+  });
+  return [...templates, { of: "worker", ...parse(workerTemplate(objects)) }];
+}

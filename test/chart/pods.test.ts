@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { RunOptions } from "../../coordinator/config.ts";
+import { KubernetesSettings, KubernetesTarget } from "../../coordinator/kubernetes/settings.ts";
+import { parseWorkerTemplate } from "../../coordinator/launchers/worker-job.ts";
+import { WorkerEnvironment } from "../../worker/contract.ts";
+import { bothHelms } from "./helm.ts";
+import { type Any, CI_VALUES, objectsOf, podTemplates, template, workerTemplate } from "./objects.ts";
+
+const SHAPES = ["ConfigMap", "Secret", "PersistentVolumeClaim", "EmptyDir", "Projected", "DownwardAPI"];
+
+for (const helm of bothHelms()) {
+  for (const values of CI_VALUES) {
+    const objects = objectsOf(template(helm, "--values", `helm/ci/${values}`));
+    for (const { of, metadata, spec } of podTemplates(objects)) {
+      test(`Helm ${helm.major}, ${values}: the pods of ${of} are restricted and complete`, () => {
+        assert.equal(spec.securityContext.runAsNonRoot, true);
+        assert.ok(spec.securityContext.runAsUser > 0);
+        assert.equal(spec.securityContext.seccompProfile.type, "RuntimeDefault");
+        for (const key of ["hostNetwork", "hostPID", "hostIPC"]) assert.equal(spec[key], undefined);
+        for (const volume of spec.volumes)
+          assert.ok(
+            SHAPES.some((shape) => volume[shape[0]!.toLowerCase() + shape.slice(1)] !== undefined),
+            volume.name,
+          );
+
+        assert.equal(spec.enableServiceLinks, false);
+        assert.equal(typeof spec.serviceAccountName, "string");
+        const asksTheApi = ["coordinator", "prometheus", "reset", "verdict"].includes(
+          metadata.labels["app.kubernetes.io/component"],
+        );
+        assert.equal(spec.automountServiceAccountToken, asksTheApi);
+
+        assert.equal(spec.initContainers, undefined);
+        for (const container of spec.containers) {
+          assert.deepEqual(container.securityContext, {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ["ALL"] },
+          });
+          assert.match(container.image, /^[a-z0-9./-]+(:[\w.-]+|@sha256:[0-9a-f]{64})$/);
+          assert.doesNotMatch(container.image, /:latest$/);
+          assert.ok(
+            container.resources.requests.cpu &&
+              container.resources.requests.memory &&
+              container.resources.limits.memory,
+          );
+          assert.equal(container.resources.limits.cpu, undefined, "a CPU limit would distort lock times");
+          assertUnique((container.env ?? []).map(({ name }: Any) => name));
+          assertUnique((container.ports ?? []).map(({ containerPort }: Any) => containerPort));
+          assertUnique(container.volumeMounts.map(({ mountPath }: Any) => mountPath));
+          for (const { name, value, valueFrom } of container.env ?? [])
+            assert.ok(typeof value === "string" || valueFrom !== undefined, `${name} is ${JSON.stringify(value)}`);
+          for (const { name } of container.volumeMounts)
+            assert.ok(
+              spec.volumes.some((volume: Any) => volume.name === name),
+              `no volume ${name}`,
+            );
+        }
+      });
+    }
+  }
+
+  test(`Helm ${helm.major}: the coordinator finds what it reads in its environment`, () => {
+    const objects = objectsOf(
+      template(helm, "--set", "workers=8,strategies={redis,row-lock},rows=100000,extend=false"),
+    );
+    const env = environmentOf(
+      objects.find(({ kind, metadata }) => kind === "Job" && metadata.name === "coordinator").spec.template.spec,
+    );
+    KubernetesSettings.parse(env);
+    const given = Object.keys(RunOptions.shape).map((option) => {
+      const name = `HOLDFAST_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+      assert.ok(env[name] !== undefined, `${name} is not passed on`);
+      return [option, env[name]];
+    });
+    const { workers, strategies, rows, extend, lockTtl } = Object.fromEntries(given);
+    assert.deepEqual([workers, strategies, rows, extend, lockTtl], ["8", "redis,row-lock", "100000", "false", "2s"]);
+    assert.equal(env.REDIS_URLS, "redis://demo-holdfast-redis-0:6379");
+    for (const hook of objects.filter(({ metadata }) => metadata.annotations?.["helm.sh/hook"] !== undefined))
+      assert.equal(
+        KubernetesTarget.parse(environmentOf(podTemplates([hook, ...objects])[0]!.spec)).HOLDFAST_JOB_NAME,
+        "coordinator",
+      );
+  });
+
+  test(`Helm ${helm.major}: the coordinator can make workers of their template`, () => {
+    const spec = parseWorkerTemplate(workerTemplate(objectsOf(template(helm))), "worker.yaml").spec!;
+    const env = environmentOf(spec);
+    WorkerEnvironment.parse({ ...env, HOLDFAST_SPEC: "{}" });
+    assert.equal(env.REDIS_PASSWORD_MONITOR, undefined, "the monitor's password is the coordinator's alone");
+    assert.equal(spec.restartPolicy, "Never");
+  });
+
+  test(`Helm ${helm.major}: as many independent Redis servers as asked for, each with an address`, () => {
+    const objects = objectsOf(template(helm, "--set", "redis.instances=3"));
+    assert.equal(
+      objects.find(({ kind, metadata }) => kind === "StatefulSet" && metadata.name === "demo-holdfast-redis").spec
+        .replicas,
+      3,
+    );
+    const env = environmentOf(parseWorkerTemplate(workerTemplate(objects), "worker.yaml").spec);
+    const hosts = [0, 1, 2].map((place) => `demo-holdfast-redis-${place}`);
+    assert.equal(env.REDIS_URLS, hosts.map((host) => `redis://${host}:6379`).join(","));
+    for (const host of hosts) {
+      const service = objects.find(({ kind, metadata }) => kind === "Service" && metadata.name === host);
+      assert.equal(service.spec.selector["statefulset.kubernetes.io/pod-name"], host);
+    }
+  });
+}
+
+function assertUnique(items: readonly unknown[]) {
+  assert.deepEqual(items, [...new Set(items)]);
+}
+
+/** As the container sees it; what Kubernetes fills in becomes a placeholder. */
+function environmentOf(podSpec: Any): Record<string, string> {
+  const env = podSpec.containers[0].env;
+  return Object.fromEntries(env.map(({ name, value }: Any) => [name, value ?? `filled in: ${name}`]));
+}
