@@ -1,5 +1,5 @@
 /** What the report answers in words. Every sentence is made from this report's own numbers; there is no other advice. */
-import { count, list, milliseconds, NO_DATA, oneLine, percent, perSecond, plural } from "./format.ts";
+import { atMost, count, list, milliseconds, NO_DATA, oneLine, percent, perSecond, plural } from "./format.ts";
 import type { Report, RunReport } from "./report.ts";
 import { labelsOf, moneyOf, sharedSettings } from "./runs.ts";
 
@@ -135,11 +135,13 @@ function limits(report: Report, name: Name): string[] {
   return [
     ...(weakest
       ? [
-          `A violation rarer than ${percent(weakest.rateBelow)} of operations (${name(weakest.run)}, 3 in ${count(weakest.operations)}) may have gone unseen.`,
+          `A violation rarer than ${atMost(weakest.rateBelow)} of operations (${name(weakest.run)}, 3 in ${count(weakest.operations)}) may have gone unseen.`,
         ]
       : []),
     ...(runs.length > 0 && runs.every((run) => !run.faults?.length)
-      ? ["Nothing was made to fail: what a paused holder, a lost server or a cut connection does was not tried."]
+      ? [
+          "Nothing was made to fail on purpose: what a paused holder, a lost server or a cut connection does was not tried.",
+        ]
       : []),
     ...(nodes.size === 1 ? ["All workers ran on one node, so no network between nodes had a part in it."] : []),
     ...(load.length > 0 ? [`Other loads may order the strategies differently: each run had ${list(load)}.`] : []),

@@ -1,6 +1,6 @@
 /** The sections between the tables and the conclusion: what was found, what agrees, what was refused, what went wrong. */
 import { count, NO_DATA, oneLine, plural } from "./format.ts";
-import { type Column, padded, paragraph, table } from "./layout.ts";
+import { type Column, flow, padded, paragraph, table } from "./layout.ts";
 import { type Page, section } from "./page.ts";
 import type { Tone } from "./paint.ts";
 import type { RunReport } from "./report.ts";
@@ -90,18 +90,35 @@ function probes(page: Page): string {
   const { acl, aclNote } = page.report;
   const note = aclNote ? [paragraph("  ", oneLine(aclNote), { ...page, tone: "quiet" })] : [];
   if (acl.length === 0) return section(page, "What Redis refuses", ...(note.length > 0 ? note : [`  ${NO_DATA}`]));
-  const users = Math.max(...acl.map((probe) => probe.user.length));
-  const attempts = Math.max(...acl.map((probe) => oneLine(probe.attempt).length));
-  const lines = acl.map((probe) => {
-    const mark = probe.refused ? page.paint("good", "✓") : page.paint("alarm", "✗");
-    const what = `${padded(probe.user, users)}  ${padded(oneLine(probe.attempt), attempts)}  `;
-    const answer = oneLine(probe.answer) || NO_DATA;
-    if (probe.refused) return paragraph(`  ${mark} ${what}`, answer, { ...page, tone: "quiet" });
-    return paragraph(`  ${mark} ${what}`, `NOT REFUSED: ${answer}`, { ...page, tone: "alarm" });
+  const width = Math.max(...acl.map(({ user }) => user.length));
+  const lead = (mark: string, user: string) => `  ${mark} ${padded(user, width)}  `;
+  const open = acl
+    .filter(({ refused }) => !refused)
+    .map(({ user, attempt, answer }) => {
+      const text = `${oneLine(attempt)}: NOT REFUSED, the answer was: ${oneLine(answer) || NO_DATA}`;
+      return paragraph(lead(page.paint("alarm", "✗"), user), text, { ...page, tone: "alarm" });
+    });
+  const alike = Map.groupBy(
+    acl.filter(({ refused }) => refused),
+    ({ user, answer }) => `${user} ${refusalOf(answer)}`,
+  );
+  const refused = [...alike.values()].flatMap((probes) => {
+    const { user, answer } = probes[0]!;
+    return [
+      paragraph(lead(page.paint("good", "✓"), user), refusalOf(answer), page),
+      flow(
+        " ".repeat(width + 6),
+        probes.map(({ attempt }) => oneLine(attempt)),
+        { ...page, tone: "quiet" },
+      ),
+    ];
   });
   const title = `Redis refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts, in its own words`;
-  return section(page, title, ...lines, ...note);
+  return section(page, title, ...open, ...refused, ...note);
 }
+
+/** Redis's own words, less the name of the command, which the attempt has already: most refusals differ in it alone. */
+const refusalOf = (answer: string) => oneLine(answer).replace(/'[^']*'/g, "'...'") || NO_DATA;
 
 function troubles(page: Page): string {
   const lines = page.report.runs.flatMap((run) =>
@@ -138,12 +155,8 @@ function skipped(page: Page): string {
 }
 
 function environment(page: Page): string {
-  const entries = Object.entries(page.report.environment);
-  const width = Math.max(0, ...entries.map(([key]) => key.length));
-  const lines = entries.map(([key, value]) =>
-    paragraph(`  ${page.paint("quiet", padded(key, width))}  `, oneLine(value), { ...page, tone: "quiet" }),
-  );
-  return lines.length === 0 ? "" : section(page, "Where it ran", ...lines);
+  const entries = Object.entries(page.report.environment).map(([key, value]) => `${key} ${oneLine(value)}`);
+  return entries.length === 0 ? "" : section(page, "Where it ran", flow("  ", entries, { ...page, tone: "quiet" }));
 }
 
 /** Paragraphs of one run: its name stands beside the first; those with a mark are details of the one above. */

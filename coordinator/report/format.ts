@@ -23,6 +23,15 @@ export function percent(share: number): string {
   return `${count(rounded)} %`;
 }
 
+/** A bound on a share: rounded up, because a smaller one would claim more than was shown. */
+export function atMost(share: number): string {
+  const value = share * 100;
+  if (value <= 0) return percent(share);
+  const unit = 10 ** (Math.floor(Math.log10(value)) - 1);
+  // What floating point adds to a quotient is not worth a digit.
+  return `${Number((Math.ceil(value / unit - 1e-9) * unit).toPrecision(2))} %`;
+}
+
 /** `250 ms`, `5 s`. */
 export const duration = (ms: number) => (ms < 1000 ? `${count(ms)} ms` : `${count(ms / 1000)} s`);
 

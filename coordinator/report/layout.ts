@@ -44,6 +44,14 @@ export function paragraph(
     .join("\n");
 }
 
+/** Items one after the other, each in one piece where it fits. */
+export function flow(lead: string, items: readonly string[], options: Parameters<typeof paragraph>[2]): string {
+  const text = items.map((item) => item.replaceAll(" ", UNBROKEN)).join(" · ");
+  return paragraph(lead, text, options).replaceAll(UNBROKEN, " ");
+}
+
+const UNBROKEN = "\u00a0";
+
 /** Text on the left, padded to `width`. */
 export const padded = (text: string, width: number) => text + " ".repeat(Math.max(0, width - text.length));
 

@@ -1,6 +1,6 @@
 /** What is said about a run in every form of the report: its name, its money, its verdicts. */
 import { labelOf } from "../theory.ts";
-import { count, duration, NO_DATA, oneLine, percent, plural } from "./format.ts";
+import { atMost, count, duration, NO_DATA, oneLine, plural } from "./format.ts";
 import type { Tone } from "./paint.ts";
 import type { Report, RunReport } from "./report.ts";
 
@@ -57,12 +57,16 @@ export function verdictOf(run: RunReport, aspect: Aspect): { word: string; tone:
   return value === "holds" ? { word: "HOLDS", tone: "good" } : { word: "VIOLATED", tone: "bad" };
 }
 
-/** How much a verdict rests on: n and the bound on the rate at 95 %, or how often it was violated. */
+/**
+ * How much a verdict rests on: n and the bound on the rate at 95 %, or how often it was violated. There is no bound on
+ * what a strategy does not claim: a version in the write lets only one of two that meet commit, so none are seen.
+ */
 export function strengthOf(run: RunReport, aspect: Aspect): string {
   const verdict = run[aspect];
   if (verdict.value === "unknown") return "";
+  if (verdict.value === "holds" && run.expects[aspect] === "unclaimed") return "";
   if (verdict.value === "violated") return plural(verdict.count, "time");
-  return `n ${count(verdict.operations)}: < ${percent(verdict.rateBelow)}`;
+  return `n ${count(verdict.operations)}: < ${atMost(verdict.rateBelow)}`;
 }
 
 export function agreementOf(run: RunReport): { text: string; tone: Tone } {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { milliseconds, NO_DATA, oneLine, percent } from "../../coordinator/report/format.ts";
+import { atMost, milliseconds, NO_DATA, oneLine, percent } from "../../coordinator/report/format.ts";
 import { bar, paragraph } from "../../coordinator/report/layout.ts";
 import { painter } from "../../coordinator/report/paint.ts";
 
@@ -19,6 +19,22 @@ describe("numbers", () => {
       fc.property(fc.double({ min: 1e-12, max: 2, noNaN: true }), (share) => {
         fc.pre(share * 100 !== 100);
         assert.ok(!["0 %", "100 %"].includes(percent(share)), `${share} prints as ${percent(share)}`);
+      }),
+    );
+  });
+
+  test("a bound is never rounded down", () => {
+    assert.deepEqual([3 / 75, 3 / 137, 3 / 1000, 3 / 1652, 3].map(atMost), [
+      "4 %",
+      "2.2 %",
+      "0.3 %",
+      "0.19 %",
+      "300 %",
+    ]);
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1e7 }), (operations) => {
+        const shown = Number.parseFloat(atMost(3 / operations)) / 100;
+        assert.ok(shown >= (3 / operations) * (1 - 1e-8) && shown < (3 / operations) * 1.11);
       }),
     );
   });
