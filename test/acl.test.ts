@@ -72,8 +72,8 @@ for (const { rules, user, message } of [
     rules: ["-rpush"],
     message: /user lock, RPUSH: NOPERM .*; compare the user's rules with helm\/files\/users.acl/,
   },
-  { user: "lock", rules: ["resetkeys", "~other:*"], message: /user lock, SET: NOPERM .* keys / },
-  { user: "lock", rules: ["resetchannels"], message: /user lock, PUBLISH: NOPERM .* channels / },
+  { user: "lock", rules: ["resetkeys", "~other:*"], message: /user lock, SET: NOPERM .* (a key|keys)\b/ },
+  { user: "lock", rules: ["resetchannels"], message: /user lock, PUBLISH: NOPERM .* (a channel|channels)\b/ },
   { user: "monitor", rules: ["-info"], message: /user monitor, INFO: NOPERM / },
   {
     user: "monitor",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -63,8 +63,8 @@ test("the keeper itself is killed: the servers end, and the folder goes with the
   });
   await eventually(
     GONE_MS,
-    async () => server.pid,
-    (pid) => pid !== undefined,
+    () => readFile(server.log, "utf8").catch(() => ""),
+    (log) => log.includes("ready to accept"),
   );
   process.kill(keeper.pid, "SIGKILL");
   assert.equal((await server.ended).how, "was left by its keeper");
