@@ -26,7 +26,12 @@ async function main(): Promise<number> {
 async function runScenario(config: Config): Promise<number> {
   const stream = config.json ? process.stderr : process.stdout;
   const color = stream.isTTY === true && config.environment.NO_COLOR === undefined;
-  const progress = createProgress({ stream, isTty: stream.isTTY === true, format: config.environment.LOG_FORMAT });
+  const progress = createProgress({
+    stream,
+    isTty: stream.isTTY === true,
+    format: config.environment.LOG_FORMAT,
+    color,
+  });
   const signal = interruption();
   await using home = await homeOf(config, progress);
   try {
