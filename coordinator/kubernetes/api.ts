@@ -101,7 +101,6 @@ function fixOf(status: number): string {
   if (status === 401) return "see that the coordinator's service account still exists";
   if (status === 403) return "see that the chart's Role allows it and that no quota or policy forbids it";
   if (status === 404) return "see that it was not deleted meanwhile";
-  if (status === 422 || status === 400) return "see the worker template in the chart's values";
   return mayHeal(status) ? "try again once the API server is well" : "see what the message says";
 }
 

@@ -17,7 +17,7 @@ export function createStory(api: KubernetesApi, settings: KubernetesSettings, wa
 
   async function write(reason: StoryReason, note: string, type: "Normal" | "Warning"): Promise<void> {
     const body = {
-      metadata: { generateName: `${name}.`, namespace },
+      metadata: { generateName: `${name}-`, namespace },
       eventTime: new V1MicroTime(),
       reportingController: "holdfast.dev/coordinator",
       reportingInstance: settings.HOLDFAST_POD_NAME,

@@ -1,10 +1,14 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { Earlier } from "../home.ts";
+import { DeadlinePassed } from "../wait.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
 import { deleteJob, isOwnedBy, jobEnd, lastLines, listPods, podIsFinished, podsStopped } from "./jobs.ts";
 import { podFinding } from "./problems.ts";
 import { type ReportStore, runsOf } from "./report-store.ts";
 import { type KubernetesSettings, RUN_LABEL, workersOf } from "./settings.ts";
+
+/** How long the workers of an interrupted run may take to end. */
+const STOP_DEADLINE_MS = 30_000;
 
 export interface Recovered extends Earlier {
   /** For the log: what became of the pods that were the coordinator before. */
@@ -28,22 +32,28 @@ export async function recoverState(
   if (stored !== undefined && !mine && Object.keys(stored.files).length > 0) await store.clear();
   const finished = mine ? runsOf(stored) : [];
 
-  const left = await stopFleets(api, settings);
+  const notes: string[] = [];
+  const left = await stopFleets(api, settings, notes);
   const current = mine ? stored.state?.current : undefined;
   const interrupted = current ?? left.find((run) => !finished.some((report) => report.run === run));
-  const notes = await buryPredecessors(api, settings);
+  notes.push(...(await buryPredecessors(api, settings)));
   return { finished, ...(interrupted === undefined ? {} : { interrupted }), notes };
 }
 
 /** Deletes the worker Jobs of this coordinator that have not ended. Returns the names of their runs. */
-async function stopFleets(api: KubernetesApi, settings: KubernetesSettings): Promise<readonly string[]> {
+async function stopFleets(api: KubernetesApi, settings: KubernetesSettings, notes: string[]) {
   const namespace = settings.HOLDFAST_NAMESPACE;
   const labelSelector = workersOf(settings);
   const jobs = await ask("list Jobs", () => api.batch.listNamespacedJob({ namespace, labelSelector }));
   const running = jobs.items.filter((job) => isOwnedBy(job, settings.HOLDFAST_JOB_UID) && jobEnd(job) === undefined);
   for (const job of running) await deleteJob(api, namespace, job.metadata!.name!);
   for (const job of running) {
-    await podsStopped(api, namespace, `batch.kubernetes.io/controller-uid=${job.metadata!.uid}`, 15_000);
+    const selector = `batch.kubernetes.io/controller-uid=${job.metadata!.uid}`;
+    await podsStopped(api, namespace, selector, STOP_DEADLINE_MS).catch((error) => {
+      // Nothing of theirs is counted any more, and their heartbeats are answered with `abort`.
+      if (!(error instanceof DeadlinePassed)) throw error;
+      notes.push(`workers of the interrupted run are ${error.message}`);
+    });
   }
   return running.map((job) => job.metadata?.labels?.[RUN_LABEL]).filter((run) => run !== undefined);
 }

@@ -49,6 +49,8 @@ export async function startFakeApi(requestTimeoutMs = 5_000): Promise<FakeApi> {
     const store = objects[kind as Kind];
     if (store === undefined) return refuse(404, `no such resource: ${line}`);
     if (request.method === "POST") {
+      if (/[^a-z0-9-]/.test(body.metadata.generateName ?? ""))
+        return refuse(422, "metadata.generateName: Invalid value");
       const created = { ...body, metadata: { ...body.metadata, name: body.metadata.name ?? `e${randomUUID()}` } };
       if (store.has(created.metadata.name)) return refuse(409, `${kind} "${created.metadata.name}" already exists`);
       const stored = fake.put(kind as Kind, created);
