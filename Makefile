@@ -67,9 +67,9 @@ NAMESPACE ?= default
 RELEASE ?= demo
 # Options of the chart: make install HELM_ARGS="--set workers=8"
 HELM_ARGS ?=
-# Name of the coordinator's Job (value coordinator.name), how long `make wait` waits, and where `make dashboard` listens.
+# Name of the coordinator's Job (value coordinator.name), how many seconds `make wait` waits, and where `make dashboard` listens.
 JOB ?= coordinator
-TIMEOUT ?= 15m
+TIMEOUT ?= 900
 PORT ?= 3000
 
 KUBECTL = kubectl --context $(KUBE_CONTEXT) --namespace $(NAMESPACE)
@@ -103,7 +103,7 @@ load: need-docker need-kind ## load the images into the kind cluster
 	  else echo "warning: $$image is not here and cannot be pulled; the nodes will try when it is needed"; fi; done; \
 	nodes=$$(kind get nodes --name $(CLUSTER) | grep -v control-plane | paste -sd, -); \
 	for image in $$there; do echo "loading $$image"; \
-	  kind load docker-image $$image --name $(CLUSTER) $${nodes:+--nodes "$$nodes"} 2>&1 | grep -v 'not yet present' || true; done
+	  said=$$(kind load docker-image $$image --name $(CLUSTER) $${nodes:+--nodes "$$nodes"} 2>&1) || { echo "$$said" >&2; exit 1; }; done
 
 .PHONY: kind-down
 kind-down: need-kind ## delete the kind cluster
@@ -122,14 +122,17 @@ logs: need-kubectl ## follow the coordinator: progress, then the report
 	@$(KUBECTL) wait --for=create job/$(JOB) --timeout=60s >/dev/null
 	$(KUBECTL) logs --follow job/$(JOB) --pod-running-timeout=2m
 
-# A failed Job never becomes complete, so both ends are waited for. Make itself exits with 2 for every other status than 0.
+# A failed Job never becomes complete, and `kubectl wait` waits for one of the two only. Make itself exits with 2 for every
+# other status than 0; `helm test` and the Job's own status tell them apart.
 .PHONY: wait
 wait: need-kubectl ## wait for the end of the run, print the verdict, fail unless all is as expected
-	@$(KUBECTL) wait --timeout=$(TIMEOUT) job/$(JOB) \
-	  --for='jsonpath={.status.conditions[?(@.type=="Complete")].status}{.status.conditions[?(@.type=="Failed")].status}=True'
+	@end=$$(($$(date +%s) + $(TIMEOUT))); \
+	until $(KUBECTL) get job $(JOB) --output 'jsonpath={.status.conditions[*].type}' | grep -Eqw 'Complete|Failed'; do \
+	  test "$$(date +%s)" -lt $$end || { echo "make wait: job/$(JOB) has not ended after $(TIMEOUT) s: make status" >&2; exit 1; }; \
+	  sleep 2; done
 	@$(KUBECTL) get pods --selector batch.kubernetes.io/job-name=$(JOB) --sort-by=.metadata.creationTimestamp \
 	  --output 'jsonpath={.items[-1:].status.containerStatuses[0].state.terminated.message}{"\nexit status "}{.items[-1:].status.containerStatuses[0].state.terminated.exitCode}{"\n"}'
-	@$(KUBECTL) wait --timeout=1s --for=condition=Complete job/$(JOB) >/dev/null 2>&1
+	@$(KUBECTL) get job $(JOB) --output 'jsonpath={.status.conditions[*].type}' | grep -qw Complete
 
 .PHONY: report
 report: need-kubectl ## write the last report to reports/<id>/ as text, Markdown, JSON and JUnit

@@ -1,4 +1,4 @@
-import type { V1Job } from "@kubernetes/client-node";
+import { PatchStrategy, setHeaderOptions, type V1Job } from "@kubernetes/client-node";
 import { ConfigError } from "../config.ts";
 import { EXIT } from "../report/report.ts";
 import { DeadlinePassed, waitUntil } from "../wait.ts";
@@ -67,6 +67,7 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
     // The Job first: whatever it wrote, it wrote before it ended.
     const job = await findJob(api, target);
     if (job === undefined) return say(`no Job ${name} in namespace ${target.HOLDFAST_NAMESPACE}`);
+    await goWith(api, job, variables.HOLDFAST_POD_NAME);
     const stored = await store.read();
     const state = stored?.state?.jobUid === job.metadata?.uid ? stored?.state : undefined;
     const end = jobEnd(job);
@@ -96,6 +97,18 @@ async function refuseForeign(api: KubernetesApi, target: KubernetesTarget): Prom
   throw new ConfigError(
     `Job ${target.HOLDFAST_JOB_NAME} belongs to release ${owner}, not ${target.HOLDFAST_RELEASE}; give each release a coordinator name of its own`,
   );
+}
+
+/**
+ * Makes the Job an owner of this command's own pod. Helm leaves the pod of a test where it is, for its log; owned, it goes
+ * when the release does. Nothing depends on it, so a refusal is not worth a word.
+ */
+async function goWith(api: KubernetesApi, job: V1Job, pod: string | undefined): Promise<void> {
+  if (pod === undefined) return;
+  const { name, namespace, uid } = job.metadata!;
+  const body = { metadata: { ownerReferences: [{ apiVersion: "batch/v1", kind: "Job", name, uid }] } };
+  const merge = setHeaderOptions("Content-Type", PatchStrategy.MergePatch);
+  await api.core.patchNamespacedPod({ name: pod, namespace: namespace!, body }, merge).catch(() => {});
 }
 
 const printLine = (text: string) => void process.stdout.write(`${text}\n`);

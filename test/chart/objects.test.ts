@@ -78,6 +78,7 @@ for (const helm of bothHelms()) {
       { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "delete"] },
       { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
       { apiGroups: [""], resources: ["configmaps"], resourceNames: ["demo-holdfast-report"], verbs: ["get", "patch"] },
+      { apiGroups: [""], resources: ["pods"], resourceNames: ["demo-holdfast-verdict"], verbs: ["patch"] },
       { apiGroups: ["", "events.k8s.io"], resources: ["events"], verbs: ["list", "create"] },
     ]);
   });
