@@ -64,7 +64,7 @@ async function onKubernetes({
   variables,
 }: Extract<Invocation, { command: "reset" | "verdict" }>): Promise<number> {
   const { reset, verdict } = await import("./kubernetes/commands.ts");
-  return command === "reset" ? reset(variables) : verdict(variables, { waitMs });
+  return command === "reset" ? reset(variables, { waitMs }) : verdict(variables, { waitMs });
 }
 
 /** The first SIGINT or SIGTERM ends the runs and makes a partial report, a second one ends the process. */

@@ -116,7 +116,7 @@ export function createFleet(options: FleetOptions): Fleet {
         else await deleteJob(api, namespace, name);
         await podsStopped(api, namespace, selector, options.disposeDeadlineMs);
       } catch (error) {
-        warn(`Job ${name} may not be stopped: ${(error as Error).message}`);
+        warn(`Job ${name} is not stopped: ${(error as Error).message}`);
       }
     },
   };

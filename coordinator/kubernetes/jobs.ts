@@ -51,7 +51,7 @@ export async function lastLines(api: KubernetesApi, pod: V1Pod): Promise<string 
   const { name, namespace } = pod.metadata!;
   const container = pod.spec!.containers[0]!.name;
   const read = () =>
-    api.core.readNamespacedPodLog({ name: name!, namespace: namespace!, container, tailLines: 20, limitBytes: 8192 });
+    api.core.readNamespacedPodLog({ name: name!, namespace: namespace!, container, tailLines: 20, limitBytes: 16_384 });
   const log = await ask(`read the log of ${name}`, read, 0);
   // The kubelet answers in place of a log that is gone, and with success.
   return /^unable to retrieve container logs for /.test(log) ? undefined : log;

@@ -14,7 +14,7 @@ export interface KubernetesLauncherOptions {
   readonly startDeadlineMs: number;
   /** How long an image that cannot be pulled, or a missing Secret, is waited for before the worker is given up. */
   readonly healPatienceMs?: number;
-  /** How long the end of a fleet is waited for. */
+  /** How long the end of a fleet is waited for; it ends all the same, with the next run already on. */
   readonly disposeDeadlineMs?: number;
   /** Called with a line for a failure that the run does not depend on. */
   readonly warn?: (line: string) => void;
@@ -47,7 +47,7 @@ export function createKubernetesLauncher(options: KubernetesLauncherOptions): La
         job: await createOrAdopt(api, job, settings),
         cleanup: settings.HOLDFAST_CLEANUP,
         healPatienceMs: options.healPatienceMs ?? 20_000,
-        disposeDeadlineMs: options.disposeDeadlineMs ?? 15_000,
+        disposeDeadlineMs: options.disposeDeadlineMs ?? 5_000,
         warn: options.warn ?? (() => {}),
       });
     },

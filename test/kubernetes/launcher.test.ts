@@ -180,7 +180,7 @@ test("the end of a fleet is bounded and only warned of", async () => {
   await fleet[Symbol.asyncDispose]();
   assert.match(
     warnings.join(),
-    /may not be stopped: Kubernetes: it refused to delete Job .* \(403\): jobs is forbidden.*Role/,
+    /is not stopped: Kubernetes: it refused to delete Job .* \(403\): jobs is forbidden.*Role/,
   );
 });
 
