@@ -58,6 +58,7 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
   const name = target.HOLDFAST_JOB_NAME;
   let exitCode: number = EXIT.unknown;
   let said = "";
+  let owner: string | undefined;
   const say = (line: string) => {
     if (line !== said) print(line);
     said = line;
@@ -67,7 +68,8 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
     // The Job first: whatever it wrote, it wrote before it ended.
     const job = await findJob(api, target);
     if (job === undefined) return say(`no Job ${name} in namespace ${target.HOLDFAST_NAMESPACE}`);
-    await goWith(api, job, variables.HOLDFAST_POD_NAME);
+    if (owner !== job.metadata?.uid) await goWith(api, job, variables.HOLDFAST_POD_NAME);
+    owner = job.metadata?.uid;
     const stored = await store.read();
     const state = stored?.state?.jobUid === job.metadata?.uid ? stored?.state : undefined;
     const end = jobEnd(job);
