@@ -26,7 +26,8 @@ export async function startPrometheus(keeper: Keeper, coordinatorUrl: string) {
       "--config.file=prometheus.yml",
       "--storage.tsdb.path=data",
       `--web.listen-address=127.0.0.1:${port}`,
-      // Discovery hands on what it has found every 5 s, and scraping looks at that every 5 s again unless told otherwise.
+      // Discovery hands on what it has found every 5 s (at once from version 3 on), and scraping looks at that every
+      // 5 s again unless told otherwise.
       "--scrape.discovery-reload-interval=200ms",
     ],
     cwd,

@@ -26,7 +26,7 @@ before(async () => {
   servers = await startServers({ coordinatorUrl: `http://${http.address}`, folder: parent, redisServers: 3 });
 });
 after(async () => {
-  await servers[Symbol.asyncDispose]();
+  await servers?.[Symbol.asyncDispose]();
   http.close();
   await rm(parent, { recursive: true });
 });
