@@ -15,6 +15,11 @@ import { makeReport } from "./scenario.ts";
 /** Ended by SIGTERM: not a verdict, so the Job puts another pod in this one's place, which goes on with the report. */
 const TERMINATED = 143;
 
+// A reader that has seen enough (`| head`) closes the pipe; the report is kept all the same.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 process.exitCode = await main().catch(explain);
 
 async function main(): Promise<number> {

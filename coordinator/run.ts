@@ -45,6 +45,7 @@ export interface RunWatcher {
 /** From the word `start` to the first operation: more than one heartbeat, so that all workers have heard it. */
 const START_IN_MS = 600;
 const HEARTBEAT_MS = 250;
+const LOOK_MS = 1_000;
 const COORDINATOR_LOST_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 /** Prometheus may be away for a while and come back; its last samples are waited for this long. */
@@ -217,7 +218,7 @@ function watchFleet(plan: RunPlan, fleet: Fleet, roster: Roster, watch: RunWatch
     watch.fleet(plan, roster, startedAtMs === undefined ? undefined : performance.now() - startedAtMs);
     looking = false;
   };
-  const timer = setInterval(look, 500);
+  const timer = setInterval(look, LOOK_MS);
   void look();
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }

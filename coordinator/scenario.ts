@@ -19,7 +19,7 @@ import { createCoordinatorMetrics } from "./metrics.ts";
 import { monitorConnection } from "./monitor.ts";
 import { createObserver } from "./observe.ts";
 import type { Progress } from "./progress.ts";
-import { createPrometheus } from "./prometheus.ts";
+import { createPrometheus, type Prometheus } from "./prometheus.ts";
 import type { AclProbe, Report, RunReport } from "./report/report.ts";
 import { type RunWatcher, run } from "./run.ts";
 import { plansOf } from "./scenarios.ts";
@@ -76,6 +76,10 @@ export async function makeReport(
     // 3. The runs.
     const runs: RunReport[] = [...home.earlier.finished];
     const skipped: Report["skipped"] = [];
+    for (const finished of runs) {
+      metrics.runJudged(finished);
+      metrics.setPhase(finished, "finished");
+    }
     for (const plan of plansOf(home.report, settings)) {
       if (runs.some((finished) => finished.run === plan.run)) continue;
       const reason =
@@ -114,6 +118,8 @@ export async function makeReport(
       await home.saveProgress(runs, undefined);
     }
 
+    await lastVerdictScraped(prometheus, runs.at(-1), signal);
+
     // 4. The verdict.
     return {
       schema: "holdfast/report/v1",
@@ -129,7 +135,7 @@ export async function makeReport(
       ...(aclNote === undefined ? {} : { aclNote }),
       runs,
       skipped,
-      verdict: judgeReport(runs, skipped),
+      verdict: judgeReport(runs, skipped, acl),
     };
   } finally {
     redis.close();
@@ -165,6 +171,16 @@ async function answered<T>(
     throw within.signal.aborted ? error : (last ?? error);
   });
   return answer!.value;
+}
+
+/** The dashboard shows what Prometheus has, and this process ends soon. That it has the last verdict is worth a moment. */
+async function lastVerdictScraped(prometheus: Prometheus, last: RunReport | undefined, signal: AbortSignal) {
+  if (last === undefined || signal.aborted) return;
+  const look = async () => {
+    const scraped = await prometheus.query(`holdfast_agreement{run="${last.run}"}`).catch(() => []);
+    return scraped.length > 0 ? undefined : "the last verdict is not scraped";
+  };
+  await waitUntil(look, { deadlineMs: 3_000, signal, everyMs: 100 }).catch(() => {});
 }
 
 /** The probes are for servers with Holdfast's own users; another server's users promise nothing that could be checked. */

@@ -1,5 +1,7 @@
 /** Evidence and judgement, put into the shape of the report. Pure: nothing is read and nothing is decided here. */
-import { type Outcome, STRATEGIES, type StrategyFacts, writerOf } from "../worker/contract.ts";
+import { type Outcome, STRATEGIES, type StrategyFacts } from "../worker/contract.ts";
+import { jain } from "./checks/liveness.ts";
+import { reconcile } from "./checks/metrics.ts";
 import type { Evidence, Judgement } from "./evidence.ts";
 import type { WorkerProblem } from "./launcher.ts";
 import type { RunReport } from "./report/report.ts";
@@ -16,10 +18,9 @@ export function summarize(
   const expects = theoryOf(plan);
   const { run, strategy, guard, ...rest } = plan;
   const finals = workers.flatMap(({ final }) => final ?? []);
-  const times = runningTimes(evidence);
+  const seconds = runningSeconds(evidence);
   const complete = prometheus !== undefined && prometheus.workers.length === plan.workers ? prometheus : undefined;
   const committed = complete?.workers.map((worker) => worker.committed);
-  const granted = sum(ledger.raise);
 
   return {
     run,
@@ -30,18 +31,18 @@ export function summarize(
     control: isControl(plan),
     expects,
     startedAt: startedAt.toISOString(),
-    seconds: times.seconds,
-    overlap: times.overlap,
+    seconds,
+    overlap: judgement.measures.overlap,
     operations: complete === undefined ? null : countsOf(complete.workers),
     reported: countsOf(finals),
     ledgerRows: ledger.length,
     lostUpdates: judgement.measures.lostUpdates,
-    grantedMoney: granted,
+    grantedMoney: judgement.measures.grantedMoney,
     lostMoney: judgement.measures.lostMoney,
     naive: complete === undefined ? null : sum(complete.workers.map(({ naive }) => naive)),
     operationSeconds: complete?.operation ?? null,
     lockWaitSeconds: complete?.lockWait ?? null,
-    throughput: committed === undefined || times.seconds === 0 ? null : sum(committed) / times.seconds,
+    throughput: committed === undefined || seconds === 0 ? null : sum(committed) / seconds,
     fairness: committed === undefined ? null : jain(committed),
     errors: errorsOf(evidence),
     data: judgement.data,
@@ -55,12 +56,6 @@ export function summarize(
     reconciliation: reconciliation(evidence, lost),
     problems: [...evidence.problems],
   };
-}
-
-/** Jain's fairness index: 1 where all got the same, 1/n where one got everything. Jain, Chiu, Hawe, DEC-TR-301, 1984. */
-export function jain(shares: readonly number[]): number | null {
-  const squares = sum(shares.map((share) => share * share));
-  return squares === 0 ? null : sum(shares) ** 2 / (shares.length * squares);
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
@@ -77,19 +72,12 @@ const countsOf = (parts: readonly Record<Outcome, number>[]) => ({
   unknown: sum(parts.map(({ unknown }) => unknown)),
 });
 
-/** From the first start to the last end, by the database's clock, and the share in which all ran. */
-function runningTimes({ workers, ledger }: Evidence): { seconds: number; overlap: number | null } {
+/** From the first start to the last end, by the database's clock; from first read to last write where nobody came to an end. */
+function runningSeconds({ workers, ledger }: Evidence): number {
   const finals = workers.flatMap(({ final }) => (final === undefined || final.endedAtUs === 0 ? [] : [final]));
-  if (finals.length === 0) {
-    const first = ledger.readAtUs[0];
-    const last = ledger.writtenAtUs[ledger.length - 1];
-    return { seconds: first === undefined || last === undefined ? 0 : (last - first) / 1e6, overlap: null };
-  }
-  const starts = finals.map(({ startedAtUs }) => startedAtUs);
-  const ends = finals.map(({ endedAtUs }) => endedAtUs);
-  const seconds = (Math.max(...ends) - Math.min(...starts)) / 1e6;
-  const common = Math.max(0, Math.min(...ends) - Math.max(...starts)) / 1e6;
-  return { seconds, overlap: finals.length < workers.length || seconds === 0 ? null : common / seconds };
+  const starts = finals.length > 0 ? finals.map(({ startedAtUs }) => startedAtUs) : [...ledger.readAtUs.subarray(0, 1)];
+  const ends = finals.length > 0 ? finals.map(({ endedAtUs }) => endedAtUs) : [...ledger.writtenAtUs.subarray(-1)];
+  return starts.length === 0 ? 0 : (Math.max(...ends) - Math.min(...starts)) / 1e6;
 }
 
 function errorsOf({ workers }: Evidence): RunReport["errors"] {
@@ -104,27 +92,13 @@ function errorsOf({ workers }: Evidence): RunReport["errors"] {
   return [...merged.values()].sort((a, b) => b.count - a.count);
 }
 
-/** Each worker in three books. */
-function reconciliation(
-  { workers, writers, ledger, prometheus }: Evidence,
-  lost: readonly WorkerProblem[],
-): RunReport["reconciliation"] {
-  const uidOfWriter = new Map(writers.map(({ id, uid }) => [id, uid]));
-  const rowsOfUid = new Map<string, number>();
-  for (const op of ledger.op) {
-    const uid = uidOfWriter.get(writerOf(op)) ?? "";
-    rowsOfUid.set(uid, (rowsOfUid.get(uid) ?? 0) + 1);
-  }
-  return workers.map((worker) => {
-    const log = lost.find(({ index }) => index === worker.index)?.log;
+/** Each worker in three books, with the last lines of those that were lost. */
+const reconciliation = (evidence: Evidence, problems: readonly WorkerProblem[]): RunReport["reconciliation"] =>
+  reconcile(evidence).map(({ lost, ...books }) => {
+    const log = problems.find(({ index }) => index === books.worker)?.log;
     return {
-      worker: worker.index,
-      uid: worker.uid,
-      node: worker.node,
-      prometheus: prometheus?.workers.find(({ uid }) => uid === worker.uid)?.committed ?? null,
-      reported: worker.final?.committed ?? null,
-      ledger: rowsOfUid.get(worker.uid) ?? 0,
-      ...(worker.lost === undefined ? {} : { lost: worker.lost, ...(log === undefined ? {} : { log }) }),
+      ...books,
+      ...(lost === undefined ? {} : { lost }),
+      ...(lost === undefined || log === undefined ? {} : { log }),
     };
   });
-}

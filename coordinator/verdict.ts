@@ -11,7 +11,7 @@ import { threadsOf } from "./checks/threads.ts";
 import { overlapOf, vacuity } from "./checks/vacuity.ts";
 import { moneyOf, value } from "./checks/value.ts";
 import type { Agreement, CheckResult, Evidence, Judgement, Measures, Verdict } from "./evidence.ts";
-import { EXIT, type Report, type RunReport } from "./report/report.ts";
+import { type AclProbe, EXIT, type Report, type RunReport } from "./report/report.ts";
 import { isControlStrategy, labelOf, type Theory, theoryOf } from "./theory.ts";
 
 const ASPECTS = ["data", "exclusion"] as const;
@@ -50,16 +50,24 @@ export type JudgedRun = Pick<
  * All runs together. A strategy that should hold and is violated decides, whatever else is unknown: the violation that
  * was seen shows that the instrument sees. Without one, every run must be as theory expects and a positive control
  * must be among them: silence of an instrument that was never seen to speak proves nothing.
- * A run that was asked for and not made leaves the report unknown too.
+ * A run that was asked for and not made leaves the report unknown too. A Redis that lets a user do what it must not
+ * leaves the locks open to everybody, so it is a violation of its own.
  */
-export function judgeReport(runs: readonly JudgedRun[], skipped: Report["skipped"] = []): Report["verdict"] {
+export function judgeReport(
+  runs: readonly JudgedRun[],
+  skipped: Report["skipped"] = [],
+  acl: readonly AclProbe[] = [],
+): Report["verdict"] {
   const broken = runs.filter(isBroken);
+  const allowed = acl
+    .filter(({ refused }) => !refused)
+    .map(({ user, attempt }) => `Redis lets user ${user} run ${attempt}, which must be refused`);
   const doubts = [
     ...skipped.map(({ strategy, reason }) => `${strategy} was not run: ${reason}`),
     ...(runs.length === 0 ? ["no run was made"] : controlDoubts(runs)),
     ...runs.filter((run) => run.agreement !== "expected" && !isBroken(run)).map(reasonOf),
   ];
-  const reasons = [...broken.map(reasonOf), ...doubts];
+  const reasons = [...broken.map(reasonOf), ...allowed, ...doubts];
   const end = (value: Report["verdict"]["value"], text: string): Report["verdict"] => ({
     value,
     line: `VERDICT: ${text} (exit ${EXIT[value]})`,
@@ -67,6 +75,7 @@ export function judgeReport(runs: readonly JudgedRun[], skipped: Report["skipped
     reasons,
   });
   if (broken.length > 0) return end("violated", `violated: ${labels(broken)} should hold and did not`);
+  if (allowed[0] !== undefined) return end("violated", `violated: ${allowed[0]}`);
   if (doubts[0] !== undefined)
     return end("unknown", `unknown: ${doubts[0]}${doubts.length > 1 ? `; and ${doubts.length - 1} more` : ""}`);
   const violated = runs.filter(({ expects }) => expects.data === "violated");
