@@ -1,0 +1,47 @@
+/** The cluster under test: the one that HOLDFAST_E2E_CONTEXT names, and never the current context of a kubeconfig. */
+import { attempt, type CommandOptions, type Outcome, succeed } from "./command.ts";
+
+/** A kubectl context. Whoever imports this file without having named one fails here, before anything is touched. */
+export const CONTEXT = await namedContext();
+
+export const HELMS = { 3: "helm3", 4: "helm" } as const;
+export type HelmMajor = keyof typeof HELMS;
+
+export const kubectl = (args: readonly string[], options?: CommandOptions): Promise<string> =>
+  succeed("kubectl", ["--context", CONTEXT, ...args], options);
+
+export const tryKubectl = (args: readonly string[], options?: CommandOptions): Promise<Outcome> =>
+  attempt("kubectl", ["--context", CONTEXT, ...args], options);
+
+// biome-ignore lint/suspicious/noExplicitAny: what the API server answers has as many shapes as it has kinds.
+export type Json = any;
+
+export const kubectlJson = async (args: readonly string[], options?: CommandOptions): Promise<Json> =>
+  JSON.parse(await kubectl([...args, "--output", "json"], options));
+
+export const helm = (major: HelmMajor, args: readonly string[], options?: CommandOptions): Promise<string> =>
+  succeed(HELMS[major], ["--kube-context", CONTEXT, ...args], options);
+
+export const tryHelm = (major: HelmMajor, args: readonly string[], options?: CommandOptions): Promise<Outcome> =>
+  attempt(HELMS[major], ["--kube-context", CONTEXT, ...args], options);
+
+export const apply = (object: object) => kubectl(["apply", "--filename", "-"], { input: JSON.stringify(object) });
+
+/** Names of the nodes that take workers, in order. */
+export async function workerNodes(): Promise<string[]> {
+  const { items } = await kubectlJson(["get", "nodes"]);
+  const open = items.filter((node: Json) => !node.spec.taints?.some(({ effect }: Json) => effect === "NoSchedule"));
+  return open.map((node: Json) => node.metadata.name).sort();
+}
+
+async function namedContext(): Promise<string> {
+  const context = process.env.HOLDFAST_E2E_CONTEXT ?? "";
+  if (context === "")
+    throw new Error(
+      "HOLDFAST_E2E_CONTEXT is not set: name the kubectl context of a cluster for tests, or use make e2e",
+    );
+  const contexts = await succeed("kubectl", ["config", "get-contexts", "--output", "name"]);
+  if (!contexts.split("\n").includes(context))
+    throw new Error(`HOLDFAST_E2E_CONTEXT=${context}: kubectl has no such context: make kind-up, or name another one`);
+  return context;
+}

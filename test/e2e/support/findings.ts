@@ -1,0 +1,38 @@
+/** What tests look for in a report. */
+import assert from "node:assert/strict";
+import type { Report, RunReport } from "../../../coordinator/report/report.ts";
+import type { End } from "./site.ts";
+
+export function runOf(report: Report, strategy: string): RunReport {
+  const found = report.runs.filter((run) => run.strategy === strategy);
+  assert.equal(found.length, 1, `${found.length} runs of ${strategy}; ${report.verdict.reasons.join("; ")}`);
+  return found[0]!;
+}
+
+/** `none violated`, `redis holds`: each strategy with what became of its data, in the order of the runs. */
+export const dataOf = ({ runs }: Report) => runs.map(({ strategy, data }) => `${strategy} ${data.value}`);
+
+/** Each worker of the run has one number in all three books. */
+export function assertBooksAgree({ strategy, reconciliation }: RunReport, workers: number): void {
+  assert.equal(reconciliation.length, workers, `${strategy}: rows of the reconciliation`);
+  for (const row of reconciliation) {
+    const { worker, prometheus, reported, ledger } = row;
+    assert.deepEqual([prometheus, reported], [ledger, ledger], `${strategy}, worker-${worker}`);
+  }
+  assert.equal(new Set(reconciliation.map(({ uid }) => uid)).size, workers, `${strategy}: pods`);
+}
+
+/** The Job's condition, its pod's exit status and last words, its log and the ConfigMap tell the same end. */
+export function assertAgreement(end: End, exitCode: number): void {
+  const { verdict } = end.report;
+  assert.equal(end.exitCode, exitCode, end.words);
+  assert.equal(verdict.exitCode, exitCode);
+  assert.equal(end.condition, exitCode === 0 ? "Complete" : "Failed");
+  assert.equal(end.words, verdict.line);
+  assert.ok(end.log.includes(`\n${verdict.line}\n`), "the verdict stands in the log");
+  for (const name of ["report.txt", "report.md"] as const)
+    assert.ok(end.files[name]?.includes(verdict.line), `the verdict stands in ${name}`);
+  assert.match(end.files["junit.xml"] ?? "", /<testsuites/);
+  const state = JSON.parse(end.files["state.json"] ?? "null");
+  assert.deepEqual(state.verdict, { exitCode, line: verdict.line, final: true });
+}

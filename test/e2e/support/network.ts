@@ -1,0 +1,90 @@
+/** Who reaches whom: pods of the release what they need, everybody else nothing. */
+import assert from "node:assert/strict";
+import { after, before, describe } from "node:test";
+import { kubectlJson } from "./cluster.ts";
+import { opened } from "./probe.ts";
+import { tokensOf } from "./rights.ts";
+import { scenario } from "./scenario.ts";
+import { createSite, type Site } from "./site.ts";
+import { until } from "./wait.ts";
+
+export function networkTests(siteOf: () => Site): void {
+  describe("its network, while a fleet is at work", () => {
+    let site: Site;
+    let elsewhere: Site;
+    let targets: Record<string, string>;
+    const test = (name: string, body: () => Promise<void>) => scenario(name, () => [site], body);
+    const partOf = (component: string) => ({
+      "app.kubernetes.io/name": "holdfast",
+      "app.kubernetes.io/instance": "demo",
+      "app.kubernetes.io/component": component,
+    });
+    const openedBy = (component: string) => opened({ namespace: site.namespace, labels: partOf(component), targets });
+
+    before(async () => {
+      site = siteOf();
+      elsewhere = await createSite("elsewhere");
+      // Long, and calm: what matters is that it is there.
+      await site.upgrade({ strategies: ["row-lock"], duration: "10m", pause: "200ms" });
+      await site.running("row-lock");
+      targets = await addresses(site);
+    });
+
+    after(async () => {
+      // The run is not waited for: its Job is deleted with everything that it owns.
+      await site?.tryKubectl(["delete", "job", "coordinator", "--ignore-not-found"]);
+      await elsewhere?.[Symbol.asyncDispose]();
+    });
+
+    test("a foreign pod of the namespace reaches no part of it", async () => {
+      assert.deepEqual(await opened({ namespace: site.namespace, targets }), ["API server"]);
+    });
+
+    test("a pod of another namespace does not, even with the labels of a worker", async () => {
+      const labels = partOf("worker");
+      assert.deepEqual(await opened({ namespace: elsewhere.namespace, labels, targets }), ["API server"]);
+    });
+
+    test("a worker reaches MySQL, Redis and the coordinator, and neither Prometheus, other workers nor the API server", async () => {
+      assert.deepEqual(await openedBy("worker"), ["MySQL", "Redis", "coordinator"]);
+    });
+
+    test("Prometheus reaches what it scrapes and the API server, and no server", async () => {
+      assert.deepEqual(await openedBy("prometheus"), ["API server", "coordinator", "worker-0", "worker-3"]);
+    });
+
+    test("Grafana reaches Prometheus alone", async () => {
+      assert.deepEqual(await openedBy("grafana"), ["Prometheus"]);
+    });
+
+    test("MySQL and Redis reach nothing", async () => {
+      assert.deepEqual(await openedBy("mysql"), []);
+      assert.deepEqual(await openedBy("redis"), []);
+    });
+
+    test("workers have no token for the API server", async () => {
+      const fleet = await site.fleet("row-lock");
+      assert.equal(fleet.length, 4);
+      for (const pod of fleet) assert.deepEqual(tokensOf(pod), [], pod.metadata.name);
+    });
+  });
+}
+
+/** Pods by address, so that a name that is not resolved is not taken for a packet that is dropped. */
+async function addresses(site: Site): Promise<Record<string, string>> {
+  const api = await kubectlJson(["get", "service", "kubernetes", "--namespace", "default"]);
+  const ip = async (service: string) => (await site.json(["get", "service", service])).spec.clusterIP;
+  const fleet = await until("addresses of the workers", 30_000, async () => {
+    const pods = await site.fleet("row-lock");
+    return pods.length === 4 && pods.every(({ status }) => status.podIP !== undefined) && pods;
+  });
+  return {
+    MySQL: `${await ip("demo-holdfast-mysql")}:3306`,
+    Redis: `${await ip("demo-holdfast-redis-0")}:6379`,
+    Prometheus: `${await ip("demo-holdfast-prometheus")}:9090`,
+    coordinator: `${await ip("coordinator")}:8080`,
+    "worker-0": `${fleet[0].status.podIP}:9464`,
+    "worker-3": `${fleet[3].status.podIP}:9464`,
+    "API server": `${api.spec.clusterIP}:443`,
+  };
+}

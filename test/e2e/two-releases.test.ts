@@ -1,0 +1,90 @@
+/** Two releases of one name in two namespaces at the same time; then one that uses the other's servers. */
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import { assertAgreement, assertBooksAgree, dataOf } from "./support/findings.ts";
+import { prometheusOf } from "./support/prometheus.ts";
+import { type Body, scenario } from "./support/scenario.ts";
+import { createSite, type End, type Site } from "./support/site.ts";
+import { QUICK } from "./support/values.ts";
+
+let one: Site;
+let other: Site;
+const onSites = (name: string, body: Body) => scenario(name, () => [one, other], body);
+const STRATEGIES = ["none", "redis"];
+
+before(async () => {
+  [one, other] = await Promise.all([createSite("one"), createSite("other")]);
+});
+after(() => Promise.all([one?.[Symbol.asyncDispose](), other?.[Symbol.asyncDispose]()]));
+
+onSites("two releases at once do not touch each other", async () => {
+  const ends = await Promise.all(
+    [one, other].map(async (site) => {
+      await site.install({ ...QUICK, strategies: STRATEGIES, startDeadline: "120s" });
+      return site.ended();
+    }),
+  );
+  for (const [index, site] of [one, other].entries()) {
+    const end = ends[index]!;
+    assertHolds(end);
+    assert.deepEqual(await reportsInMySql(site), [end.report.report], "rows");
+    await using prometheus = await prometheusOf(site);
+    const series = await prometheus.now('count by (report, namespace) (last_over_time({report!=""}[1h]))');
+    assert.deepEqual(
+      series.map(({ metric }) => metric),
+      [{ report: end.report.report, namespace: site.namespace }],
+    );
+  }
+  const [uids, others] = ends.map(({ report }) => report.runs.flatMap(uidsOf));
+  assert.deepEqual(
+    uids!.filter((uid) => others!.includes(uid)),
+    [],
+  );
+});
+
+onSites("a release runs on the MySQL and Redis of another one, beside that one's own run", async () => {
+  const { data } = await one.json(["get", "secret", "demo-holdfast"]);
+  const password = (key: string) => Buffer.from(data[key], "base64").toString();
+  const guests = [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": other.namespace } } }];
+  const serving = { ...QUICK, strategies: STRATEGIES, startDeadline: "120s" };
+  await one.upgrade({ ...serving, networkPolicy: { allowFrom: { mysql: guests, redis: guests } } });
+  await other.upgrade({
+    ...serving,
+    mysql: {
+      enabled: false,
+      external: { host: `demo-holdfast-mysql.${one.namespace}` },
+      auth: { password: password("mysql-password") },
+    },
+    redis: {
+      enabled: false,
+      external: { nodes: [`demo-holdfast-redis-0.${one.namespace}:6379`] },
+      auth: {
+        passwords: { lock: password("redis-lock-password"), monitor: password("redis-monitor-password") },
+      },
+    },
+  });
+  const ends = await Promise.all([one.ended(), other.ended()]);
+  for (const end of ends) assertHolds(end);
+  const reports = await reportsInMySql(one);
+  for (const { report } of ends) assert.ok(reports.includes(report.report), `${report.report} is among ${reports}`);
+  const { items } = await other.json(["get", "statefulsets"]);
+  assert.deepEqual(items, [], "servers of its own");
+});
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function assertHolds(end: End): void {
+  assertAgreement(end, 0);
+  assert.deepEqual(dataOf(end.report), ["none violated", "redis holds"]);
+  for (const run of end.report.runs) assertBooksAgree(run, 4);
+}
+
+const uidsOf = ({ reconciliation }: End["report"]["runs"][number]) => reconciliation.map(({ uid }) => uid);
+
+/** Ids of the reports that have rows in the bundled MySQL of a site: the first part of the name of each run. */
+async function reportsInMySql(site: Site): Promise<string[]> {
+  const query = "SELECT DISTINCT SUBSTRING_INDEX(run, '-', 1) FROM ledger";
+  const client = `MYSQL_PWD="$MYSQL_PASSWORD" mysql --host=127.0.0.1 --user="$MYSQL_USER" --batch --skip-column-names "$MYSQL_DATABASE" --execute="${query}"`;
+  const rows = await site.kubectl(["exec", "demo-holdfast-mysql-0", "--", "sh", "-c", client]);
+  return rows.split("\n").filter(Boolean).sort();
+}
