@@ -1,9 +1,9 @@
 /** One machine: workers are child processes, and each server that the user does not name is a private child as well. */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, stat, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Config, ConfigError, redisPasswordsOf } from "../config.ts";
 import type { Home } from "../home.ts";
 import { createLocalLauncher } from "../launchers/local.ts";
@@ -19,7 +19,7 @@ const SERVERS_DEADLINE_MS = 5_000;
 export async function localHome(config: Config, progress: Progress): Promise<Home> {
   const { environment, settings, out } = config;
   const report = randomBytes(4).toString("hex");
-  const folder = join(out, report);
+  const folder = resolve(out, report);
   await writable(folder);
   const listen = await listenAddress(environment.HOLDFAST_LISTEN);
   const coordinatorUrl = environment.HOLDFAST_COORDINATOR_URL ?? `http://${listen.host}:${listen.port}`;
@@ -84,11 +84,24 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
 /** Before anything runs: a report that cannot be written afterwards would be lost. */
 async function writable(folder: string) {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     throw new ConfigError(
       `cannot write the report to ${folder}: ${(error as Error).message}; choose another folder with --out`,
     );
+  }
+}
+
+/** `mkdir` with `recursive` never returns where a folder cannot have children, such as /proc. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path);
   }
 }
 
