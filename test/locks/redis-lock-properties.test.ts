@@ -55,19 +55,16 @@ test("whatever the order of events: one valid holder, growing fences, honest rel
   for (const [what, count] of Object.entries(counts)) assert.ok(count > 5, `${what}: ${count}`);
 });
 
-interface Holding {
-  held: Held;
-  /** Redis lost its data while this lock was held, so Redis may give it to another; nobody can know yet. */
-  disowned: boolean;
-}
-
 async function runSchedule(steps: readonly Step[], counts: Record<string, number>) {
   const key = `schedule ${schedules++}`;
   const redisKey = (part: string) => `${LOCK_KEY_PREFIX}{${key}}:${part}`;
-  const holding: Holding[] = [];
+  const holding: Held[] = [];
   const waiting: { abort: AbortController; done: Promise<void> }[] = [];
   const releasing: Promise<void>[] = [];
   const violations: string[] = [];
+  /** What looks like a violation, unless Redis had lost its data after it had given out the first fence. */
+  const suspicions: { fence: number; before: number; what: string }[] = [];
+  const losses: number[] = [];
   let lastFence = 0;
 
   function acquire(lock: Lock) {
@@ -77,9 +74,10 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
         counts.granted! += 1;
         if (held.fence <= lastFence) violations.push(`fence ${held.fence} after ${lastFence}`);
         lastFence = held.fence;
-        const others = holding.filter((other) => !other.disowned && !other.held.signal.aborted);
-        if (others.length > 0) violations.push(`${held.fence} entered while ${others[0]!.held.fence} held`);
-        holding.push({ held, disowned: false });
+        for (const { fence } of holding.filter((other) => !other.signal.aborted)) {
+          suspicions.push({ fence, before: held.fence, what: `${held.fence} entered while ${fence} held` });
+        }
+        holding.push(held);
       },
       (error) => {
         counts.aborted! += 1;
@@ -89,8 +87,9 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
     waiting.push({ abort, done });
   }
 
-  async function release({ held, disowned }: Holding) {
-    const owner = await redis.admin.get(redisKey("owner"));
+  async function release(held: Held) {
+    const askedAt = performance.now();
+    const leaseLeftMs = await redis.admin.pttl(redisKey("owner"));
     const wasLost = held.signal.aborted;
     try {
       await held.release();
@@ -98,9 +97,10 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
       if (wasLost) violations.push(`${held.fence} was lost, and its release said nothing`);
     } catch (error) {
       counts.lost! += 1;
-      if (!(error instanceof LockLost) && !(error instanceof LockError)) violations.push(`release: ${error}`);
-      if (!wasLost && !disowned && error instanceof LockLost && !held.signal.aborted) {
-        violations.push(`${held.fence} was not lost: ${error.message}, owner ${owner}`);
+      if (!(error instanceof LockError)) violations.push(`release: ${error}`);
+      // A lease may also end while the release is on its way.
+      if (error instanceof LockLost && !wasLost && performance.now() < askedAt + leaseLeftMs) {
+        suspicions.push({ fence: held.fence, before: Infinity, what: `${held.fence} was not lost: ${error.message}` });
       }
     }
   }
@@ -118,10 +118,9 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
       }
       case "extend": {
         const one = holding[step.of % Math.max(1, holding.length)];
-        await one?.held.extend().catch((error) => {
+        await one?.extend().catch((error) => {
           if (!(error instanceof LockError)) violations.push(`extend: ${error}`);
-          if (error instanceof LockLost && !one.held.signal.aborted)
-            violations.push("extend told more than the signal");
+          if (error instanceof LockLost && !one.signal.aborted) violations.push("extend told more than the signal");
         });
         break;
       }
@@ -137,22 +136,33 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
       case "cut":
         clients[step.client]!.connection.stream.destroy();
         break;
-      case "lose data":
-        for (const one of holding) one.disowned = true;
-        await redis.admin.del(redisKey("owner"), redisKey("queue"), redisKey("fence"));
-        // Those who were granted before the loss and have not heard of it yet.
-        await Promise.race([sleep(TTL_MS), Promise.allSettled(waiting.map(({ done }) => done))]);
-        for (const one of holding) one.disowned = true;
+      case "lose data": {
+        const answers = await redis.admin
+          .multi()
+          .del(redisKey("owner"), redisKey("queue"), redisKey("fence"))
+          .time()
+          .exec();
+        const [seconds, microseconds] = answers![1]![1] as [string, string];
+        losses.push(Number(seconds) * 1e6 + Number(microseconds));
         break;
+      }
     }
   }
 
   for (const { abort } of waiting) abort.abort();
   await Promise.all(waiting.map(({ done }) => done));
   await Promise.all([...releasing, ...holding.splice(0).map(release)]);
+  for (const { fence, before, what } of suspicions) {
+    if (!losses.some((lostAt) => fence <= lostAt && lostAt < before)) violations.push(what);
+  }
   assert.deepEqual(violations, []);
 
-  // Nothing is left behind: a newcomer enters although nobody's lease has ended since.
-  for (const { lock } of clients) await (await lock.acquire(key, { timeoutMs: 2_000 })).release();
-  assert.deepEqual(await redis.admin.keys(redisKey("*")), [redisKey("fence")]);
+  // Nothing is left behind: newcomers enter, and only the fence remains. On a busy machine a release may outlast the lease.
+  for (const { lock } of clients) {
+    const held = await lock.acquire(key, { timeoutMs: 2_000 });
+    await held.release().catch(() => {});
+  }
+  const left = () => redis.admin.keys(redisKey("*"));
+  for (const end = performance.now() + 1_000; performance.now() < end && (await left()).length > 1; ) await sleep(1);
+  assert.deepEqual(await left(), [redisKey("fence")]);
 }

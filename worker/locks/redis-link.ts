@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
-import { LockDenied, type LockError, LockUnreachable, messageOf } from "./lock.ts";
+import { LockDenied, type LockError, type LockUnreachable } from "./lock.ts";
+import { refusal, unreachable as unreachableBecause } from "./redis-errors.ts";
 import { grantChannel, type LockScripts, lockScripts } from "./redis-scripts.ts";
 
 /** One client's line to Redis: its scripts, and the channel on which Redis tells it of grants, kept open. */
@@ -62,25 +63,12 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
   }
 
   function verdict(error: unknown, doing: string): LockError | undefined {
-    const message = messageOf(error);
-    if (REFUSED.test(message)) {
-      return new LockDenied(
-        `Redis at ${address(connection)} does not let user "${connection.options.username ?? "default"}" ${doing}: ${message}; compare the user's rules and password with what the lock needs`,
-        { cause: error },
-      );
-    }
-    if (error instanceof Error && error.name === "ReplyError") {
-      return new LockUnreachable(`Redis at ${address(connection)} could not ${doing}: ${message}`, { cause: error });
-    }
-    lastError ??= error;
-    return undefined;
+    const refused = refusal(connection, error, doing);
+    if (refused === undefined) lastError ??= error;
+    return refused;
   }
 
-  const unreachable = (doing: string) =>
-    new LockUnreachable(
-      `Redis at ${address(connection)} is out of reach, so it is not possible to ${doing}: ${reason(lastError)}; check that it runs and its address`,
-      { cause: lastError },
-    );
+  const unreachable = (doing: string) => unreachableBecause(connection, lastError, doing);
 
   const events = {
     ready: () => void open(),
@@ -132,14 +120,3 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
     },
   };
 }
-
-/** The last two are how Redis 7.2 and Redis 7.0 word a NOPERM inside a script. */
-const REFUSED = /NOPERM|NOAUTH|WRONGPASS|ACL failure|user executing the script can't/;
-
-/** With no retry allowed, this is how ioredis names a command whose connection was lost. */
-const reason = (error: unknown) =>
-  error instanceof Error && error.name === "MaxRetriesPerRequestError"
-    ? "the connection was lost"
-    : messageOf(error ?? "no answer");
-
-const address = ({ options }: Redis) => options.path ?? `${options.host}:${options.port}`;

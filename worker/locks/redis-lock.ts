@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis, RedisOptions } from "ioredis";
+import { createHold, type Hold, type Lease, SHORTEST_TTL_MS } from "./lease.ts";
 import {
   checkMilliseconds,
   closedWait,
@@ -10,7 +11,6 @@ import {
   type Lock,
   type LockOptions,
 } from "./lock.ts";
-import { createHold, type Hold } from "./redis-hold.ts";
 import { openLink } from "./redis-link.ts";
 import { createWaiter, type Waiter } from "./redis-waiter.ts";
 
@@ -27,6 +27,7 @@ export interface RedisLockOptions extends LockOptions {
  * How to connect for this lock. Every command of the lock may be sent twice, but a caller must hear at once that an answer
  * is lost, to judge by the clock whether it still holds: so nothing is resent or queued behind its back. The check before
  * "ready" needs INFO, which the lock's user may not run. The lock opens its channel itself after every reconnect.
+ * No script takes long, so a server that owes an answer for 5 s is asked again over a new connection.
  */
 export const lockConnectionOptions = {
   protocol: 3,
@@ -35,6 +36,7 @@ export const lockConnectionOptions = {
   autoResendUnfulfilledCommands: false,
   autoResubscribe: false,
   maxRetriesPerRequest: 0,
+  socketTimeout: 5_000,
 } as const satisfies RedisOptions;
 
 /**
@@ -81,9 +83,36 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
     throw error;
   }
 
+  function leaseOf(key: string, id: string): Lease {
+    const { scripts } = link;
+    return {
+      async extend() {
+        const doing = `extend lock "${key}"`;
+        try {
+          return (await scripts.extend(key, id)) === 1;
+        } catch (error) {
+          throw link.verdict(error, doing) ?? link.unreachable(doing);
+        }
+      },
+      async release(deadline) {
+        const doing = `release lock "${key}"`;
+        for (let attempt = 1; ; attempt += 1) {
+          try {
+            // After a lost answer, "not yours" is what a release that worked looks like.
+            return (await scripts.release(key, id)) === 1 || attempt > 1;
+          } catch (error) {
+            const refused = link.verdict(error, doing);
+            if (refused !== undefined) throw refused;
+            if (!(await link.untilUp(deadline - performance.now()))) throw link.unreachable(doing);
+          }
+        }
+      },
+    };
+  }
+
   function hold(key: string, id: string, fence: number, leaseStart: number): Held {
     const held = createHold({
-      ...{ link, key, id, fence, leaseStart, ttlMs, extend },
+      ...{ lease: leaseOf(key, id), key, fence, leaseStart, ttlMs, extend },
       ended: () => holds.delete(held),
     });
     holds.add(held);
@@ -120,6 +149,3 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
     },
   });
 }
-
-/** Below this the allowance for drift and timers would eat the lease. */
-const SHORTEST_TTL_MS = 20;

@@ -1,5 +1,5 @@
+import { driftMs } from "./lease.ts";
 import { abortedWait, timedOut, type Wait } from "./lock.ts";
-import { driftMs } from "./redis-hold.ts";
 import type { Link } from "./redis-link.ts";
 
 export interface WaiterOptions {

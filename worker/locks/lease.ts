@@ -1,30 +1,41 @@
-import { type Held, LockError, LockLost, LockUnreachable, messageOf } from "./lock.ts";
-import type { Link } from "./redis-link.ts";
+import { type Held, type LockError, LockLost, LockUnreachable, messageOf } from "./lock.ts";
+
+/** What a holder can ask of those who keep its lease. Both throw a LockError where there is no usable answer. */
+export interface Lease {
+  /** Starts the lease anew; false if it is no longer this holder's. */
+  extend(): Promise<boolean>;
+  /** Gives the lock back, trying until `deadline` by `performance.now()`; false if it was no longer this holder's. */
+  release(deadline: number): Promise<boolean>;
+}
 
 export interface HoldOptions {
-  readonly link: Link;
+  readonly lease: Lease;
   readonly key: string;
-  /** Under which Redis knows the holder. */
-  readonly id: string;
   readonly fence: number;
-  /** No later than Redis began to count the lease, by `performance.now()`. */
+  /** No later than the keeper began to count the lease, by `performance.now()`. */
   readonly leaseStart: number;
   readonly ttlMs: number;
   readonly extend: boolean;
   /** Called when nothing is left to be done for this hold. */
-  readonly ended: () => void;
+  readonly ended?: () => void;
 }
 
 export interface Hold extends Held {
-  /** The connection is back: what failed meanwhile is tried again at once. */
+  /** What failed because the keeper was out of reach is tried again at once. */
   reconnected(): void;
 }
 
-/** A lease counts as lost this much before Redis ends it: clocks may differ in speed by 1 %, and timers by 2 ms. */
+/** A lease counts as lost this much before its keeper ends it: clocks may differ in speed by 1 %, and timers by 2 ms. */
 export const driftMs = (ttlMs: number) => ttlMs / 100 + 2;
 
-/** The holder's side of a lease: extends it at a third of its TTL, and tells the holder when it can no longer be sure of it. */
-export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, ended }: HoldOptions): Hold {
+/** Below this the allowance for drift and timers would eat the lease. */
+export const SHORTEST_TTL_MS = 20;
+
+/**
+ * The holder's side of a lease: extends it at a third of its TTL, and tells the holder when it can no longer be sure of it.
+ * No timer can run while a process stands still, so whoever looks at `signal` gets the answer of that moment.
+ */
+export function createHold({ lease, key, fence, leaseStart, ttlMs, extend, ended = () => {} }: HoldOptions): Hold {
   const usableMs = ttlMs - driftMs(ttlMs);
   let expiresAt = leaseStart + usableMs;
   let extendAt = leaseStart + ttlMs / 3;
@@ -47,20 +58,25 @@ export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, en
   }
 
   function expire() {
-    if (release !== undefined) return release.failed(unanswered());
-    if (lost === undefined) lose(lateReason());
+    if (release !== undefined) {
+      release.failed(
+        new LockUnreachable(
+          `the release of lock "${key}" was not answered; its lease of ${ttlMs} ms has ended by itself`,
+        ),
+      );
+    } else if (lost === undefined) {
+      lose(lateReason());
+    }
   }
 
   function lateReason() {
     if (!extend) {
       return `it was held for longer than its TTL of ${ttlMs} ms; hold it for a shorter time, raise ttlMs or set extend`;
     }
-    if (extensionFailure !== undefined) {
-      return `its lease of ${ttlMs} ms ended before Redis could be reached to extend it: ${messageOf(extensionFailure)}`;
-    }
-    if (extending > 0)
-      return `its lease of ${ttlMs} ms ended before Redis answered its extension; see why Redis is slow`;
-    return `this process stood still for longer than its TTL of ${ttlMs} ms allows; raise ttlMs, or keep the event loop free`;
+    const ended = `its lease of ${ttlMs} ms ended before it was extended`;
+    if (extensionFailure !== undefined) return `${ended}: ${messageOf(extensionFailure)}`;
+    if (extending > 0) return `${ended}: the extension was not answered; see why the server is slow`;
+    return `${ended}: this process stood still; raise ttlMs, or keep the event loop free`;
   }
 
   function lose(reason: string) {
@@ -73,18 +89,18 @@ export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, en
   async function renew() {
     const sentAt = performance.now();
     extendAt = sentAt + ttlMs / 3;
-    let mine: number;
+    let mine: boolean;
     extending += 1;
     try {
-      mine = await link.scripts.extend(key, id);
+      mine = await lease.extend();
     } catch (error) {
       extensionFailure = error;
-      throw link.verdict(error, `extend lock "${key}"`) ?? link.unreachable(`extend lock "${key}"`);
+      throw error;
     } finally {
       extending -= 1;
     }
     if (lost !== undefined || release !== undefined) return;
-    if (mine === 0) return lose(GONE);
+    if (!mine) return lose(GONE);
     extensionFailure = undefined;
     expiresAt = Math.max(expiresAt, sentAt + usableMs);
     clearTimeout(timer);
@@ -92,27 +108,9 @@ export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, en
   }
 
   async function giveBack() {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const mine = await link.scripts.release(key, id);
-        // After a lost answer, "not yours" is what a release that worked looks like.
-        if (mine === 0 && attempt === 1) throw new LockLost(`lock "${key}" was lost before its release: ${GONE}`);
-        return;
-      } catch (error) {
-        if (error instanceof LockError) throw error;
-        const refused = link.verdict(error, `release lock "${key}"`);
-        if (refused !== undefined) throw refused;
-        if (!(await link.untilUp(expiresAt - performance.now()))) throw unanswered();
-      }
-    }
+    if (!(await lease.release(expiresAt))) throw new LockLost(`lock "${key}" was lost before its release: ${GONE}`);
   }
 
-  const unanswered = () =>
-    new LockUnreachable(
-      `${link.unreachable(`release lock "${key}"`).message}; it ends by itself with its lease of ${ttlMs} ms`,
-    );
-
-  /** Time passes while no timer can run, so whoever asks gets the answer of this moment. */
   function check() {
     if (lost === undefined && release === undefined && performance.now() >= expiresAt) expire();
   }
@@ -156,7 +154,7 @@ export function createHold({ link, key, id, fence, leaseStart, ttlMs, extend, en
   };
 }
 
-const GONE = "Redis no longer has it under this holder's name (its lease ended, or Redis lost its data)";
+const GONE = "its keeper has it no longer under this holder's name (the lease ended, or the keeper lost its data)";
 
 const aborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

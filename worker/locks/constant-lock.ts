@@ -1,0 +1,94 @@
+import { setMaxListeners } from "node:events";
+import type { Redis } from "ioredis";
+import {
+  checkMilliseconds,
+  completeLock,
+  type Held,
+  type Lock,
+  LockError,
+  LockLost,
+  type LockOptions,
+} from "./lock.ts";
+import { poll } from "./polling.ts";
+import { refusal, unreachable } from "./redis-errors.ts";
+
+/** Keys of this lock start with it; its user needs SET, EVAL and EVALSHA, and in the script EXISTS and DEL. */
+export const CONSTANT_KEY_PREFIX = "holdfast:seed:";
+
+export interface ConstantLockOptions extends LockOptions {
+  /** Milliseconds after which Redis drops the lock, whoever holds it; undefined for never. */
+  readonly ttlMs?: number | undefined;
+  /** Milliseconds between two attempts. */
+  readonly pollMs: number;
+}
+
+/**
+ * A lock as it is often written first: set a constant if there is none, delete it if it is there, ask again and again.
+ * Kept to show where it breaks. With a TTL, a holder that is too slow shares the lock with the next one and then releases
+ * that one's lock; nobody is told, for the value does not say whose it is. Without a TTL, a holder that dies keeps it.
+ */
+export function createConstantLock(connection: Redis, options: ConstantLockOptions): Lock {
+  const { ttlMs, pollMs } = options;
+  checkMilliseconds("pollMs", pollMs, 1);
+  if (ttlMs !== undefined) checkMilliseconds("ttlMs", ttlMs, 1);
+  connection.defineCommand("holdfast_delete_if_exists", { numberOfKeys: 1, lua: DELETE_IF_EXISTS });
+  const { holdfast_delete_if_exists: deleteIfExists } = connection as unknown as Record<string, Script>;
+  const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
+
+  async function ask<T>(doing: string, command: () => Promise<T>): Promise<T> {
+    try {
+      return await command();
+    } catch (error) {
+      throw refusal(connection, error, doing) ?? unreachable(connection, error, doing);
+    }
+  }
+
+  function hold(key: string): Held {
+    let released: Promise<void> | undefined;
+    async function release() {
+      const deleted = await ask(`release lock "${key}"`, () =>
+        deleteIfExists!.call(connection, CONSTANT_KEY_PREFIX + key),
+      );
+      if (deleted === 0) throw new LockLost(`lock "${key}" was no longer there to be released; raise ttlMs`);
+    }
+    return {
+      key,
+      fence: 0,
+      signal: new AbortController().signal,
+      async extend() {
+        throw new LockError(`lock "${key}" cannot be extended: its value does not say whose it is`);
+      },
+      release() {
+        released ??= release();
+        return released;
+      },
+    };
+  }
+
+  return completeLock(options, {
+    acquire: (key, wait) =>
+      poll(key, wait, closing.signal, {
+        async attempt() {
+          const name = CONSTANT_KEY_PREFIX + key;
+          const answer = await ask(`acquire lock "${key}"`, () =>
+            ttlMs === undefined ? connection.set(name, VALUE, "NX") : connection.set(name, VALUE, "PX", ttlMs, "NX"),
+          );
+          return answer === "OK" ? hold(key) : undefined;
+        },
+        undo: (held) => held.release().catch(() => {}),
+        delayMs: () => pollMs,
+      }),
+    async close() {
+      closing.abort();
+    },
+  });
+}
+
+type Script = (this: Redis, key: string) => Promise<number>;
+
+const VALUE = "locked";
+
+const DELETE_IF_EXISTS = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('DEL', KEYS[1])`;

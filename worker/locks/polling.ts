@@ -1,0 +1,70 @@
+import { abortedWait, closedWait, DEFAULT_TIMEOUT_MS, type LockError, timedOut, type Wait } from "./lock.ts";
+
+export interface Attempts<T> {
+  /** Tries once; undefined if others hold the lock. What it throws ends the wait. */
+  readonly attempt: () => Promise<T | undefined>;
+  /** Gives back what an attempt brought after the wait was over. */
+  readonly undo: (result: T) => unknown;
+  /** How long to wait before the next attempt, milliseconds. */
+  readonly delayMs: () => number;
+  /** What it means that the deadline passed, if not that others held the lock. */
+  readonly late?: () => LockError | undefined;
+}
+
+/** The wait of all locks that cannot be told when they become free: tries again and again until the deadline. */
+export function poll<T>(
+  key: string,
+  { signal, timeoutMs }: Wait,
+  closing: AbortSignal,
+  { attempt, undo, delayMs, late = () => undefined }: Attempts<T>,
+): Promise<T> {
+  if (closing.aborted) return Promise.reject(closedWait(key));
+  return new Promise((resolve, reject) => {
+    const once = timeoutMs === 0;
+    let over = false;
+    let next: NodeJS.Timeout | undefined;
+    const deadline = setTimeout(
+      () => refuse(late() ?? timedOut(key, timeoutMs)),
+      once ? DEFAULT_TIMEOUT_MS : timeoutMs,
+    );
+    signal?.addEventListener("abort", aborted, { once: true });
+    closing.addEventListener("abort", closed, { once: true });
+    void tryOnce();
+
+    async function tryOnce() {
+      let result: T | undefined;
+      try {
+        result = await attempt();
+      } catch (error) {
+        return refuse(error);
+      }
+      if (result !== undefined) {
+        if (over) return undo(result);
+        end();
+        return resolve(result);
+      }
+      if (over) return;
+      if (once) return refuse(late() ?? timedOut(key, timeoutMs));
+      next = setTimeout(tryOnce, delayMs());
+    }
+
+    function aborted() {
+      refuse(abortedWait(key, signal!));
+    }
+    function closed() {
+      refuse(closedWait(key));
+    }
+    function refuse(error: unknown) {
+      if (over) return;
+      end();
+      reject(error);
+    }
+    function end() {
+      over = true;
+      clearTimeout(next);
+      clearTimeout(deadline);
+      signal?.removeEventListener("abort", aborted);
+      closing.removeEventListener("abort", closed);
+    }
+  });
+}
