@@ -150,7 +150,7 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
     const { code, message } = error as { code?: string; message: string };
     if (code === "commander.helpDisplayed" || code === "commander.version" || code === "commander.help")
       process.exit(0);
-    throw new ConfigError(`${message.replace(/^error: /, "")}; see --help`);
+    throw new ConfigError(`${message.replace(/^error: /, "").replaceAll("\n", " ")}; see --help`);
   }
   if (invocation === undefined) throw new ConfigError("no command; see --help");
   return invocation;
