@@ -55,7 +55,7 @@ $(INSTALLED): package-lock.json
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo "make: node $$(node --version) is too old: install Node.js 20 or later" >&2; exit 1; }
 	@command -v npm >/dev/null || { echo "make: npm is missing: install it (Debian, Ubuntu: sudo apt-get install npm)" >&2; exit 1; }
 	@echo "installing npm packages (npm ci)"
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
 ##@ Kubernetes

@@ -58,7 +58,7 @@ installed >"$scratch/after"
 
 # Their scripts have enabled the services for the next boot.
 for package in $(comm -13 "$scratch/before" "$scratch/after"); do
-  for unit in $(dpkg --listfiles "$package" | sed -n 's|.*/systemd/system/\([^/@]*\.\(service\|socket\|timer\)\)$|\1|p' | sort -u); do
+  for unit in $(dpkg --listfiles "$package" | sed -nE 's#.*/systemd/system/([^/@]+\.(service|socket|timer))$#\1#p' | sort -u); do
     if is_there systemctl; then
       $as_root systemctl disable --quiet "$unit" >/dev/null 2>&1 || true
     else
