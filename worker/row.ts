@@ -1,13 +1,14 @@
 /**
- * All SQL on the contested rows and their ledger, and the one place where an error becomes an outcome.
+ * All SQL on the contested rows and their ledger.
  *
  * A transaction begins with its first statement and ends with the ledger rows and COMMIT in one round trip, so the ledger
  * costs no trip of its own. Times are the database's (`SYSDATE`, not `NOW`: `NOW` is fixed before a wait for a row lock).
  */
 import mysql from "mysql2/promise";
-import type { Outcome, WorkerSpec } from "./contract.ts";
-import { LockDenied, LockError } from "./locks/lock.ts";
-import type { Operation } from "./strategy.ts";
+import type { WorkerSpec } from "./contract.ts";
+import { isAnswer, leavesUsable, OperationError, rejected, unanswered } from "./outcome.ts";
+
+export { OperationError, outcomeOf } from "./outcome.ts";
 
 export interface Employee {
   readonly id: number;
@@ -29,17 +30,35 @@ export interface Condition {
   readonly fence?: number;
 }
 
+/** Whose write it is, for the row and the ledger. */
+export interface Author {
+  readonly id: number;
+}
+
 export interface Transaction {
-  /** Reads with `FOR UPDATE`, `FOR SHARE`, or plainly. */
-  read(employeeId: number, lock?: "FOR UPDATE" | "FOR SHARE"): Promise<Employee>;
-  write(operation: Operation, employee: Employee, salary: number, condition?: Condition): Promise<void>;
+  /** Reads plainly or with a lock. Both servers know the older words for a shared one, not both know FOR SHARE. */
+  read(employeeId: number, lock?: "FOR UPDATE" | "LOCK IN SHARE MODE"): Promise<Employee>;
+  write(operation: Author, employee: Employee, salary: number, condition?: Condition): Promise<void>;
+  /** Raises a salary in one statement, and reads back what that statement found and left. */
+  add(operation: Author, employeeId: number, raise: number): Promise<void>;
+  /** Any other statement: the rows of a SELECT, else what it changed. */
+  query<T>(sql: string, values: unknown[]): Promise<T>;
+}
+
+/** One connection to the database for as long as its user needs it, outside of any transaction but its own. */
+export interface Connection {
+  transaction<T>(body: (transaction: Transaction) => Promise<T>): Promise<T>;
+  /** A statement of its own. `waitMs` is how long it may wait for others on top of the usual timeout. */
+  query<T>(sql: string, values: unknown[], waitMs?: number): Promise<T>;
 }
 
 export interface Rows {
   read(employeeId: number): Promise<Employee>;
   /** A transaction of one write. */
-  write(operation: Operation, employee: Employee, salary: number, condition?: Condition): Promise<void>;
+  write(operation: Author, employee: Employee, salary: number, condition?: Condition): Promise<void>;
   transaction<T>(body: (transaction: Transaction) => Promise<T>): Promise<T>;
+  /** For what belongs to a connection. There is one for each loop: who asks for a second one waits for itself. */
+  connection<T>(body: (connection: Connection) => Promise<T>): Promise<T>;
   /** Leaves a fencing token in the row before it is read. Rejected when the row has seen a newer one. */
   claim(employeeId: number, fence: number): Promise<void>;
   /** Numbers the loops of a worker. */
@@ -47,27 +66,6 @@ export interface Rows {
   /** The database's clock, microseconds since 1970. */
   nowUs(): Promise<number>;
   close(): Promise<void>;
-}
-
-/** An operation that did not end as `committed`. `class` is a short name for counting. */
-export class OperationError extends Error {
-  readonly outcome: Exclude<Outcome, "committed">;
-  readonly class: string;
-  constructor(outcome: Exclude<Outcome, "committed">, errorClass: string, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = "OperationError";
-    this.outcome = outcome;
-    this.class = errorClass;
-  }
-}
-
-/** Says what an error means for its operation. Throws it on where it is neither the database's nor a lock's: a bug. */
-export function outcomeOf(error: unknown): { outcome: Exclude<Outcome, "committed">; class: string; message: string } {
-  if (error instanceof OperationError) return { outcome: error.outcome, class: error.class, message: error.message };
-  // A lock that refuses its user will refuse for ever: the worker ends with the reason instead of counting attempts.
-  if (error instanceof LockError && !(error instanceof LockDenied))
-    return { outcome: "rejected", class: error.name, message: error.message };
-  throw error;
 }
 
 export interface RowsOptions {
@@ -91,18 +89,13 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
   });
   pool.pool.on("connection", (connection) => connection.query("SET time_zone = '+00:00'"));
 
-  const send = async (connection: mysql.PoolConnection, sql: string, values: unknown[]) => {
-    const [result] = await connection.query({ sql, values, timeout: spec.statementTimeoutMs });
+  async function send(connection: mysql.PoolConnection, sql: string, values: unknown[], waitMs = 0): Promise<unknown> {
+    const [result] = await connection.query({ sql, values, timeout: spec.statementTimeoutMs + waitMs });
     return result;
-  };
+  }
 
   async function onConnection<T>(body: (connection: mysql.PoolConnection) => Promise<T>): Promise<T> {
-    let connection: mysql.PoolConnection;
-    try {
-      connection = await pool.getConnection();
-    } catch (error) {
-      throw rejected(error);
-    }
+    const connection = await pool.getConnection().catch(rethrowRejected);
     try {
       const result = await body(connection);
       connection.release();
@@ -113,42 +106,44 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
     }
   }
 
-  async function transaction<T>(body: (transaction: Transaction) => Promise<T>): Promise<T> {
-    return onConnection(async (connection) => {
-      // `begin` is sent with the first statement, `written` with the COMMIT.
-      let begin = "START TRANSACTION; ";
-      const written: LedgerEntry[] = [];
-      const step = async (sql: string, values: unknown[]) => {
-        const prefix = begin;
-        begin = "";
-        try {
-          const result = await send(connection, prefix + sql, values);
-          return prefix === "" ? result : (result as unknown[])[1];
-        } catch (error) {
-          // Nothing was committed: either the server said no, or the transaction ends with its connection.
-          throw rejected(error);
-        }
-      };
-      const result = await body({
-        read: async (employeeId, lock) =>
-          employeeOf(await step(`${SELECT_EMPLOYEE}${lock === undefined ? "" : ` ${lock}`}`, [spec.run, employeeId])),
-        write: async (operation, employee, salary, condition = {}) => {
-          const newVersion = await update(step, spec.run, operation.id, employee.id, salary, condition);
-          written.push({ operation, employee, salary, newVersion, fence: condition.fence ?? 0 });
-        },
-      });
-      await commit(connection, written);
-      for (const { employee, newVersion } of written) wrote?.(employee.version, newVersion);
-      return result;
+  /** One statement, where an error means that nothing was applied. */
+  const statement = (sql: string, values: unknown[]) =>
+    onConnection((connection) => send(connection, sql, values).catch(rethrowRejected));
+
+  async function transact<T>(connection: mysql.PoolConnection, body: (transaction: Transaction) => Promise<T>) {
+    // `begin` is sent with the first statement, `written` with the COMMIT.
+    let begin = "START TRANSACTION; ";
+    const written: LedgerEntry[] = [];
+    const step: Step = async (sql, values) => {
+      const prefix = begin;
+      begin = "";
+      // Nothing was committed: either the server said no, or the transaction ends with its connection.
+      const result = await send(connection, prefix + sql, values).catch(rethrowRejected);
+      return prefix === "" ? result : withoutFirst(result as unknown[]);
+    };
+    const result = await body({
+      read: async (employeeId, lock) =>
+        employeeOf(await step(`${SELECT_EMPLOYEE}${lock === undefined ? "" : ` ${lock}`}`, [spec.run, employeeId])),
+      async write(operation, employee, salary, condition = {}) {
+        const newVersion = await update(step, spec.run, operation.id, employee.id, salary, condition);
+        written.push({ op: operation.id, employee, salary, newVersion, fence: condition.fence ?? 0 });
+      },
+      async add(operation, employeeId, raise) {
+        written.push(await add(step, spec.run, operation.id, employeeId, raise));
+      },
+      query: (sql, values) => step(sql, values) as Promise<never>,
     });
+    if (begin === "") await commit(connection, written);
+    for (const { employee, newVersion } of written) wrote?.(employee.version, newVersion);
+    return result;
   }
 
   async function commit(connection: mysql.PoolConnection, written: readonly LedgerEntry[]) {
     const rows = spec.ledger ? written : [];
-    const values = rows.flatMap(({ operation, employee, salary, newVersion, fence }) => [
+    const values = rows.flatMap(({ op, employee, salary, newVersion, fence }) => [
       spec.run,
       employee.id,
-      operation.id,
+      op,
       employee.lastOp,
       employee.version,
       newVersion,
@@ -162,38 +157,39 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
     try {
       await send(connection, `${insert}COMMIT`, values);
     } catch (error) {
-      if (isAnswer(error)) throw rejected(error);
-      throw new OperationError("unknown", "commit-unanswered", `no answer to COMMIT: ${messageOf(error)}`, error);
+      throw isAnswer(error) ? rejected(error) : unanswered(error);
     }
   }
 
+  const transaction: Rows["transaction"] = (body) => onConnection((connection) => transact(connection, body));
+
   return {
     transaction,
-    read: (employeeId) =>
-      onConnection(async (connection) => {
-        const values = [spec.run, employeeId];
-        return employeeOf(await send(connection, SELECT_EMPLOYEE, values).catch(rethrowRejected));
-      }),
+    connection: (body) =>
+      onConnection((connection) =>
+        body({
+          transaction: (inside) => transact(connection, inside),
+          query: (sql, values, waitMs) =>
+            send(connection, sql, values, waitMs).catch(rethrowRejected) as Promise<never>,
+        }),
+      ),
+    read: async (employeeId) => employeeOf(await statement(SELECT_EMPLOYEE, [spec.run, employeeId])),
     write: (operation, employee, salary, condition) =>
       transaction((only) => only.write(operation, employee, salary, condition)),
-    claim: (employeeId, fence) =>
-      onConnection(async (connection) => {
-        const values = [fence, spec.run, employeeId, fence];
-        const sql = "UPDATE employee SET fence = ? WHERE run = ? AND id = ? AND fence < ?";
-        const result = await send(connection, sql, values).catch(rethrowRejected);
-        if ((result as mysql.ResultSetHeader).affectedRows === 0)
-          throw new OperationError("rejected", "fenced", `token ${fence} is not newer than the row's`);
-      }),
-    registerWriter: (worker, loop, uid, node) =>
-      onConnection(async (connection) => {
-        const sql = "INSERT INTO writer (run, worker, loop_index, uid, node) VALUES (?, ?, ?, ?, ?)";
-        return ((await send(connection, sql, [spec.run, worker, loop, uid, node])) as mysql.ResultSetHeader).insertId;
-      }),
-    nowUs: () =>
-      onConnection(async (connection) => {
-        const sql = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', SYSDATE(6)) AS us";
-        return Number(((await send(connection, sql, [])) as mysql.RowDataPacket[])[0]?.us);
-      }),
+    async claim(employeeId, fence) {
+      const sql = "UPDATE employee SET fence = ? WHERE run = ? AND id = ? AND fence < ?";
+      const result = (await statement(sql, [fence, spec.run, employeeId, fence])) as mysql.ResultSetHeader;
+      if (result.affectedRows === 0)
+        throw new OperationError("rejected", "fenced", `token ${fence} is not newer than the row's`);
+    },
+    async registerWriter(worker, loop, uid, node) {
+      const sql = "INSERT INTO writer (run, worker, loop_index, uid, node) VALUES (?, ?, ?, ?, ?)";
+      return ((await statement(sql, [spec.run, worker, loop, uid, node])) as mysql.ResultSetHeader).insertId;
+    },
+    async nowUs() {
+      const sql = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', SYSDATE(6)) AS us";
+      return Number(((await statement(sql, [])) as mysql.RowDataPacket[])[0]?.us);
+    },
     close: () => pool.end(),
   };
 }
@@ -201,7 +197,8 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
 interface LedgerEntry {
-  readonly operation: Operation;
+  readonly op: number;
+  /** As the write found it. */
   readonly employee: Employee;
   readonly salary: number;
   readonly newVersion: number;
@@ -243,18 +240,41 @@ async function update(step: Step, run: string, op: number, id: number, salary: n
   return result.insertId;
 }
 
+/**
+ * LAST_INSERT_ID carries out what the statement found in `last_op`; what it found in the other columns is what it left
+ * there less what it added, for the row is locked from then on.
+ */
+async function add(step: Step, run: string, op: number, id: number, raise: number): Promise<LedgerEntry> {
+  const [found, left] = (await step(`${ADD}; ${SELECT_EMPLOYEE}`, [op, raise, run, id, run, id])) as [
+    mysql.ResultSetHeader,
+    unknown,
+  ];
+  const after = employeeOf(left);
+  const before = {
+    ...after,
+    version: after.version - 1,
+    salary: after.salary - raise,
+    lastOp: found.insertId,
+  };
+  return { op, employee: before, salary: after.salary, newVersion: after.version, fence: 0 };
+}
+
+const ADD =
+  "UPDATE employee SET last_op = LAST_INSERT_ID(last_op) * 0 + ?, version = version + 1, salary = salary + ? WHERE run = ? AND id = ?";
+
 function employeeOf(result: unknown): Employee {
   const row = (result as mysql.RowDataPacket[])[0];
   if (row === undefined) throw new OperationError("rejected", "row-missing", "the contested row is not there");
   return row as unknown as Employee;
 }
 
+/** The results of the statements after the first one: itself where it is only one. */
+const withoutFirst = ([, ...others]: readonly unknown[]) => (others.length === 1 ? others[0] : others);
+
 /** Gives a connection back only if it is certainly outside any transaction; otherwise it is destroyed. */
 async function abandon(connection: mysql.PoolConnection, error: unknown) {
-  const cause = error instanceof OperationError && error.cause !== undefined ? error.cause : error;
-  const usable = !(cause instanceof Error) || isAnswer(cause) || !("code" in cause);
   try {
-    if (!usable) throw cause;
+    if (!leavesUsable(error)) throw error;
     await connection.query({ sql: "ROLLBACK", timeout: 1_000 });
     connection.release();
   } catch {
@@ -262,27 +282,6 @@ async function abandon(connection: mysql.PoolConnection, error: unknown) {
   }
 }
 
-/** The server answered with an error, as opposed to not answering. */
-const isAnswer = (error: unknown) =>
-  error instanceof Error && "sqlState" in error && !("fatal" in error && error.fatal);
-
-const CLASSES: Record<string, string> = {
-  ER_LOCK_DEADLOCK: "deadlock",
-  ER_LOCK_WAIT_TIMEOUT: "lock-wait-timeout",
-  ER_CHECKREAD: "snapshot-changed",
-  ER_LOCK_NOWAIT: "row-locked",
-  PROTOCOL_SEQUENCE_TIMEOUT: "statement-timeout",
-};
-
-function rejected(error: unknown) {
-  if (error instanceof OperationError) return error;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const errorClass = CLASSES[code] ?? (isAnswer(error) ? "database" : "connection");
-  return new OperationError("rejected", errorClass, `MySQL: ${messageOf(error)}`, error);
-}
-
 const rethrowRejected = (error: unknown): never => {
   throw rejected(error);
 };
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message || String(error) : String(error));
