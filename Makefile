@@ -8,8 +8,8 @@ SHELL := /bin/sh
 # Options of the run: make demo ARGS="--workers 8 --strategies redis,row-lock". Variables (HOLDFAST_WORKERS, MYSQL_URL, ...)
 # pass through as they are.
 ARGS ?=
-# Test files, and how many of them run at once: they start servers and fleets of their own.
-TESTS ?= test/**/*.test.ts
+# Test files (those of test/e2e need a cluster: make e2e), and how many run at once: they start servers and fleets of their own.
+TESTS ?= test/{,!(e2e)/**/}*.test.ts
 TEST_CONCURRENCY ?= 2
 
 # The node of the project, whatever the machine's own is. Only `npm ci` runs with the machine's: it replaces the other.
@@ -28,7 +28,7 @@ demo: deps ## all the set-up, then the main job: which locks hold? (options: ARG
 	@npm run --silent holdfast -- $(ARGS)
 
 .PHONY: test
-test: ## all the set-up, then the checks of the source and all tests
+test: ## all the set-up, then the checks of the source and all tests that need no cluster
 	@env -u MYSQL_URL -u REDIS_URL -u PROMETHEUS_URL $(MAKE) deps
 	@npm run --silent check
 	@npm run --silent build
@@ -175,9 +175,12 @@ k8s: $(INSTALLED) need-helm ## write k8s/, what the chart renders with its defau
 chart-golden: $(INSTALLED) ## write what the chart renders for each helm/ci/*-values.yaml
 	@$(IN_PROJECT) UPDATE_GOLDEN=1 node --test 'test/chart/*.test.ts'
 
+# E2E="test/e2e/values.test.ts" runs one file only.
+E2E ?= test/e2e/*.test.ts
+
 .PHONY: e2e
 e2e: $(INSTALLED) need-helm need-kubectl ## test against the cluster of KUBE_CONTEXT (some minutes; makes namespaces of its own)
-	@$(IN_PROJECT) HOLDFAST_E2E_CONTEXT=$(KUBE_CONTEXT) node --test --test-concurrency=1 'test/e2e/*.test.ts'
+	@$(IN_PROJECT) HOLDFAST_E2E_CONTEXT=$(KUBE_CONTEXT) node --test --test-concurrency=1 '$(E2E)'
 
 .PHONY: need-docker need-kind need-kubectl need-helm
 need-docker:
