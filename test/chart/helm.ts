@@ -16,6 +16,8 @@ import { inflateRawSync } from "node:zlib";
 
 export interface Helm {
   readonly major: 3 | 4;
+  /** A path, or a name that is found on the PATH. */
+  readonly program: string;
   /** Runs in the project's root; answers with standard output, throws an Error with what it wrote to standard error. */
   run(...arguments_: string[]): string;
 }
@@ -35,12 +37,13 @@ export function bothHelms(): readonly Helm[] {
   return found;
 }
 
-function helmAt(major: 3 | 4, path: string): Helm {
+function helmAt(major: 3 | 4, program: string): Helm {
   return {
     major,
+    program,
     run(...arguments_) {
       try {
-        return execFileSync(path, arguments_, { cwd: ROOT, encoding: "utf8", stdio: "pipe", maxBuffer: 2 ** 26 });
+        return execFileSync(program, arguments_, { cwd: ROOT, encoding: "utf8", stdio: "pipe", maxBuffer: 2 ** 26 });
       } catch (error) {
         const { stderr, message } = error as { stderr?: string; message: string };
         throw new Error(stderr || message, { cause: error });

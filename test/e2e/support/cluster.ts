@@ -1,11 +1,12 @@
 /** The cluster under test: the one that HOLDFAST_E2E_CONTEXT names, and never the current context of a kubeconfig. */
+import { bothHelms } from "../../chart/helm.ts";
 import { attempt, type CommandOptions, type Outcome, succeed } from "./command.ts";
 
 /** A kubectl context. Whoever imports this file without having named one fails here, before anything is touched. */
 export const CONTEXT = await namedContext();
 
-export const HELMS = { 3: "helm3", 4: "helm" } as const;
-export type HelmMajor = keyof typeof HELMS;
+const programs = Object.fromEntries(bothHelms().map(({ major, program }) => [major, program]));
+export type HelmMajor = 3 | 4;
 
 export const kubectl = (args: readonly string[], options?: CommandOptions): Promise<string> =>
   succeed("kubectl", ["--context", CONTEXT, ...args], options);
@@ -20,10 +21,10 @@ export const kubectlJson = async (args: readonly string[], options?: CommandOpti
   JSON.parse(await kubectl([...args, "--output", "json"], options));
 
 export const helm = (major: HelmMajor, args: readonly string[], options?: CommandOptions): Promise<string> =>
-  succeed(HELMS[major], ["--kube-context", CONTEXT, ...args], options);
+  succeed(programs[major]!, ["--kube-context", CONTEXT, ...args], options);
 
 export const tryHelm = (major: HelmMajor, args: readonly string[], options?: CommandOptions): Promise<Outcome> =>
-  attempt(HELMS[major], ["--kube-context", CONTEXT, ...args], options);
+  attempt(programs[major]!, ["--kube-context", CONTEXT, ...args], options);
 
 export const apply = (object: object) => kubectl(["apply", "--filename", "-"], { input: JSON.stringify(object) });
 

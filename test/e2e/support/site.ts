@@ -48,6 +48,7 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
   await apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels: enforce } });
 
   const within = (args: readonly string[]) => ["--namespace", namespace, ...args];
+  let lastShown: string | undefined;
   const site = {
     namespace,
     release: RELEASE,
@@ -114,7 +115,10 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
         return endOf(now) !== undefined && now;
       });
       const pods = (await coordinatorPods(within)).map((pod) => pod.status.containerStatuses?.[0]?.state.terminated);
-      const { data = {} } = await kubectlJson(within(["get", "configmap", `${RELEASE}-holdfast-report`]));
+      const reports = await kubectlJson(
+        within(["get", "configmaps", "--selector", "app.kubernetes.io/component=report"]),
+      );
+      const { data = {} } = reports.items[0];
       return {
         condition: endOf(job)!,
         exitCode: pods.at(-1)?.exitCode,
@@ -144,6 +148,9 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
         await show(["get", "events", "--sort-by=.lastTimestamp"]),
         await show(["logs", "job/coordinator", "--tail=200"]),
       ];
+      const log = parts.at(-1)!;
+      if (log === lastShown) parts[parts.length - 1] = "--- the coordinator's log is as it was shown before";
+      lastShown = log;
       process.stderr.write(`${parts.join("\n")}\n`);
     },
 

@@ -1,0 +1,70 @@
+/** What can be done to the nodes of a kind cluster: they are containers. */
+import { CONTEXT, type Json, kubectlJson } from "./cluster.ts";
+import { attempt, succeed } from "./command.ts";
+import type { Site } from "./site.ts";
+import { until } from "./wait.ts";
+
+/** Why the nodes cannot be harmed here; `undefined` where they can. */
+export async function whyNot(nodes: readonly string[]): Promise<string | undefined> {
+  const cluster = /^kind-(.+)$/.exec(CONTEXT)?.[1];
+  if (cluster === undefined) return `${CONTEXT} is no kind cluster: its nodes are left alone`;
+  const known = await attempt("kind", ["get", "nodes", "--name", cluster]).catch(() => undefined);
+  const names = known?.stdout.split("\n") ?? [];
+  if (!nodes.every((node) => names.includes(node))) return `kind does not know the nodes ${nodes.join(", ")}`;
+  return nodes.length < 2 ? "one node is not enough to lose one" : undefined;
+}
+
+/** Freezes a node, with everything on it. Disposed, it goes on. */
+export async function freeze(node: string): Promise<AsyncDisposable> {
+  await succeed("docker", ["pause", node]);
+  return {
+    async [Symbol.asyncDispose]() {
+      await succeed("docker", ["unpause", node]);
+      await ready(node);
+    },
+  };
+}
+
+/** Pulls the plug. Disposed, the node is started again and is ready. */
+export async function lose(node: string): Promise<AsyncDisposable> {
+  await succeed("docker", ["kill", node]);
+  return {
+    async [Symbol.asyncDispose]() {
+      await succeed("docker", ["start", node]);
+      await ready(node);
+    },
+  };
+}
+
+/** Stops the first process of a pod's container for as long as it takes to be disposed. Its data and its address stay. */
+export async function stopProcess(site: Site, selector: string): Promise<AsyncDisposable> {
+  const { items } = await site.json(["get", "pods", "--selector", selector]);
+  const [pod] = items;
+  const id = pod.status.containerStatuses[0].containerID.replace("containerd://", "");
+  const signal = (name: string) =>
+    succeed("docker", [
+      "exec",
+      pod.spec.nodeName,
+      "ctr",
+      "--namespace",
+      "k8s.io",
+      "task",
+      "kill",
+      "--signal",
+      name,
+      id,
+    ]);
+  await signal("SIGSTOP");
+  return {
+    async [Symbol.asyncDispose]() {
+      await signal("SIGCONT");
+    },
+  };
+}
+
+async function ready(node: string): Promise<void> {
+  await until(`node ${node} to be ready`, 240_000, async () => {
+    const { status } = await kubectlJson(["get", "node", node]);
+    return status.conditions.some(({ type, status: is }: Json) => type === "Ready" && is === "True");
+  });
+}
