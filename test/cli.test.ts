@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import mysql from "mysql2/promise";
 import { Report } from "../coordinator/report/report.ts";
 import { type Servers, startServers } from "../coordinator/servers/index.ts";
+import { freePort } from "../coordinator/servers/ports.ts";
 import { workerProcesses } from "./support/processes.ts";
 
 const MAIN = join(import.meta.dirname, "../coordinator/main.ts");
@@ -129,16 +130,17 @@ describe("servers", () => {
   };
 
   test("each server out of reach is named with the reason and the fix, exit status 4", async () => {
+    const port = await freePort();
     for (const [name, variable, url] of [
-      ["MySQL", "MYSQL_URL", "mysql://root@127.0.0.1:1/holdfast"],
-      ["Redis", "REDIS_URL", "redis://127.0.0.1:1"],
-      ["Prometheus", "PROMETHEUS_URL", "http://127.0.0.1:1"],
+      ["MySQL", "MYSQL_URL", `mysql://root@127.0.0.1:${port}/holdfast`],
+      ["Redis", "REDIS_URL", `redis://127.0.0.1:${port}`],
+      ["Prometheus", "PROMETHEUS_URL", `http://127.0.0.1:${port}`],
     ] as const) {
       const ended = await holdfast(short, { ...whole, [variable]: url });
       assert.equal(ended.status, 4, ended.err);
       assertOneLine(
         ended,
-        new RegExp(`${name} at 127\\.0\\.0\\.1:1`),
+        new RegExp(`${name} at \\S*127\\.0\\.0\\.1:${port}`),
         /ECONNREFUSED/,
         new RegExp(`correct ${variable}`),
       );
@@ -159,27 +161,26 @@ describe("servers", () => {
     for (const user of ["lock", "monitor"]) {
       const ended = await holdfast(short, { ...whole, [`REDIS_PASSWORD_${user.toUpperCase()}`]: "mistaken" });
       assert.equal(ended.status, 4, ended.err);
-      assertOneLine(ended, /Redis at/, new RegExp(user), /WRONGPASS/, /users\.acl/);
+      assertOneLine(ended, /Redis at/, new RegExp(user), /WRONGPASS/, /users\.acl|REDIS_PASSWORD/);
       assert.doesNotMatch(ended.err, /mistaken/);
     }
   });
 
-  test("a database without the schema, and none at all", async () => {
-    const connection = await mysql.createConnection(servers.mysql!.url);
-    await connection
-      .query("CREATE DATABASE IF NOT EXISTS empty_one")
-      .catch(() => assert.fail("the test's user may not create a database"));
+  test("a database without the schema, and one that is not there", async () => {
+    await using bare = await startServers({ coordinatorUrl: "http://127.0.0.1:9", only: ["mysql"] });
+    const connection = await mysql.createConnection(bare.mysql!.url);
+    await connection.query("DROP TABLE ledger");
     await connection.end();
-    for (const [database, reason] of [
-      ["empty_one", /doesn't exist/],
-      ["no_such_one", /Unknown database|Access denied/],
+    const absent = changed(bare.mysql!.url, (url) => {
+      url.pathname = "/no_such_one";
+    });
+    for (const [url, reason, fix] of [
+      [bare.mysql!.url, /ledger' doesn't exist/, /schema\.sql/],
+      [absent, /Unknown database|Access denied/, /MYSQL_URL|schema\.sql/],
     ] as const) {
-      const url = changed(servers.mysql!.url, (parts) => {
-        parts.pathname = `/${database}`;
-      });
       const ended = await holdfast(short, { ...whole, MYSQL_URL: url });
       assert.equal(ended.status, 4, ended.err);
-      assertOneLine(ended, reason, /schema\.sql|MYSQL_URL/);
+      assertOneLine(ended, reason, fix);
     }
   });
 
@@ -240,8 +241,8 @@ describe("a whole run with private servers", () => {
     test(`${signal} in a run: a partial report, exit status 3, nothing left`, async () => {
       const child = start([...two, "--duration", "20s", "--json"]);
       const ended = end(child);
-      await until(() => workerProcesses().length > 0, child);
-      await sleep(3_000);
+      await workersOfReport(child);
+      await sleep(2_000);
       child.kill(signal);
       const { status, out, err } = await ended;
       assert.equal(status, 3, err);
@@ -255,8 +256,7 @@ describe("a whole run with private servers", () => {
     const child = start([...two, "--duration", "20s"]);
     child.stdout!.resume();
     child.stderr!.resume();
-    await until(() => workerProcesses().length > 0, child);
-    const workers = workerProcesses();
+    const workers = await workersOfReport(child);
     child.kill("SIGKILL");
     await once(child, "exit");
     const deadline = performance.now() + 20_000;
@@ -274,14 +274,21 @@ const alive = (pid: number) => {
   }
 };
 
-async function until(condition: () => boolean, child: ChildProcess) {
+/** Waits until the workers of this command run; its report is the newest, and other commands may run beside it. */
+async function workersOfReport(child: ChildProcess): Promise<number[]> {
+  const before = new Set(await reports());
   const deadline = performance.now() + 60_000;
-  while (!condition()) {
+  for (;;) {
+    const [report] = (await reports()).filter((name) => !before.has(name));
+    const workers = report === undefined ? [] : workerProcesses(report);
+    if (workers.length > 0) return workers;
     assert.equal(child.exitCode, null, "the command ended before the test could do anything");
     assert.ok(performance.now() < deadline, "waited for too long");
     await sleep(100);
   }
 }
+
+const reports = () => readdir(join(folder, "reports")).catch(() => [] as string[]);
 
 /** Of this test's own temporary folder, so other tests do not matter. */
 async function assertNothingLeft(report: string) {

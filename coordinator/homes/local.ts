@@ -1,8 +1,6 @@
 /** One machine: workers are child processes, and each server that the user does not name is a private child as well. */
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { mkdir, stat, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { type Config, ConfigError, redisPasswordsOf } from "../config.ts";
 import type { Home } from "../home.ts";
@@ -11,6 +9,7 @@ import type { Progress } from "../progress.ts";
 import { reportFiles } from "../report/files.ts";
 import { plansOf } from "../scenarios.ts";
 import { startServers } from "../servers/index.ts";
+import { freePort } from "../servers/ports.ts";
 
 /** Servers that a user names are there or not; those started here have their own deadline. */
 const SERVERS_DEADLINE_MS = 5_000;
@@ -110,9 +109,5 @@ async function listenAddress(given: string | undefined): Promise<{ host: string;
     const [host = "", port = ""] = given.split(":");
     return { host, port: Number(port) };
   }
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return { host: "127.0.0.1", port };
+  return { host: "127.0.0.1", port: await freePort() };
 }

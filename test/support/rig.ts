@@ -1,9 +1,7 @@
 /** Real servers and the coordinator's own parts, for tests that make whole runs. */
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import mysql from "mysql2/promise";
-import { readRunOptions } from "../../coordinator/config.ts";
+import { readRunOptions } from "../../coordinator/options.ts";
 import { createDatabase } from "../../coordinator/database.ts";
 import type { RunPlan } from "../../coordinator/evidence.ts";
 import { serveCoordinator } from "../../coordinator/http.ts";
@@ -14,6 +12,7 @@ import type { Roster } from "../../coordinator/roster.ts";
 import { run } from "../../coordinator/run.ts";
 import { plansOf } from "../../coordinator/scenarios.ts";
 import { startServers } from "../../coordinator/servers/index.ts";
+import { freePort } from "../../coordinator/servers/ports.ts";
 import type { StrategyName } from "../../worker/contract.ts";
 
 export interface Meddling {
@@ -99,12 +98,4 @@ export async function createRig() {
       await servers[Symbol.asyncDispose]();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
