@@ -26,14 +26,16 @@ export interface Home extends AsyncDisposable {
 
 export interface Earlier {
   readonly finished: readonly RunReport[];
-  /** The run that was on when the earlier coordinator ended; it is not run again, since its rows are not accounted for. */
-  readonly interrupted?: string | undefined;
+  /** Runs that were on when an earlier coordinator ended; they are not run again, since their rows are not accounted for. */
+  readonly interrupted: readonly string[];
 }
 
 export interface ServerAddresses {
   readonly mysqlUrl: string;
   readonly mysqlPassword?: string | undefined;
   readonly redisUrl: string;
+  /** All independent servers, `redisUrl` first; a lock on a majority uses them all. */
+  readonly redisUrls: readonly string[];
   /** One password for each user of helm/files/users.acl; empty where the URL's own user is used for all. */
   readonly redisPasswords: Readonly<Record<string, string>>;
   readonly prometheusUrl: string;

@@ -21,7 +21,8 @@ import { createObserver } from "./observe.ts";
 import type { Progress } from "./progress.ts";
 import { createPrometheus, type Prometheus } from "./prometheus.ts";
 import type { AclProbe, Report, RunReport } from "./report/report.ts";
-import { type RunWatcher, run } from "./run.ts";
+import { missingFor } from "./needs.ts";
+import { type RunWatcher, run, StrategyUnavailable } from "./run.ts";
 import { plansOf } from "./scenarios.ts";
 import { judgeReport } from "./verdict.ts";
 import { waitUntil } from "./wait.ts";
@@ -82,12 +83,11 @@ export async function makeReport(
     }
     for (const plan of plansOf(home.report, settings)) {
       if (runs.some((finished) => finished.run === plan.run)) continue;
-      const reason =
-        home.earlier.interrupted === plan.run
-          ? "coordinator restarted while it ran"
-          : signal.aborted
-            ? `not made: ${reasonOf(signal)}`
-            : undefined;
+      const reason = home.earlier.interrupted.includes(plan.run)
+        ? "coordinator restarted while it ran"
+        : signal.aborted
+          ? `not made: ${reasonOf(signal)}`
+          : undefined;
       if (reason !== undefined) {
         skipped.push({ strategy: plan.strategy, reason });
         continue;
@@ -107,7 +107,13 @@ export async function makeReport(
           watch: watcher(progress, metrics),
         },
         signal,
-      );
+      ).catch((error) => {
+        if (!(error instanceof StrategyUnavailable)) throw error;
+        skip(error.message);
+        metrics.setPhase(plan, "finished");
+        return undefined;
+      });
+      if (finished === undefined) continue;
       runs.push(finished);
       metrics.runJudged(finished);
       progress.verdict(finished);

@@ -1,5 +1,5 @@
 /** A cluster: this process is the pod of the coordinator's Job, workers are pods, the report is kept in a ConfigMap. */
-import { type Config, ConfigError, redisPasswordsOf } from "../config.ts";
+import { type Config, ConfigError, redisPasswordsOf, redisUrlsOf } from "../config.ts";
 import type { Home } from "../home.ts";
 import { connectKubernetes } from "../kubernetes/api.ts";
 import { createStory, writeLastWords } from "../kubernetes/events.ts";
@@ -42,6 +42,7 @@ export async function kubernetesHome({ environment, settings, variables }: Confi
       mysqlUrl: MYSQL_URL,
       mysqlPassword: environment.MYSQL_PASSWORD,
       redisUrl: REDIS_URL,
+      redisUrls: redisUrlsOf(environment),
       redisPasswords: redisPasswordsOf(environment),
       prometheusUrl: PROMETHEUS_URL,
       notes: {},
@@ -50,10 +51,16 @@ export async function kubernetesHome({ environment, settings, variables }: Confi
     token: HOLDFAST_TOKEN,
     serversDeadlineMs: SERVERS_DEADLINE_MS,
     earlier,
-    saveProgress: (runs, current) => store.saveProgress(cluster.HOLDFAST_JOB_UID, runs, current),
+    saveProgress: (runs, current) => store.saveProgress(cluster.HOLDFAST_JOB_UID, runs, current, earlier.interrupted),
     async saveReport(report, final) {
       const { exitCode, line } = report.verdict;
-      const trimmed = await store.saveReport(cluster.HOLDFAST_JOB_UID, reportFiles(report), { exitCode, line, final });
+      const verdict = { exitCode, line, final };
+      const trimmed = await store.saveReport(
+        cluster.HOLDFAST_JOB_UID,
+        reportFiles(report),
+        verdict,
+        earlier.interrupted,
+      );
       for (const file of trimmed) progress.warn(`${file} was shortened: a ConfigMap holds no more`);
       writeLastWords(cluster.HOLDFAST_TERMINATION_LOG, line);
       return `ConfigMap ${store.name}, namespace ${cluster.HOLDFAST_NAMESPACE} (make report)`;

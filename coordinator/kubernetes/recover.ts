@@ -16,8 +16,8 @@ export interface Recovered extends Earlier {
 }
 
 /**
- * Takes over from an earlier pod of the same Job: what it finished stands; the run that it had under way is not
- * accounted for, so its fleet is stopped and it is not run again.
+ * Takes over from the earlier pods of the same Job: what they finished stands; a run that one of them had under way is
+ * not accounted for, so its fleet is stopped and it is not run again, however many pods come after.
  * Dead predecessors are deleted, because `kubectl logs job/...` prefers the oldest pod.
  */
 export async function recoverState(
@@ -34,10 +34,11 @@ export async function recoverState(
 
   const notes: string[] = [];
   const left = await stopFleets(api, settings, notes);
-  const current = mine ? stored.state?.current : undefined;
-  const interrupted = current ?? left.find((run) => !finished.some((report) => report.run === run));
+  const state = mine ? stored.state : undefined;
+  const begun = [...(state?.interrupted ?? []), ...(state?.current === undefined ? [] : [state.current]), ...left];
+  const interrupted = [...new Set(begun)].filter((run) => !finished.some((report) => report.run === run));
   notes.push(...(await buryPredecessors(api, settings)));
-  return { finished, ...(interrupted === undefined ? {} : { interrupted }), notes };
+  return { finished, interrupted, notes };
 }
 
 /** Deletes the worker Jobs of this coordinator that have not ended. Returns the names of their runs. */

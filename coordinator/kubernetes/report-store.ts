@@ -14,6 +14,8 @@ export const State = z.strictObject({
   runs: z.array(RunReport).optional(),
   /** The run that is on. */
   current: z.string().optional(),
+  /** Runs that were on when a coordinator of this Job ended. */
+  interrupted: z.array(z.string()).default([]),
   verdict: z
     .strictObject({
       exitCode: z.int(),
@@ -54,19 +56,33 @@ export function createReportStore(api: KubernetesApi, target: KubernetesTarget) 
       return { files: map.data ?? {}, state: stateOf(map.data ?? {}) };
     },
 
-    /** Keeps the finished runs and the one that begins now. */
-    async saveProgress(jobUid: string, runs: readonly RunReport[], current: string | undefined): Promise<void> {
-      const state = { ...stateFor(jobUid), runs: [...fitRuns(runs)], ...(current === undefined ? {} : { current }) };
+    /** Keeps the finished runs, the one that begins now, and those that will never be finished. */
+    async saveProgress(
+      jobUid: string,
+      runs: readonly RunReport[],
+      current: string | undefined,
+      interrupted: readonly string[] = [],
+    ): Promise<void> {
+      const now = current === undefined ? {} : { current };
+      const state = { ...stateFor(jobUid, interrupted), runs: [...fitRuns(runs)], ...now };
       await write({ "state.json": JSON.stringify(state) });
     },
 
     /** Keeps the report and its verdict together, so that whoever sees the one sees the other. Returns what did not fit. */
-    async saveReport(jobUid: string, files: ReportFiles, verdict: NonNullable<State["verdict"]>): Promise<string[]> {
+    async saveReport(
+      jobUid: string,
+      files: ReportFiles,
+      verdict: NonNullable<State["verdict"]>,
+      interrupted: readonly string[] = [],
+    ): Promise<string[]> {
       const fitted = fitReport(files);
       const runs = fitted["report.json"] === undefined ? { runs: [] } : {};
       const data = Object.fromEntries(Object.entries(fitted).map(([key, text]) => [key, text ?? null]));
       // The end of the report's life is worth waiting for an API server that is being upgraded.
-      await write({ ...data, "state.json": JSON.stringify({ ...stateFor(jobUid), ...runs, verdict }) }, 20_000);
+      await write(
+        { ...data, "state.json": JSON.stringify({ ...stateFor(jobUid, interrupted), ...runs, verdict }) },
+        20_000,
+      );
       return (Object.keys(files) as (keyof ReportFiles)[]).filter((key) => fitted[key] !== files[key]);
     },
 
@@ -86,7 +102,12 @@ export function runsOf({ state, files }: Stored): readonly RunReport[] {
   return json === undefined ? [] : Report.parse(JSON.parse(json)).runs;
 }
 
-const stateFor = (jobUid: string): State => ({ schema: "holdfast/state/v1", jobUid, report: reportIdOf(jobUid) });
+const stateFor = (jobUid: string, interrupted: readonly string[]): State => ({
+  schema: "holdfast/state/v1",
+  jobUid,
+  report: reportIdOf(jobUid),
+  interrupted: [...interrupted],
+});
 
 /** What cannot be read was not written by this version, so it is nobody's state. */
 function stateOf(data: Readonly<Record<string, string>>): State | undefined {
