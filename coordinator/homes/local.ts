@@ -61,7 +61,7 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
       listen,
       token,
       serversDeadlineMs: SERVERS_DEADLINE_MS,
-      earlier: { finished: [] },
+      earlier: { finished: [], interrupted: [] },
       async saveProgress() {},
       async saveReport(finished) {
         for (const [name, content] of Object.entries(reportFiles(finished)))
