@@ -1,20 +1,32 @@
 /** A process that takes locks as its parent tells it; contenders.ts is the parent's side. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { createConstantLock } from "../../worker/locks/constant-lock.ts";
+import { createFileLock } from "../../worker/locks/file-lock.ts";
 import type { AcquireOptions, Held, Lock } from "../../worker/locks/lock.ts";
 import { createRedisLock, lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
+import { createRedlock } from "../../worker/locks/redlock.ts";
 import type { HoldRecord, LockDescription } from "./contenders.ts";
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
+function connect(url: string) {
+  const connection = new Redis(url, lockConnectionOptions);
+  connection.on("error", () => {});
+  return connection;
+}
+
 async function open(description: LockDescription): Promise<Lock> {
   switch (description.kind) {
-    case "redis": {
-      const connection = new Redis(description.url, lockConnectionOptions);
-      connection.on("error", () => {});
-      return createRedisLock(connection, description.options);
-    }
+    case "redis":
+      return createRedisLock(connect(description.url), description.options);
+    case "redlock":
+      return createRedlock(description.urls.map(connect), description.options);
+    case "constant":
+      return createConstantLock(connect(description.url), description.options);
+    case "file":
+      return createFileLock(description.options);
   }
 }
 
