@@ -38,6 +38,26 @@ test("one holds at a time among processes and their loops, and no process is lef
   assert.ok(jain(perProcess) > 0.8, `${perProcess}`);
 });
 
+test("whoever waits is not overtaken again and again by the one who has just let go", async () => {
+  const [busy, other] = [open(), open()];
+  let rounds = 0;
+  let done = false;
+  const loop = (async () => {
+    for (; !done; rounds += 1) await busy.using("e", {}, () => sleep(1));
+  })();
+  let overtaken = 0;
+  for (let i = 0; i < 10; i += 1) {
+    await sleep(3);
+    const before = rounds;
+    await other.using("e", {}, async () => {
+      overtaken += rounds - before;
+    });
+  }
+  done = true;
+  await loop;
+  assert.ok(overtaken <= 20, `${overtaken} times in 10 waits`);
+});
+
 test("two locks of one process exclude each other too, and keys with any characters are kept apart", async () => {
   const [a, b] = [open(), open()];
   const held = await a.acquire("../up: ü/\0");
