@@ -1,0 +1,80 @@
+/** The locks that bench/locks.ts compares, each as `acquire` that resolves to its `release`. */
+import type { Redis } from "ioredis";
+import { Mutex } from "redis-semaphore";
+import Redlock from "redlock";
+import { createRedisLock } from "../worker/locks/redis-lock.ts";
+
+export type Release = () => Promise<unknown>;
+export interface Contender {
+  readonly acquire: () => Promise<Release>;
+  readonly close?: () => Promise<unknown>;
+}
+
+export const KEY = "holdfast:lock:bench";
+const TTL_MS = 10_000;
+const WAIT_MS = 60_000;
+
+const semaphore = (retryInterval: number) => async (connection: Redis) => ({
+  async acquire() {
+    const mutex = new Mutex(connection, KEY, { lockTimeout: TTL_MS, acquireTimeout: WAIT_MS, retryInterval });
+    await mutex.acquire();
+    return () => mutex.release();
+  },
+});
+
+/** Tried without end, so that no acquisition fails; the delays are the default, or `retryDelay` with half of it as jitter. */
+const redlock = (retryDelay?: number) => async (connection: Redis) => {
+  const delays = retryDelay === undefined ? {} : { retryDelay, retryJitter: retryDelay / 2 };
+  const client = new Redlock([connection], { retryCount: -1, ...delays });
+  return {
+    async acquire() {
+      const lock = await client.lock(KEY, TTL_MS);
+      return () => lock.unlock();
+    },
+  };
+};
+
+const DELETE_OWN = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
+
+export const CONTENDERS = {
+  holdfast: async (connection) => {
+    const lock = await createRedisLock(connection, { ttlMs: TTL_MS, timeoutMs: WAIT_MS });
+    return {
+      async acquire() {
+        const held = await lock.acquire("bench");
+        return () => held.release();
+      },
+      close: () => lock.close(),
+    };
+  },
+  "redis-semaphore, 5 ms": semaphore(5),
+  "redis-semaphore, 10 ms (default)": semaphore(10),
+  "redis-semaphore, 20 ms": semaphore(20),
+  "redlock 4, 10 ms": redlock(10),
+  "redlock 4, 200 ms (default)": redlock(),
+  /** A token in a list: the limit of what a server can do, for a holder that dies takes the token with it. */
+  "limit: BLPOP": async (connection) => ({
+    async acquire() {
+      await connection.blpop(KEY, 0);
+      return () => connection.lpush(KEY, "token");
+    },
+  }),
+  "limit: polling, 1 to 3 ms": async (connection) => {
+    connection.defineCommand("deleteOwn", { numberOfKeys: 1, lua: DELETE_OWN });
+    const { deleteOwn } = connection as unknown as { deleteOwn(key: string, value: string): Promise<number> };
+    const own = `${process.pid}`;
+    return {
+      async acquire() {
+        while ((await connection.set(KEY, own, "PX", TTL_MS, "NX")) === null) {
+          await new Promise((resolve) => setTimeout(resolve, 1 + 2 * Math.random()));
+        }
+        return () => deleteOwn.call(connection, KEY, own);
+      },
+    };
+  },
+} satisfies Record<string, (connection: Redis) => Promise<Contender>>;
+
+export type ContenderName = keyof typeof CONTENDERS;
+
+/** From npm, to be compared with. */
+export const isLibrary = (name: string) => name.startsWith("red");

@@ -1,0 +1,61 @@
+/** One process of bench/locks.ts: takes and gives back the lock that it is told, and says when it held it. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { lockConnectionOptions } from "../worker/locks/redis-lock.ts";
+import { CONTENDERS, type Contender, type ContenderName } from "./locks-contenders.ts";
+
+export interface Start {
+  readonly contender: ContenderName;
+  readonly holdMs: number;
+  /** By CLOCK_MONOTONIC, milliseconds: acquisitions asked for from `from` to `to` are counted. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Measured {
+  /** One triple for each counted acquisition: asked, held from, held to; by CLOCK_MONOTONIC, milliseconds. */
+  readonly times: Float64Array;
+  /** Sent to Redis for the counted acquisitions, whatever is called inside of scripts. */
+  readonly commands: number;
+  readonly cpuUs: number;
+}
+
+const now = () => Number(process.hrtime.bigint()) / 1e6;
+const [url = ""] = process.argv.slice(2);
+const connection = new Redis(url, lockConnectionOptions);
+let commands = 0;
+const { sendCommand } = connection;
+connection.sendCommand = (...args) => {
+  commands += 1;
+  return sendCommand.apply(connection, args);
+};
+
+let opened: { name: ContenderName; contender: Contender } | undefined;
+
+async function run({ contender: name, holdMs, from, to }: Start): Promise<Measured> {
+  if (opened?.name !== name) {
+    await opened?.contender.close?.();
+    opened = { name, contender: await CONTENDERS[name](connection) };
+  }
+  const { acquire } = opened.contender;
+  const times: number[] = [];
+  let before: { commands: number; cpu: NodeJS.CpuUsage } | undefined;
+  while (now() < to) {
+    const asked = now();
+    if (before === undefined && asked >= from) before = { commands, cpu: process.cpuUsage() };
+    const release = await acquire();
+    const heldFrom = now();
+    if (holdMs > 0) await sleep(holdMs);
+    const heldTo = now();
+    await release();
+    if (before !== undefined) times.push(asked, heldFrom, heldTo);
+  }
+  if (before === undefined) return { times: Float64Array.of(), commands: 0, cpuUs: 0 };
+  const cpu = process.cpuUsage(before.cpu);
+  return { times: Float64Array.from(times), commands: commands - before.commands, cpuUs: cpu.user + cpu.system };
+}
+
+process.on("message", async (start: Start) => process.send?.(await run(start)));
+process.on("disconnect", () => process.exit());
+await connection.ping();
+process.send?.("ready");
