@@ -16,7 +16,7 @@ if (command === "chart") {
 } else if (command === "k8s") {
   const helm = (arguments_: string[]) =>
     execFileSync("helm", arguments_, { cwd: new URL("../", chart), encoding: "utf8" });
-  const files = manifests(helm);
+  const files = manifests(helm, read("files/users.acl"));
   const folder = new URL(`../${MANIFESTS}/`, chart);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);

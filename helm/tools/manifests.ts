@@ -4,18 +4,18 @@ export const MANIFESTS = "k8s";
 const NAMESPACE = "holdfast";
 
 /** There is nothing to generate passwords with, so these are public; the release's network policies are what protects it. */
-const PASSWORDS = {
-  token: "public-token",
-  "mysql.auth.password": "public-mysql-password",
-  "mysql.auth.rootPassword": "public-mysql-root-password",
-  "redis.auth.passwords.lock": "public-redis-lock-password",
-  "redis.auth.passwords.monitor": "public-redis-monitor-password",
-  "grafana.adminPassword": "public-grafana-password",
-};
+const PASSWORDS = ["token", "mysql.auth.password", "mysql.auth.rootPassword", "grafana.adminPassword"];
 
-/** File names and texts. `helm` runs Helm in the chart's parent folder and answers with its output. */
-export function manifests(helm: (arguments_: string[]) => string): Record<string, string> {
-  const given = Object.entries(PASSWORDS).flatMap(([path, password]) => ["--set-string", `${path}=${password}`]);
+/**
+ * File names and texts. `helm` runs Helm in the chart's parent folder and answers with its output; `users` is the text of
+ * files/users.acl.
+ */
+export function manifests(helm: (arguments_: string[]) => string, users: string): Record<string, string> {
+  const redis = [...users.matchAll(/#%([A-Z_]+)%/g)].map(([, user]) => `redis.auth.passwords.${user?.toLowerCase()}`);
+  const given = [...PASSWORDS, ...redis].flatMap((path) => [
+    "--set-string",
+    `${path}=public-${path.replaceAll(".", "-")}`,
+  ]);
   const rendered = helm(["template", "holdfast", "helm", "--namespace", NAMESPACE, "--no-hooks", ...given]);
 
   const files: Record<string, string> = {};
