@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import { CONSTANT_KEY_PREFIX, createConstantLock } from "../../worker/locks/constant-lock.ts";
+import { SEED_KEY_PREFIX } from "../../worker/contract.ts";
+import { createConstantLock } from "../../worker/locks/constant-lock.ts";
 import { LockAborted, LockDenied, LockLost, LockTimeout, LockUnreachable } from "../../worker/locks/lock.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { overlaps, startContender } from "./contenders.ts";
@@ -12,17 +13,7 @@ let redis: TestRedis;
 let seed: Redis;
 before(async () => {
   redis = await startRedis();
-  const rules = [
-    `~${CONSTANT_KEY_PREFIX}*`,
-    "-@all",
-    "+ping",
-    "+hello",
-    "+set",
-    "+eval",
-    "+evalsha",
-    "+exists",
-    "+del",
-  ];
+  const rules = [`~${SEED_KEY_PREFIX}*`, "-@all", "+ping", "+hello", "+set", "+eval", "+evalsha", "+exists", "+del"];
   await redis.admin.acl("SETUSER", "seed", "on", ">seed", ...rules);
   seed = redis.connect({ username: "seed" });
 });
@@ -52,7 +43,7 @@ test("waits end by deadline, signal and close", async () => {
   await lock.close();
   await waiting;
   await held.release();
-  assert.equal(await redis.admin.exists(`${CONSTANT_KEY_PREFIX}a`), 0);
+  assert.equal(await redis.admin.exists(`${SEED_KEY_PREFIX}a`), 0);
 });
 
 test("with a TTL: two hold at once, nobody is told, and the first releases the lock of the second", async () => {
@@ -73,7 +64,7 @@ test("without a TTL: a dead holder keeps it", async () => {
   await dead.kill();
   const lock = createConstantLock(seed, { pollMs: 5 });
   await assert.rejects(lock.acquire("dead", { timeoutMs: 200 }), LockTimeout);
-  assert.equal(await redis.admin.pttl(`${CONSTANT_KEY_PREFIX}dead`), -1);
+  assert.equal(await redis.admin.pttl(`${SEED_KEY_PREFIX}dead`), -1);
 });
 
 test("a refused user and a server out of reach are told apart", async () => {

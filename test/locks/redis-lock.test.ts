@@ -421,6 +421,25 @@ describe("when Redis fails", () => {
     await other.release();
   });
 
+  test("a server that stands still: the holder is told in time, waits end, and all goes on afterwards", async () => {
+    const patience = { socketTimeout: 400 };
+    const [a, b] = [await open({ ttlMs: 500 }, redis.connect(patience)), await open({}, redis.connect(patience))];
+    const key = newKey();
+    const held = await a.acquire(key);
+    const next = b.acquire(key, { timeoutMs: TTL_MS });
+    await untilQueued(key, 1);
+    process.kill(redis.pid, "SIGSTOP");
+    try {
+      await assert.rejects(b.acquire(newKey(), { timeoutMs: 600 }), LockUnreachable);
+      assert.match(held.signal.reason?.message, /before it was extended/);
+      await assert.rejects(held.release(), LockLost);
+    } finally {
+      process.kill(redis.pid, "SIGCONT");
+    }
+    await (await next).release();
+    await (await a.acquire(key, { timeoutMs: TTL_MS })).release();
+  });
+
   test("an unreachable server is named, with the reason, when the deadline has passed", async () => {
     const lock = await open();
     const held = await lock.acquire(newKey());
