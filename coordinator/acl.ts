@@ -1,7 +1,7 @@
 /** What the users of helm/files/users.acl must be able to do, and what Redis must refuse, tried on real connections. */
 import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
-import { GRANT_CHANNEL_PREFIX, LOCK_KEY_PREFIX } from "../worker/contract.ts";
+import { GRANT_CHANNEL_PREFIX, LOCK_KEY_PREFIX, PEER_KEY_PREFIX, SEED_KEY_PREFIX } from "../worker/contract.ts";
 import { ServerError } from "./errors.ts";
 import type { AclProbe } from "./report/report.ts";
 
@@ -9,6 +9,11 @@ export interface AclOptions {
   readonly redisUrl: string;
   /** Of each user of helm/files/users.acl. */
   readonly passwords: Readonly<Record<string, string>>;
+}
+
+export interface ProbeOptions extends AclOptions {
+  /** Every user with everything, instead of everything with the user of the lock and a few things with the others. */
+  readonly matrix?: boolean;
 }
 
 type Command = readonly [name: string, ...args: string[]];
@@ -21,11 +26,10 @@ const REFUSAL = /^(NOPERM|NOAUTH|WRONGPASS)|The user executing the script can't|
  * it from doing harm if it is let through: Redis asks for the permission before it looks at arguments.
  * Throws ServerError when Redis cannot be reached.
  */
-export async function probeAcl({ redisUrl, passwords }: AclOptions): Promise<AclProbe[]> {
-  const probes = Object.entries(ATTEMPTS).flatMap(([user, commands]) =>
-    user === NOBODY || user === "health" || passwords[user] !== undefined
-      ? commands.map((command) => ({ user, command }))
-      : [],
+export async function probeAcl({ redisUrl, passwords, matrix = false }: ProbeOptions): Promise<AclProbe[]> {
+  const users = [...Object.keys(passwords), "health", NOBODY];
+  const probes = users.flatMap((user) =>
+    attemptsOf(user, Object.keys(passwords), matrix).map((command) => ({ user, command })),
   );
   return Promise.all(
     probes.map(async ({ user, command }) => {
@@ -40,10 +44,21 @@ export async function probeAcl({ redisUrl, passwords }: AclOptions): Promise<Acl
   );
 }
 
-/** Throws ServerError, naming user, command and refusal, unless the users may do what a run needs. */
-export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<void> {
+/** What a user was let do. */
+export interface Granted {
+  readonly user: string;
+  readonly attempts: string[];
+}
+
+/**
+ * Throws ServerError, naming user, command and refusal, unless the users may do what a run needs. What they may do shows
+ * that an attempt that is let through is seen as such.
+ */
+export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<Granted[]> {
+  const granted: Granted[] = [];
   for (const [user, commands] of Object.entries(needs())) {
     if (passwords[user] === undefined) continue;
+    granted.push({ user, attempts: commands.map(([name]) => name) });
     for (const command of commands) {
       const { error } = await ask(redisUrl, user, passwords, command);
       if (error === undefined) continue;
@@ -57,6 +72,7 @@ export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<
       );
     }
   }
+  return granted;
 }
 
 // --- What is tried --------------------------------------------------------------------------------------------------
@@ -67,71 +83,89 @@ const WRONG = "not-the-password";
 
 /** A key, and a channel, outside what any user may touch. */
 const FOREIGN = "holdfast:probe";
-const LOCK_KEY = `${LOCK_KEY_PREFIX}probe`;
-
-const ATTEMPTS: Readonly<Record<string, readonly Command[]>> = {
-  lock: [
-    ["GET", FOREIGN],
-    ["SET", FOREIGN, "1", "PX", "1000"],
-    ["EVAL", `return redis.call('GET', '${FOREIGN}')`, "0"],
-    ["EVAL", "return redis.call('FLUSHALL', 'no')", "0"],
-    ["PUBLISH", FOREIGN, "1"],
-    ["SUBSCRIBE", FOREIGN],
-    ["PSUBSCRIBE", "*"],
-    ["KEYS", `${LOCK_KEY}*`],
-    ["SCAN", "0"],
-    ["CONFIG", "GET", "port"],
-    ["ACL", "LIST"],
-    ["CLIENT", "LIST"],
-    ["INFO"],
-    ["SCRIPT", "FLUSH", "no"],
-    ["SWAPDB", "no", "no"],
-    ["FLUSHDB", "no"],
-    ["FLUSHALL", "no"],
-    ["SHUTDOWN", "no"],
-  ],
-  monitor: [
-    ["GET", LOCK_KEY],
-    ["SET", LOCK_KEY, "1", "PX", "1000"],
-    ["EVAL", "return 1", "0"],
-    ["PUBLISH", `${GRANT_CHANNEL_PREFIX}probe`, "1"],
-    ["CONFIG", "GET", "port"],
-    ["FLUSHALL", "no"],
-  ],
-  health: [["GET", LOCK_KEY], ["INFO"]],
-  [NOBODY]: [
-    ["GET", LOCK_KEY],
-    ["PING"],
-    ["AUTH", ""],
-    ["AUTH", "default", ""],
-    ["AUTH", "default", WRONG],
-    ["AUTH", "lock", WRONG],
-    ["AUTH", "monitor", WRONG],
-  ],
+const KEY_PREFIXES: Readonly<Record<string, string>> = {
+  lock: LOCK_KEY_PREFIX,
+  seed: SEED_KEY_PREFIX,
+  peer: PEER_KEY_PREFIX,
 };
+
+const FORBIDDEN: readonly Command[] = [
+  ["GET", FOREIGN],
+  ["SET", FOREIGN, "1", "PX", "1000"],
+  ["EVAL", `return redis.call('GET', '${FOREIGN}')`, "0"],
+  ["EVAL", "return redis.call('FLUSHALL', 'no')", "0"],
+  ["PUBLISH", FOREIGN, "1"],
+  ["SUBSCRIBE", FOREIGN],
+  ["PSUBSCRIBE", "*"],
+  ["KEYS", `${FOREIGN}*`],
+  ["SCAN", "0"],
+  ["CONFIG", "GET", "port"],
+  ["ACL", "LIST"],
+  ["CLIENT", "LIST"],
+  ["INFO"],
+  ["SCRIPT", "FLUSH", "no"],
+  ["SWAPDB", "no", "no"],
+  ["FLUSHDB", "no"],
+  ["FLUSHALL", "no"],
+  ["SHUTDOWN", "no"],
+];
+/** What the others than the lock's user try unless the whole matrix is asked for. */
+const BRIEF = ["GET", "SET", "CONFIG", "FLUSHALL"];
+
+function attemptsOf(user: string, users: readonly string[], matrix: boolean): readonly Command[] {
+  if (user === NOBODY)
+    return [
+      ["GET", `${LOCK_KEY_PREFIX}probe`],
+      ["PING"],
+      ["AUTH", ""],
+      ["AUTH", "default", ""],
+      ...["default", ...users].map((name): Command => ["AUTH", name, WRONG]),
+    ];
+  const keysOfOthers = Object.entries(KEY_PREFIXES)
+    .filter(([name]) => name !== user)
+    .map(([, prefix]): Command => ["GET", `${prefix}probe`]);
+  const forbidden = FORBIDDEN.filter(([name]) => name !== "INFO" || user !== "monitor");
+  if (matrix) return [...keysOfOthers, ...forbidden];
+  const [first] = keysOfOthers;
+  return [first!, ...(user === "lock" ? forbidden : forbidden.filter(([name]) => BRIEF.includes(name)))];
+}
 
 /** The names are new each time, since these commands do their work. */
 function needs(): Readonly<Record<string, readonly Command[]>> {
   const probe = `probe-${randomBytes(6).toString("hex")}`;
-  const key = `${LOCK_KEY_PREFIX}{${probe}}:owner`;
-  const queue = `${LOCK_KEY_PREFIX}{${probe}}:queue`;
+  const [lock, queue] = [`${LOCK_KEY_PREFIX}{${probe}}:owner`, `${LOCK_KEY_PREFIX}{${probe}}:queue`];
+  const [seed, peer] = [`${SEED_KEY_PREFIX}${probe}`, `${PEER_KEY_PREFIX}${probe}`];
   const channel = `${GRANT_CHANNEL_PREFIX}${probe}`;
   return {
     lock: [
       ["PING"],
       ["TIME"],
-      ["SET", key, "1", "NX", "PX", "5000"],
-      ["GET", key],
-      ["PEXPIRE", key, "5000"],
-      ["PTTL", key],
-      ["EVAL", "return redis.call('GET', KEYS[1])", "1", key],
+      ["SET", lock, "1", "NX", "PX", "5000"],
+      ["GET", lock],
+      ["PEXPIRE", lock, "5000"],
+      ["PTTL", lock],
+      ["EVAL", "return redis.call('GET', KEYS[1])", "1", lock],
       ["RPUSH", queue, "1"],
       ["LPOS", queue, "1"],
       ["LREM", queue, "0", "1"],
       ["LPOP", queue],
-      ["DEL", key],
+      ["DEL", lock],
       ["PUBLISH", channel, "1"],
       ["SUBSCRIBE", channel],
+    ],
+    seed: [
+      ["PING"],
+      ["SET", seed, "1", "NX", "PX", "5000"],
+      ["EVAL", "return redis.call('EXISTS', KEYS[1])", "1", seed],
+      ["DEL", seed],
+    ],
+    peer: [
+      ["PING"],
+      ["SET", peer, "1", "NX", "PX", "5000"],
+      ["GET", peer],
+      ["PEXPIRE", peer, "5000"],
+      ["EXISTS", peer],
+      ["EVAL", "return redis.call('DEL', KEYS[1])", "1", peer],
     ],
     monitor: [["PING"], ["INFO", "server"]],
   };

@@ -1,56 +1,10 @@
-/** Options and environment, read once and strictly. After this no file of the coordinator reads `process.env`. */
+/** Flags and environment, read once and strictly. After this no file of the coordinator reads `process.env`. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import ms from "ms";
 import { z } from "zod";
-import { GUARDS, REDIS_USERS, STRATEGIES, STRATEGY_NAMES } from "../worker/contract.ts";
-import { SCENARIOS, type ScenarioName } from "./scenarios.ts";
-
-const duration = z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, {
-  error: ({ input }) => `${JSON.stringify(input)} is not a duration: write 250ms, 5s or 2m`,
-});
-
-/** What a user decides of a run, as they write it: flags, HOLDFAST_* variables and the chart's values. */
-export const RunOptions = z.strictObject({
-  scenario: z
-    .enum(Object.keys(SCENARIOS) as [ScenarioName, ...ScenarioName[]])
-    .default("compare")
-    .describe("which runs to make"),
-  strategies: z
-    .array(z.enum(STRATEGY_NAMES))
-    .default([])
-    .describe("strategies to run, in this order; empty: those of the scenario"),
-  workers: z.int().min(1).max(500).default(4).describe("workers in the fleet, each a process or a pod of its own"),
-  concurrency: z.int().min(1).max(100).default(1).describe("loops in each worker"),
-  duration: duration.default("5s").describe("how long the fleet mutates the rows"),
-  hold: duration.default("2ms").describe("time inside the critical section, between read and write"),
-  pause: duration.default("0ms").describe("time between two operations of a loop"),
-  rows: z.int().min(1).max(100_000).default(1).describe("employees to mutate; each operation picks one at random"),
-  lockTtl: duration.default("2s").describe("TTL of a lock"),
-  extend: z.boolean().default(true).describe("extend a held lock before its TTL ends"),
-  lockTimeout: duration.default("10s").describe("how long one operation waits for its lock"),
-  guard: z.enum(GUARDS).default("none").describe("extra condition inside the write of a locked row"),
-  seed: z
-    .int()
-    .min(0)
-    .max(2 ** 31 - 1)
-    .default(1)
-    .describe("seed of the random raises and waits"),
-  startDeadline: duration
-    .default("60s")
-    .describe("how long the fleet may take until all workers are ready and scraped"),
-});
-export type RunOptions = z.infer<typeof RunOptions>;
-
-/** The same with durations in milliseconds, checked against each other. */
-export interface RunSettings
-  extends Omit<RunOptions, "duration" | "hold" | "pause" | "lockTtl" | "lockTimeout" | "startDeadline"> {
-  readonly durationMs: number;
-  readonly holdMs: number;
-  readonly pauseMs: number;
-  readonly lockTtlMs: number;
-  readonly lockTimeoutMs: number;
-  readonly startDeadlineMs: number;
-}
+import { REDIS_USERS, STRATEGIES } from "../worker/contract.ts";
+import { ConfigError } from "./errors.ts";
+import { duration, isDefault, kebabOf, parse, RunOptions, type RunSettings, readRunOptions, toMs } from "./options.ts";
+import { SCENARIOS } from "./scenarios.ts";
 
 const Environment = z.object({
   HOLDFAST_LAUNCHER: z.enum(["local", "kubernetes"]).default("local"),
@@ -65,7 +19,10 @@ const Environment = z.object({
     .optional(),
   MYSQL_PASSWORD: z.string().optional(),
   REDIS_URL: z.url({ protocol: /^rediss?$/, error: "write redis://host:6379" }).optional(),
+  REDIS_URLS: z.string().optional(),
   REDIS_PASSWORD_LOCK: z.string().optional(),
+  REDIS_PASSWORD_SEED: z.string().optional(),
+  REDIS_PASSWORD_PEER: z.string().optional(),
   REDIS_PASSWORD_MONITOR: z.string().optional(),
   PROMETHEUS_URL: z.url({ protocol: /^https?$/, error: "write http://host:9090" }).optional(),
   LOG_FORMAT: z.enum(["text", "json"]).default("text"),
@@ -82,6 +39,12 @@ export const redisPasswordsOf = (environment: Environment): Record<string, strin
     }),
   );
 
+/** All independent Redis servers, as far as they are given. */
+export const redisUrlsOf = ({ REDIS_URL, REDIS_URLS = REDIS_URL ?? "" }: Environment): string[] =>
+  REDIS_URLS.split(",")
+    .map((url) => url.trim())
+    .filter((url) => url !== "");
+
 export interface Config {
   readonly settings: RunSettings;
   /** As the user wrote them, for the report. */
@@ -93,10 +56,7 @@ export interface Config {
   readonly variables: NodeJS.ProcessEnv;
 }
 
-/** The configuration is wrong; the message is one line for the user. */
-export class ConfigError extends Error {
-  override name = "ConfigError";
-}
+export { ConfigError } from "./errors.ts";
 
 export type Invocation =
   | { readonly command: "run"; readonly config: Config }
@@ -120,9 +80,9 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
     .addOption(new Option("--json", "print the report as JSON, and nothing else, on standard output").default(false))
     .addOption(new Option("--out <folder>", "folder for the report's files").env("HOLDFAST_OUT").default("reports"))
     .addHelpText("after", HELP)
-    .action((flags: Record<string, unknown>) => {
-      const { json, out, ...given } = flags;
-      const { options, settings } = readRunOptions(given);
+    .action((flags: Record<string, unknown>, command: Command) => {
+      const { json, out, ...all } = flags;
+      const { options, settings } = readRunOptions(givenOf(all, command));
       const environment = parse(Environment, dropEmpty(variables), "the environment");
       invocation = {
         command: "run",
@@ -156,30 +116,6 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
   return invocation;
 }
 
-/** Checks the options one by one and against each other. */
-export function readRunOptions(given: Record<string, unknown>): { options: RunOptions; settings: RunSettings } {
-  const options = parse(RunOptions, given, "options");
-  const { duration, hold, pause, lockTtl, lockTimeout, startDeadline, ...rest } = options;
-  const settings: RunSettings = {
-    ...rest,
-    durationMs: toMs(duration),
-    holdMs: toMs(hold),
-    pauseMs: toMs(pause),
-    lockTtlMs: toMs(lockTtl),
-    lockTimeoutMs: toMs(lockTimeout),
-    startDeadlineMs: toMs(startDeadline),
-  };
-  if (settings.durationMs < 500)
-    throw new ConfigError(`duration ${duration} is too short to show anything: at least 500ms`);
-  if (settings.lockTtlMs < 50)
-    throw new ConfigError(`lock TTL ${lockTtl} is shorter than a round trip may take: at least 50ms`);
-  if (!settings.extend && settings.lockTtlMs <= settings.holdMs && !SCENARIOS[settings.scenario].breaksLocks)
-    throw new ConfigError(
-      `lock TTL ${lockTtl} is not longer than the hold time ${hold} and locks are not extended: every lock would end before its work; raise lockTtl or leave extend on`,
-    );
-  return { options, settings };
-}
-
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
 const HELP = `
@@ -204,10 +140,19 @@ Exit status: 0 all as theory expects, 1 a strategy that should hold was violated
 3 unknown (a control not violated, too little overlap, metrics incomplete, a worker lost), 4 a server out of reach.
 `;
 
+/** What the user gave. A chart names every option, so a variable that has the default's value counts as left out. */
+const givenOf = (flags: Record<string, unknown>, command: Command): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(flags).filter(([key, value]) => {
+      const source = command.getOptionValueSource(key);
+      return source === "cli" || (source === "env" && !isDefault(key as keyof RunOptions, value));
+    }),
+  );
+
 /** One flag and one variable for each option of the schema. */
 function runFlags(): Option[] {
   return Object.entries(RunOptions.shape).map(([key, schema]) => {
-    const kebab = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const kebab = kebabOf(key);
     const inner = schema.unwrap();
     const fallback = schema.parse(undefined);
     const flag =
@@ -249,17 +194,6 @@ function checkedDuration(text: string): string {
   return text;
 }
 
-const toMs = (text: string): number => ms(text as ms.StringValue);
-
 /** An empty variable is one that is not set, as a chart or a Makefile passes it. */
 const dropEmpty = (variables: NodeJS.ProcessEnv) =>
   Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
-
-function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) =>
-    path.length === 0 ? message : `${path.join(".")}: ${message}`,
-  );
-  throw new ConfigError(`${what}: ${issues.join("; ")}; see --help`);
-}

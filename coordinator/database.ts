@@ -36,7 +36,7 @@ export function createDatabase(url: string, password?: string) {
     pool,
     /** Throws ServerError unless the server answers and has the tables. Returns the settings that matter to a lock. */
     async check(): Promise<Record<string, string>> {
-      for (const table of ["employee", "writer", "ledger"]) await rows(`SELECT 1 FROM ${table} LIMIT 1`);
+      for (const table of ["employee", "writer", "ledger", "pending"]) await rows(`SELECT 1 FROM ${table} LIMIT 1`);
       const [server] = await rows<{ version: string; comment: string }>(
         "SELECT VERSION() AS version, @@version_comment AS comment",
       );
@@ -66,7 +66,8 @@ export function createDatabase(url: string, password?: string) {
         [KEEP_DAYS],
       );
       for (const { run } of old)
-        for (const table of ["ledger", "writer", "employee"]) await rows(`DELETE FROM ${table} WHERE run = ?`, [run]);
+        for (const table of ["ledger", "pending", "writer", "employee"])
+          await rows(`DELETE FROM ${table} WHERE run = ?`, [run]);
     },
 
     employees: (run: string): Promise<EmployeeState[]> =>

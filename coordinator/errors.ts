@@ -15,3 +15,8 @@ export class ServerError extends Error {
     this.final = options.final ?? false;
   }
 }
+
+/** The configuration is wrong; the message is one line for the user. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}

@@ -39,6 +39,8 @@ export interface ServerAddresses {
   /** One password for each user of helm/files/users.acl; empty where the URL's own user is used for all. */
   readonly redisPasswords: Readonly<Record<string, string>>;
   readonly prometheusUrl: string;
+  /** Whether the workers are pods that can reach an API server. */
+  readonly cluster: boolean;
   /** What else is known of them, for the report. */
   readonly notes: Readonly<Record<string, string>>;
 }

@@ -1,6 +1,5 @@
 /** What is shown while a report is made: one living line on a terminal, plain lines elsewhere, or JSON lines. */
 import { createLogUpdate } from "log-update";
-import { STRATEGY_NAMES } from "../worker/contract.ts";
 import { count, oneLine, percent, perSecond, plural } from "./report/format.ts";
 import { bar, padded } from "./report/layout.ts";
 import { type Paint, painter } from "./report/paint.ts";
@@ -13,8 +12,8 @@ export interface Progress {
   step(text: string): void;
   /** How a run goes, as often as the caller likes. */
   rate(rate: Rate): void;
-  /** A run that was judged. */
-  verdict(run: RunReport): void;
+  /** A run that was judged; its name where the strategy's is not enough. */
+  verdict(run: RunReport, name?: string): void;
   warn(text: string): void;
   /** Leaves the terminal as it was; may be called again. */
   done(): void;
@@ -94,9 +93,9 @@ function terminalProgress({ stream, color = true, now = () => performance.now() 
   return {
     step: (text) => show(oneLine(text)),
     rate: (rate) => show(rate.strategy, rate),
-    verdict(run) {
+    verdict(run, name) {
       shown = undefined;
-      stay(verdictLine(run, paint));
+      stay(verdictLine(run, paint, name));
     },
     warn: (text) => stay(`${paint("unsure", "warning:")} ${oneLine(text)}`),
     done() {
@@ -139,7 +138,7 @@ function plainProgress({ stream, now = () => performance.now() }: ProgressOption
       const { seconds, numbers } = rateWords(rate);
       line(`${padded(rate.strategy, STRATEGY_WIDTH)}  ${seconds}  ${numbers}`);
     },
-    verdict: (run) => line(verdictLine(run, paint)),
+    verdict: (run, name) => line(verdictLine(run, paint, name)),
     warn: (text) => line(`warning: ${oneLine(text)}`),
     done() {},
   };
@@ -195,7 +194,8 @@ function rarely(now: () => number): (series: string) => boolean {
 
 // --- What is said ---------------------------------------------------------------------------------------------------
 
-const STRATEGY_WIDTH = Math.max(...STRATEGY_NAMES.map((name) => name.length));
+/** Columns line up for the strategies that most reports are about; a longer name pushes the rest of its line aside. */
+const STRATEGY_WIDTH = "row-lock".length;
 
 function rateWords({ elapsedMs, durationMs, committedPerSecond, rejectedPerSecond, committed, lost }: Rate) {
   const shown = Math.min(elapsedMs, durationMs);
@@ -211,14 +211,14 @@ function rateWords({ elapsedMs, durationMs, committedPerSecond, rejectedPerSecon
 }
 
 /** `none      VIOLATED   26 % of the raises arrived ...`: one line that says what a run showed. */
-export function verdictLine(run: RunReport, paint: Paint): string {
+export function verdictLine(run: RunReport, paint: Paint, name = labelOf(run)): string {
   const { word, tone } = verdictOf(run, "data");
   const money = moneyOf(run);
   const share = money && money.granted > 0 ? `${percent(money.arrived / money.granted).padStart(6)}  ` : "";
   const numbers =
     run.agreement === "unknown" && run.reason !== undefined ? oneLine(run.reason) : share + moneySentence(run);
   const rate = run.throughput === null ? "" : paint("quiet", `  ${perSecond(run.throughput)} committed/s`);
-  return `${padded(labelOf(run), STRATEGY_WIDTH)}  ${paint(tone, padded(word, 8))}  ${numbers}${rate}`;
+  return `${padded(name, STRATEGY_WIDTH)}  ${paint(tone, padded(word, 8))}  ${numbers}${rate}`;
 }
 
 const cut = (text: string, width: number) =>

@@ -13,6 +13,7 @@ export interface Seen {
   readyMs?: number | undefined;
   final?: WorkerFinal | undefined;
   failure?: string | undefined;
+  unavailable?: string | undefined;
   /** It was told that it may end. */
   released?: boolean;
   /** By this process's monotonic clock. */
@@ -65,6 +66,7 @@ export function createRoster(run: string, workers: number) {
     worker.readyMs ??= beat.readyMs;
     worker.final ??= beat.final;
     worker.failure ??= beat.failure;
+    worker.unavailable ??= beat.unavailable;
     seen.set(uid, worker);
     if (abortReason !== undefined) return { command: "abort", reason: abortReason };
     if (worker.phase === "done" && released) {
@@ -122,6 +124,8 @@ export function createRoster(run: string, workers: number) {
       }
     },
     lost: (): readonly WorkerProblem[] => [...lost.values()].sort((a, b) => a.index - b.index),
+    /** Why the strategy cannot be used where the workers are, by the first of them that says so. */
+    unavailable: () => [...seen.values()].find((worker) => worker.unavailable !== undefined)?.unavailable,
     /** What may still heal, worker by worker. */
     waiting: (): readonly WorkerProblem[] => [...waiting.values()],
     strangers: (): readonly string[] => [...strangers],

@@ -14,9 +14,11 @@
  */
 import type { WorkerSpec } from "../worker/contract.ts";
 import type { Database } from "./database.ts";
+import { ServerError } from "./errors.ts";
 import type { Evidence, RunPlan, WorkerEvidence } from "./evidence.ts";
 import type { CoordinatorServer } from "./http.ts";
 import type { Fleet, Launcher } from "./launcher.ts";
+import { createLedgerBuilder } from "./ledger.ts";
 import type { RunPhase } from "./metrics.ts";
 import type { Prometheus } from "./prometheus.ts";
 import type { RunReport } from "./report/report.ts";
@@ -100,12 +102,15 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
 
   // 6. The evidence.
   watch.phase(plan, "judging");
+  const rows = await rowsOf(plan, database).catch((error: unknown) => {
+    if (!(error instanceof ServerError)) throw error;
+    problems.push(error.message);
+    return NOT_READ;
+  });
   const evidence: Evidence = {
     plan,
     initial,
-    final: await database.employees(plan.run),
-    ledger: await database.ledger(plan.run),
-    writers: await database.writers(plan.run),
+    ...rows,
     workers: workersOf(plan, roster),
     prometheus: await prometheus
       .read(plan.run, Date.now(), Date.now() - startedAt.getTime() + 60_000)
@@ -113,11 +118,11 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
         problems.push(error.message);
         return undefined;
       }),
-    problems: [...problems, ...roster.strangers()],
+    problems: [...problems, ...roster.strangers(), ...faultless(plan, roster)],
   };
 
   // 7. The verdict.
-  const report = summarize(evidence, judge(evidence), roster.lost(), startedAt);
+  const report = summarize(evidence, judge(evidence), roster.lost(), startedAt, new Date());
   roster.release();
   await settled(() => (roster.unreleased() === 0 ? undefined : "workers not released"), 1_000);
   watch.phase(plan, "finished");
@@ -126,14 +131,35 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
+/** The strategy cannot be used where the workers are: there is no run, and the message is the reason. */
+export class StrategyUnavailable extends Error {
+  override name = "StrategyUnavailable";
+}
+
+type Rows = Pick<Evidence, "final" | "ledger" | "writers">;
+
+/** All or nothing: half a ledger would look like lost operations. */
+const rowsOf = async ({ run }: RunPlan, database: Database): Promise<Rows> => ({
+  final: await database.employees(run),
+  ledger: await database.ledger(run),
+  writers: await database.writers(run),
+});
+const NOT_READ: Rows = { final: [], ledger: createLedgerBuilder().finish(), writers: [] };
+
 /** Not one worker is left to wait for. */
 class FleetLost extends Error {
   override name = "FleetLost";
 }
 
-function specOf(plan: RunPlan, { report, launcher, startDeadlineMs }: RunServices): WorkerSpec {
+/** What a worker needs to know of the plan; what theory expects of it is not its business. */
+function specOf(
+  { expects, mix, keyScope = "row", ...plan }: RunPlan,
+  { report, launcher, startDeadlineMs }: RunServices,
+): WorkerSpec {
   return {
     ...plan,
+    keyScope,
+    ...(mix === undefined ? {} : { mix: [...mix] }),
     report,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     ledger: true,
@@ -146,6 +172,8 @@ function specOf(plan: RunPlan, { report, launcher, startDeadlineMs }: RunService
 
 /** What the start still waits for. A worker that will not come ends the wait at once: the run cannot be complete. */
 async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
+  const unavailable = roster.unavailable();
+  if (unavailable !== undefined) throw new StrategyUnavailable(unavailable);
   const lost = roster.lost();
   if (lost.length > 0)
     throw new FleetLost(`not started: ${lost.map(({ index, reason }) => `worker-${index}: ${reason}`).join("; ")}`);
@@ -159,8 +187,10 @@ async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): 
 }
 
 async function notScraped(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
-  const finished = new Set(roster.all().flatMap(({ index, final }) => (final === undefined ? [] : [index])));
-  if (finished.size === 0) throw new FleetLost("no worker came to its end");
+  const ended = roster.all().flatMap(({ index, final }) => (final === undefined ? [] : [{ index, final }]));
+  // Who died on purpose serves no last scrape.
+  const finished = new Set(ended.flatMap(({ index, final }) => (final.died ? [] : [index])));
+  if (ended.length === 0) throw new FleetLost("no worker came to its end");
   const scraped = await prometheus.workersWith("done", plan.run).catch((error) => error as Error);
   if (scraped instanceof Error) return scraped.message;
   return absent(
@@ -199,6 +229,12 @@ function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
       lost: final === undefined ? (lost.get(index) ?? "did not come to its end") : undefined,
     }));
   });
+}
+
+/** A fault that was planned and never happened has shown nothing. */
+function faultless({ fault }: RunPlan, roster: Roster): string[] {
+  if (fault === undefined || roster.all().some(({ final }) => (final?.faulted ?? 0) > 0)) return [];
+  return ["the planned fault never happened: no operation came by its place in time"];
 }
 
 /** Looks after the fleet once a second until disposed. */

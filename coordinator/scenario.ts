@@ -17,14 +17,16 @@ import type { Home, ServerAddresses } from "./home.ts";
 import { serveCoordinator } from "./http.ts";
 import { createCoordinatorMetrics } from "./metrics.ts";
 import { monitorConnection } from "./monitor.ts";
+import { missingFor } from "./needs.ts";
 import { createObserver } from "./observe.ts";
+import { settingsOf } from "./particulars.ts";
 import type { Progress } from "./progress.ts";
 import { createPrometheus, type Prometheus } from "./prometheus.ts";
-import type { AclProbe, Report, RunReport } from "./report/report.ts";
-import { missingFor } from "./needs.ts";
+import type { Report, RunReport } from "./report/report.ts";
+import { labelsOf } from "./report/runs.ts";
 import { type RunWatcher, run, StrategyUnavailable } from "./run.ts";
 import { plansOf } from "./scenarios.ts";
-import { judgeReport } from "./verdict.ts";
+import { judgeAcl, judgeReport } from "./verdict.ts";
 import { waitUntil } from "./wait.ts";
 
 export async function makeReport(
@@ -65,7 +67,7 @@ export async function makeReport(
     if (home.earlier.finished.length === 0) await database.purge();
 
     // 2. The negative probes.
-    const { acl, aclNote } = await aclOf(servers);
+    const { acl, aclNote, aclGranted } = await aclOf(servers, settings.scenario === "acl");
     const environment = {
       ...settingsOfDatabase,
       redis: redisVersion,
@@ -81,7 +83,10 @@ export async function makeReport(
       metrics.runJudged(finished);
       metrics.setPhase(finished, "finished");
     }
-    for (const plan of plansOf(home.report, settings)) {
+    const plans = plansOf(home.report, settings);
+    const names = namesOfPlans(plans);
+    for (const plan of plans) {
+      const name = names.get(plan.run) ?? plan.strategy;
       if (runs.some((finished) => finished.run === plan.run)) continue;
       const reason = home.earlier.interrupted.includes(plan.run)
         ? "coordinator restarted while it ran"
@@ -89,11 +94,23 @@ export async function makeReport(
           ? `not made: ${reasonOf(signal)}`
           : undefined;
       if (reason !== undefined) {
-        skipped.push({ strategy: plan.strategy, reason });
+        skipped.push({ strategy: name, reason });
+        continue;
+      }
+      // What the scenario chose and cannot be had here leaves no doubt about the rest; what the user asked for does.
+      const skip = (why: string) =>
+        skipped.push({
+          strategy: name,
+          reason: why,
+          ...(settings.strategies.length > 0 ? {} : { unavailable: true as const }),
+        });
+      const missing = missingFor(plan, servers);
+      if (missing !== undefined) {
+        skip(missing);
         continue;
       }
       await home.saveProgress(runs, plan.run);
-      home.tell("RunStarted", `${plan.strategy}: ${plan.workers} workers for ${plan.durationMs / 1_000} s`);
+      home.tell("RunStarted", `${name}: ${plan.workers} workers for ${plan.durationMs / 1_000} s`);
       await using _observer = createObserver({ mysqlPool: database.pool, redis: redis.connection, metrics, run: plan });
       const finished = await run(
         plan,
@@ -104,23 +121,23 @@ export async function makeReport(
           database,
           prometheus,
           startDeadlineMs: settings.startDeadlineMs,
-          watch: watcher(progress, metrics),
+          watch: watcher(name, progress, metrics),
         },
         signal,
       ).catch((error) => {
-        if (!(error instanceof StrategyUnavailable)) throw error;
-        skip(error.message);
+        if (error instanceof StrategyUnavailable) skip(error.message);
+        // Once there is something to report, a server that is gone does not take it along.
+        else if (error instanceof ServerError && runs.length > 0)
+          skipped.push({ strategy: name, reason: error.message });
+        else throw error;
         metrics.setPhase(plan, "finished");
         return undefined;
       });
       if (finished === undefined) continue;
       runs.push(finished);
       metrics.runJudged(finished);
-      progress.verdict(finished);
-      home.tell(
-        "StrategyFinished",
-        `${plan.strategy}: data ${finished.data.value}, exclusion ${finished.exclusion.value}`,
-      );
+      progress.verdict(finished, name);
+      home.tell("StrategyFinished", `${name}: data ${finished.data.value}, exclusion ${finished.exclusion.value}`);
       await home.saveProgress(runs, undefined);
     }
 
@@ -138,10 +155,11 @@ export async function makeReport(
       options,
       environment,
       acl: [...acl],
+      ...(aclGranted === undefined ? {} : { aclGranted }),
       ...(aclNote === undefined ? {} : { aclNote }),
       runs,
       skipped,
-      verdict: judgeReport(runs, skipped, acl),
+      verdict: plans.length === 0 ? judgeAcl(acl, aclNote) : judgeReport(runs, skipped, acl),
     };
   } finally {
     redis.close();
@@ -189,25 +207,36 @@ async function lastVerdictScraped(prometheus: Prometheus, last: RunReport | unde
   await waitUntil(look, { deadlineMs: 3_000, signal, everyMs: 100 }).catch(() => {});
 }
 
-/** The probes are for servers with Holdfast's own users; another server's users promise nothing that could be checked. */
-async function aclOf({
-  redisUrl,
-  redisPasswords,
-}: ServerAddresses): Promise<{ acl: readonly AclProbe[]; aclNote?: string }> {
-  if (Object.keys(redisPasswords).length === 0)
+/** What each run is called while it is made: as the report will call it, if all of them are made. */
+function namesOfPlans(plans: readonly RunPlan[]): ReadonlyMap<string, string> {
+  const named = plans.map((plan) => ({ ...plan, mix: plan.mix && [...plan.mix], plan: settingsOf(plan) }));
+  const labels = labelsOf(named);
+  return new Map(named.map((plan) => [plan.run, labels.get(plan) ?? plan.strategy]));
+}
+
+/**
+ * The probes are for servers with Holdfast's own users; another server's users promise nothing that could be checked.
+ * `matrix`: every user tries everything.
+ */
+async function aclOf(
+  { redisUrl, redisPasswords: passwords }: ServerAddresses,
+  matrix: boolean,
+): Promise<Pick<Report, "acl" | "aclNote" | "aclGranted">> {
+  if (Object.keys(passwords).length === 0)
     return {
       acl: [],
       aclNote: "not tried: this Redis is used with the user of REDIS_URL, not with the users of helm/files/users.acl",
     };
-  await checkAccess({ redisUrl, passwords: redisPasswords });
-  return { acl: await probeAcl({ redisUrl, passwords: redisPasswords }) };
+  const granted = await checkAccess({ redisUrl, passwords });
+  const acl = await probeAcl({ redisUrl, passwords, matrix });
+  return matrix ? { acl, aclGranted: granted } : { acl };
 }
 
-function watcher(progress: Progress, metrics: ReturnType<typeof createCoordinatorMetrics>): RunWatcher {
+function watcher(name: string, progress: Progress, metrics: ReturnType<typeof createCoordinatorMetrics>): RunWatcher {
   return {
     phase(plan: RunPlan, phase) {
       metrics.setPhase(plan, phase);
-      if (phase === "draining") progress.step(`${plan.strategy}: waiting for the last scrape`);
+      if (phase === "draining") progress.step(`${name}: waiting for the last scrape`);
     },
     fleet(plan, roster, elapsedMs) {
       const lost = roster.lost().length;
@@ -216,7 +245,7 @@ function watcher(progress: Progress, metrics: ReturnType<typeof createCoordinato
       if (counts.running + counts.done === 0) {
         const waiting = roster.waiting().map(({ index, reason }) => `worker-${index}: ${reason}`);
         progress.step(
-          `${plan.strategy}: waiting for ${plan.workers} workers (${counts.ready} ready)${waiting.length > 0 ? `; ${waiting.join("; ")}` : ""}`,
+          `${name}: waiting for ${plan.workers} workers (${counts.ready} ready)${waiting.length > 0 ? `; ${waiting.join("; ")}` : ""}`,
         );
         return;
       }
@@ -225,7 +254,7 @@ function watcher(progress: Progress, metrics: ReturnType<typeof createCoordinato
       const rejected = roster.all().reduce((total, worker) => total + worker.rejected, 0);
       const seconds = Math.max(elapsedMs / 1_000, 0.1);
       progress.rate({
-        strategy: plan.strategy,
+        strategy: name,
         elapsedMs,
         durationMs: plan.durationMs,
         workers: counts.running,

@@ -4,6 +4,7 @@ import { jain } from "./checks/liveness.ts";
 import { reconcile } from "./checks/metrics.ts";
 import type { Evidence, Judgement } from "./evidence.ts";
 import type { WorkerProblem } from "./launcher.ts";
+import { faultsOf, partsOf, recoveryOf, settingsOf } from "./particulars.ts";
 import type { RunReport } from "./report/report.ts";
 import { isControl, theoryOf } from "./theory.ts";
 
@@ -12,11 +13,11 @@ export function summarize(
   judgement: Judgement,
   lost: readonly WorkerProblem[],
   startedAt: Date,
+  endedAt: Date,
 ): RunReport {
   const { plan, prometheus, ledger, workers } = evidence;
   const facts: StrategyFacts = STRATEGIES[plan.strategy];
-  const expects = theoryOf(plan);
-  const { run, strategy, guard, ...rest } = plan;
+  const { run, strategy, guard, mix } = plan;
   const finals = workers.flatMap(({ final }) => final ?? []);
   const seconds = runningSeconds(evidence);
   const complete = prometheus !== undefined && prometheus.workers.length === plan.workers ? prometheus : undefined;
@@ -25,13 +26,18 @@ export function summarize(
   return {
     run,
     strategy,
+    ...(mix === undefined ? {} : { mix: [...mix] }),
     guard,
-    summary: facts.summary,
-    plan: rest,
+    summary: mix === undefined ? facts.summary : "several strategies at once, in turn by the index of the worker",
+    plan: settingsOf(plan),
     control: isControl(plan),
-    expects,
+    expects: theoryOf(plan),
     startedAt: startedAt.toISOString(),
+    ...(plan.fault === undefined ? {} : { faults: faultsOf(plan.fault, evidence) }),
+    ...(mix === undefined ? {} : { parts: partsOf(mix, evidence) }),
+    ...(plan.fault?.action === "die" ? { recoverySeconds: recoveryOf(evidence) } : {}),
     seconds,
+    wholeSeconds: (endedAt.getTime() - startedAt.getTime()) / 1_000,
     overlap: judgement.measures.overlap,
     operations: complete === undefined ? null : countsOf(complete.workers),
     reported: countsOf(finals),
@@ -95,10 +101,13 @@ function errorsOf({ workers }: Evidence): RunReport["errors"] {
 /** Each worker in three books, with the last lines of those that were lost. */
 const reconciliation = (evidence: Evidence, problems: readonly WorkerProblem[]): RunReport["reconciliation"] =>
   reconcile(evidence).map(({ lost, ...books }) => {
-    const log = problems.find(({ index }) => index === books.worker)?.log;
-    return {
-      ...books,
-      ...(lost === undefined ? {} : { lost }),
-      ...(lost === undefined || log === undefined ? {} : { log }),
-    };
+    const worker = evidence.workers.find(({ index, uid }) => index === books.worker && uid === books.uid);
+    const log = lost && problems.find(({ index }) => index === books.worker)?.log;
+    return { ...books, ...known({ lost, log, readyMs: worker?.readyMs, residentBytes: worker?.final?.residentBytes }) };
   });
+
+/** Without what is undefined. */
+const known = <T extends object>(fields: T) =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof T]?: Exclude<T[Key], undefined>;
+  };

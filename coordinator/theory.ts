@@ -1,9 +1,14 @@
-/** What theory expects of a run as it was made: of the strategy, the fleet's size and the guard together. */
-import { STRATEGIES, type StrategyFacts, type StrategyName } from "../worker/contract.ts";
+/** What theory expects of a run as it was made: of the strategies, the fleet's size, the guard and the faults together. */
+import { type Expectation, type Guard, STRATEGIES, type StrategyFacts, type StrategyName } from "../worker/contract.ts";
 import type { RunPlan } from "./evidence.ts";
 
-export type Theory = StrategyFacts["expects"];
-export type Setting = Pick<RunPlan, "strategy" | "workers" | "guard">;
+export interface Theory {
+  readonly data: Expectation;
+  readonly exclusion: Expectation;
+  /** Why, where it does not follow from the strategy alone: a sentence without its full stop. */
+  readonly because?: string;
+}
+export type Setting = Pick<RunPlan, "strategy" | "workers" | "guard" | "mix" | "expects">;
 
 /**
  * A version in the write, or a token claimed before the read, makes any strategy optimistic: a stale write is rejected,
@@ -11,20 +16,54 @@ export type Setting = Pick<RunPlan, "strategy" | "workers" | "guard">;
  * exclusion cannot be seen to fail where no lock claims it. A token that is checked only on the write changes nothing
  * that theory could promise: a holder with a newer token may have read before an older holder's accepted write.
  */
-export function theoryOf({ strategy, workers, guard }: Setting): Theory {
+export function theoryOf({ strategy, workers, guard, mix, expects }: Setting): Theory {
+  if (expects !== undefined) return { data: expects.data, exclusion: expects.exclusion, because: expects.because };
+  if (mix !== undefined && new Set(mix).size > 1) return theoryOfMix(mix, guard);
   const facts: StrategyFacts = STRATEGIES[strategy];
   const base = (workers === 1 ? facts.expectsOfOneWorker : undefined) ?? facts.expects;
   if (guard !== "version" && guard !== "fence-claim") return base;
   return { data: "holds", exclusion: base.exclusion === "holds" ? "holds" : "unclaimed" };
 }
 
-/** Whether this run is a positive control as it was made: `memory` in one worker, or behind a guard, is none. */
+/**
+ * Whether this run is a positive control as it was made: `memory` in one worker, or behind a guard, is none; nor is a mix,
+ * or a lock that is made to break, although its violation shows as well that a violation is seen.
+ */
 export const isControl = (setting: Setting): boolean =>
-  isControlStrategy(setting.strategy) && theoryOf(setting).data === "violated";
+  isControlStrategy(setting.strategy) && setting.mix === undefined && theoryOf(setting).data === "violated";
 
 export const isControlStrategy = (strategy: StrategyName): boolean =>
   (STRATEGIES[strategy] as StrategyFacts).control === true;
 
-/** `redis`, or `redis+version` behind a guard. */
-export const labelOf = ({ strategy, guard }: Pick<Setting, "strategy" | "guard">): string =>
-  guard === "none" ? strategy : `${strategy}+${guard}`;
+/** `redis`, `redis+version` behind a guard, `redis beside none` where the workers use several. */
+export function labelOf({
+  strategy,
+  guard,
+  mix = [strategy],
+}: {
+  readonly strategy: StrategyName;
+  readonly guard: Guard;
+  readonly mix?: readonly StrategyName[] | undefined;
+}): string {
+  const names = [...new Set(mix)].join(" beside ");
+  return guard === "none" ? names : `${names}+${guard}`;
+}
+
+/** Whether a write of this strategy cannot be stale, whatever others do to the row. */
+export function protectsItself(strategy: StrategyName, guard: Guard): boolean {
+  const facts: StrategyFacts = STRATEGIES[strategy];
+  return facts.protectsItself === true || (guard === "version" && facts.keyed === true);
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** A lock excludes those who take it. What each checks in its own write, it checks against everybody. */
+function theoryOfMix(mix: readonly StrategyName[], guard: Guard): Theory {
+  const exposed = [...new Set(mix)].filter((strategy) => !protectsItself(strategy, guard));
+  if (exposed.length === 0) {
+    const because = "each of them checks what it relies on in the write itself, so none needs the others to take part";
+    return { data: "holds", exclusion: "unclaimed", because };
+  }
+  const because = `${exposed.join(" and ")} relies on what the others do not take, so its writes can be stale`;
+  return { data: "violated", exclusion: "violated", because };
+}

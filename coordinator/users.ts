@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { REDIS_USERS, type RedisUser } from "../worker/contract.ts";
+import { REDIS_USERS, type RedisUser, WORKER_REDIS_USERS } from "../worker/contract.ts";
 
 export type RedisPasswords = Readonly<Record<RedisUser, string>>;
 
@@ -19,5 +19,9 @@ export function fillUsers(template: string, passwords: RedisPasswords): string {
   if (left !== null) throw new Error(`users.acl names a user without a password: ${left[1]}`);
   return filled;
 }
+
+/** The passwords that workers may know, as variables of their environment. */
+export const passwordVariables = (passwords: Readonly<Record<string, string>>): Record<string, string | undefined> =>
+  Object.fromEntries(WORKER_REDIS_USERS.map((user) => [`REDIS_PASSWORD_${user.toUpperCase()}`, passwords[user]]));
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -12,6 +12,7 @@ import { overlapOf, vacuity } from "./checks/vacuity.ts";
 import { moneyOf, value } from "./checks/value.ts";
 import type { Agreement, CheckResult, Evidence, Judgement, Measures, Verdict } from "./evidence.ts";
 import { type AclProbe, EXIT, type Report, type RunReport } from "./report/report.ts";
+import { inProse, labelsOf } from "./report/runs.ts";
 import { isControlStrategy, labelOf, type Theory, theoryOf } from "./theory.ts";
 
 const ASPECTS = ["data", "exclusion"] as const;
@@ -43,8 +44,16 @@ export function judge(evidence: Evidence): Judgement {
 /** One run, as far as the whole report is concerned. */
 export type JudgedRun = Pick<
   RunReport,
-  "strategy" | "guard" | "control" | "expects" | "data" | "exclusion" | "agreement" | "reason"
+  "strategy" | "mix" | "guard" | "plan" | "control" | "expects" | "data" | "exclusion" | "agreement" | "reason"
 >;
+
+/** The Redis users alone, without any run. */
+export function judgeAcl(acl: readonly AclProbe[], note = "nothing was tried"): Report["verdict"] {
+  const allowed = openProbes(acl);
+  if (allowed[0] !== undefined) return verdictOfReport("violated", `violated: ${allowed[0]}`, allowed);
+  if (acl.length === 0) return verdictOfReport("unknown", `unknown: ${note}`, [note]);
+  return verdictOfReport("expected", `as the users' rules say: Redis refused all ${acl.length} forbidden attempts`, []);
+}
 
 /**
  * All runs together. A strategy that should hold and is violated decides, whatever else is unknown: the violation that
@@ -58,50 +67,72 @@ export function judgeReport(
   skipped: Report["skipped"] = [],
   acl: readonly AclProbe[] = [],
 ): Report["verdict"] {
+  const names = labelsOf(runs);
+  const labels = (some: readonly JudgedRun[]) => namesOf(some, runs, names);
+  const reasonOf = (run: JudgedRun) =>
+    `${names.get(run)}${run.control ? " (positive control)" : ""}: ${run.reason ?? run.agreement}`;
   const broken = runs.filter(isBroken);
-  const allowed = acl
-    .filter(({ refused }) => !refused)
-    .map(({ user, attempt }) => `Redis lets user ${user} run ${attempt}, which must be refused`);
+  const allowed = openProbes(acl);
   const doubts = [
-    ...skipped.map(({ strategy, reason }) => `${strategy} was not run: ${reason}`),
+    ...skipped
+      .filter(({ unavailable }) => !unavailable)
+      .map(({ strategy, reason }) => `${strategy} was not run: ${reason}`),
     ...(runs.length === 0 ? ["no run was made"] : controlDoubts(runs)),
     ...runs.filter((run) => run.agreement !== "expected" && !isBroken(run)).map(reasonOf),
   ];
   const reasons = [...broken.map(reasonOf), ...allowed, ...doubts];
-  const end = (value: Report["verdict"]["value"], text: string): Report["verdict"] => ({
-    value,
-    line: `VERDICT: ${text} (exit ${EXIT[value]})`,
-    exitCode: EXIT[value],
-    reasons,
-  });
-  if (broken.length > 0) return end("violated", `violated: ${labels(broken)} should hold and did not`);
+  const end = (value: Report["verdict"]["value"], text: string) => verdictOfReport(value, text, reasons);
+  if (broken.length > 0) return end("violated", `violated: ${labels(broken).join(", ")} should hold and did not`);
   if (allowed[0] !== undefined) return end("violated", `violated: ${allowed[0]}`);
   if (doubts[0] !== undefined)
     return end("unknown", `unknown: ${doubts[0]}${doubts.length > 1 ? `; and ${doubts.length - 1} more` : ""}`);
   const violated = runs.filter(({ expects }) => expects.data === "violated");
-  const held = runs.filter((run) => !violated.includes(run));
-  const groups = [`${labels(violated)} violated`];
-  if (held.length > 0) groups.push(`${labels(held)} ${new Set(held.map(labelOf)).size > 1 ? "hold" : "holds"}`);
+  const kept = labels(runs.filter(({ expects }) => expects.data === "holds"));
+  const groups = [`${labels(violated).join(", ")} violated`];
+  if (kept.length > 0) groups.push(`${kept.join(", ")} ${kept.length > 1 ? "hold" : "holds"}`);
   return end("expected", `as theory expects: ${groups.join("; ")}`);
 }
 
 // --- The report -----------------------------------------------------------------------------------------------------
 
+const verdictOfReport = (
+  value: Report["verdict"]["value"],
+  text: string,
+  reasons: readonly string[],
+): Report["verdict"] => ({
+  value,
+  line: `VERDICT: ${text} (exit ${EXIT[value]})`,
+  exitCode: EXIT[value],
+  reasons: [...reasons],
+});
+
+const openProbes = (acl: readonly AclProbe[]) =>
+  acl
+    .filter(({ refused }) => !refused)
+    .map(({ user, attempt }) => `Redis lets user ${user} run ${attempt}, which must be refused`);
+
 /** Theory says that an aspect holds, and it was violated. */
 const isBroken = (run: JudgedRun) =>
   ASPECTS.some((aspect) => run.expects[aspect] === "holds" && run[aspect].value === "violated");
 
-const reasonOf = (run: JudgedRun) =>
-  `${labelOf(run)}${run.control ? " (positive control)" : ""}: ${run.reason ?? run.agreement}`;
-
+/** A violation that theory expects shows that the instrument sees; whether it was seen is part of that run's agreement. */
 function controlDoubts(runs: readonly JudgedRun[]): string[] {
-  if (runs.some(({ control }) => control)) return [];
+  if (runs.some(({ control, expects }) => control || expects.data === "violated")) return [];
   const tamed = runs.filter(({ strategy }) => isControlStrategy(strategy));
   if (tamed.length === 0) return ["no positive control ran, so nothing was proved: add none to --strategies"];
-  return [`no positive control ran, since ${labels(tamed)} should hold here: run none with --guard none`];
+  const names = [...new Set(tamed.map(labelOf))].join(", ");
+  return [`no positive control ran, since ${names} should hold here: run none with --guard none`];
 }
 
-const labels = (runs: readonly JudgedRun[]) => [...new Set(runs.map(labelOf))].join(", ");
+/** The strategy alone stands for all of its runs where they are all among these; where some are not, each is named. */
+function namesOf(
+  some: readonly JudgedRun[],
+  all: readonly JudgedRun[],
+  names: ReadonlyMap<JudgedRun, string>,
+): string[] {
+  const apart = new Set(all.filter((run) => !some.includes(run)).map(labelOf));
+  return [...new Set(some.map((run) => (apart.has(labelOf(run)) ? inProse(names.get(run)!) : labelOf(run))))];
+}
 
 // --- One run --------------------------------------------------------------------------------------------------------
 
@@ -193,7 +224,7 @@ function agreementOf(
   if (missing !== undefined) return { is: "unknown", reason: `${aspect} was violated as expected, but ${missing}` };
   const stale = staleWrites(evidence.ledger);
   const breaks = checks.find(({ check }) => check === "chain")?.count ?? 0;
-  if (aspect === "data" && (stale === 0 || breaks > stale))
+  if (aspect === "data" && !evidence.plan.expects?.halfApplied && (stale === 0 || breaks > stale))
     return { is: "unknown", reason: `data was violated, but not by lost updates alone: ${verdict.reason}` };
   return { is: "expected" };
 }

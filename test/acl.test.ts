@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { checkAccess, probeAcl } from "../coordinator/acl.ts";
 import { ServerError } from "../coordinator/errors.ts";
 import { fillUsers, randomPasswords } from "../coordinator/users.ts";
+import { REDIS_USERS } from "../worker/contract.ts";
 import { startRedis, type TestRedis } from "./support/redis.ts";
 
 const USERS_FILE = join(import.meta.dirname, "../helm/files/users.acl");
-const LOCKS = join(import.meta.dirname, "../worker/locks");
-const passwords = { lock: "lock", monitor: "monitor" };
+const WORKER = join(import.meta.dirname, "../worker");
+/** As the tests' Redis has them. */
+const passwords = Object.fromEntries(REDIS_USERS.map((user) => [user, user]));
 
 let redis: TestRedis;
 let options: { redisUrl: string; passwords: Record<string, string> };
@@ -40,7 +42,18 @@ test("everything else is refused, in Redis's own words", async () => {
     probes.filter((probe) => probe.user === user).map(({ attempt }) => attempt.split(" ")[0]);
   for (const command of ["GET", "SET", "FLUSHALL", "SWAPDB", "CONFIG", "KEYS", "SCRIPT", "ACL", "SUBSCRIBE"])
     assert.ok(tried("lock").includes(command), command);
-  for (const command of ["GET", "SET", "FLUSHALL"]) assert.ok(tried("monitor").includes(command), command);
+  for (const user of REDIS_USERS)
+    for (const command of ["GET", "SET", "FLUSHALL"]) assert.ok(tried(user).includes(command), `${user}: ${command}`);
+});
+
+test("the whole matrix: each user with each forbidden thing and with the keys of each other", async () => {
+  const probes = await probeAcl({ ...options, matrix: true });
+  assert.deepEqual(
+    probes.filter(({ refused }) => !refused),
+    [],
+  );
+  for (const user of [...REDIS_USERS, "health"])
+    assert.ok(probes.filter((probe) => probe.user === user).length >= 19, user);
 });
 
 test("what is let through is told, and does no harm", async () => {
@@ -55,7 +68,7 @@ test("what is let through is told, and does no harm", async () => {
   const probes = await probeAcl(options);
   const through = probes.filter(({ refused }) => !refused).map(({ user, attempt }) => `${user} ${attempt}`);
   const expected = probes
-    .filter(({ user, attempt }) => user === "lock" || (user === "nobody" && !/^AUTH (lock|monitor)/.test(attempt)))
+    .filter(({ user, attempt }) => user === "lock" || (user === "nobody" && !/^AUTH (?!default)\w+ /.test(attempt)))
     .map(({ user, attempt }) => `${user} ${attempt}`);
   assert.deepEqual(through, expected);
 
@@ -99,16 +112,20 @@ test("a Redis out of reach is an error, not a refusal", async () => {
     );
 });
 
-test("the lock's user may run the commands of the locks, and no other", async () => {
-  const sources = await Promise.all((await readdir(LOCKS)).map((file) => readFile(join(LOCKS, file), "utf8")));
-  const inScripts = sources.flatMap((source) =>
-    [...source.matchAll(/redis\.call\('(\w+)'/g)].map(([, name]) => name!.toLowerCase()),
-  );
-  const used = new Set([...inScripts, "ping", "eval", "evalsha", "subscribe", "unsubscribe"]);
-  const line = /^user lock .*$/m.exec(await readFile(USERS_FILE, "utf8"))![0];
-  const allowed = [...line.matchAll(/\+(\S+)/g)].map(([, name]) => name!);
-  assert.deepEqual(allowed.toSorted(), [...used].sort());
-});
+for (const [user, files, direct] of [
+  ["lock", ["locks/redis-scripts.ts", "locks/redlock.ts"], ["ping", "eval", "evalsha", "subscribe", "unsubscribe"]],
+  ["seed", ["locks/constant-lock.ts"], ["ping", "eval", "evalsha", "set"]],
+] as const)
+  test(`the user ${user} may run the commands of its lock, and no other`, async () => {
+    const sources = await Promise.all(files.map((file) => readFile(join(WORKER, file), "utf8")));
+    const inScripts = sources.flatMap((source) =>
+      [...source.matchAll(/redis\.call\('(\w+)'/g)].map(([, name]) => name!),
+    );
+    const used = new Set([...inScripts.map((name) => name.toLowerCase()), ...direct]);
+    const line = new RegExp(`^user ${user} .*$`, "m").exec(await readFile(USERS_FILE, "utf8"))![0];
+    const allowed = [...line.matchAll(/\+(\S+)/g)].map(([, name]) => name!);
+    assert.deepEqual(allowed.toSorted(), [...used].sort());
+  });
 
 test("the file of users gets hashes only, and one for each user", async () => {
   const template = await readFile(USERS_FILE, "utf8");

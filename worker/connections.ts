@@ -1,52 +1,54 @@
 import { Redis } from "ioredis";
-import type { RedisUser, WorkerEnvironment } from "./contract.ts";
+import { PEER_KEY_PREFIX, type WorkerEnvironment, type WorkerRedisUser } from "./contract.ts";
 import { LockDenied, LockUnreachable } from "./locks/lock.ts";
 import { lockConnectionOptions } from "./locks/redis-lock.ts";
 
-/**
- * Opens connections to Redis, each logged in as one user.
- * Throws LockUnreachable or LockDenied, naming server, user and reason.
- */
+/** Makes connections to Redis, each logged in as one user. */
 export function redisConnections(environment: WorkerEnvironment) {
-  const open: Redis[] = [];
+  const made: { connection: Redis; url: URL; lastError?: Error }[] = [];
+
+  function make(server: string, user: WorkerRedisUser) {
+    const url = new URL(server);
+    const password = environment[`REDIS_PASSWORD_${user.toUpperCase() as Uppercase<WorkerRedisUser>}`];
+    if (password !== undefined) {
+      url.username = user;
+      url.password = encodeURIComponent(password);
+    }
+    const keyPrefix = user === "peer" ? { keyPrefix: PEER_KEY_PREFIX } : {};
+    const connection = new Redis(url.href, { ...lockConnectionOptions, ...keyPrefix, lazyConnect: true });
+    const one: (typeof made)[number] = { connection, url };
+    // Without a listener, ioredis prints every lost connection; the command in flight reports it anyway.
+    connection.on("error", (error) => {
+      one.lastError = error;
+    });
+    made.push(one);
+    return one;
+  }
+
   return {
-    async connect(user: RedisUser): Promise<Redis> {
-      const url = new URL(environment.REDIS_URL);
-      const password = passwordOf(environment, user);
-      if (password !== undefined) {
-        url.username = user;
-        url.password = encodeURIComponent(password);
-      }
-      const connection = new Redis(url.href, { ...lockConnectionOptions, lazyConnect: true });
-      // Without a listener, ioredis prints every lost connection; the command in flight reports it anyway.
-      let lastError: Error | undefined;
-      connection.on("error", (error) => {
-        lastError = error;
-      });
-      open.push(connection);
+    /** An open connection to REDIS_URL. Throws LockUnreachable or LockDenied, naming server, user and reason. */
+    async connect(user: WorkerRedisUser): Promise<Redis> {
+      const one = make(environment.REDIS_URL, user);
       try {
-        await connection.connect();
-        await connection.ping();
+        await one.connection.connect();
+        await one.connection.ping();
       } catch (error) {
-        const reason = lastError?.message ?? (error instanceof Error ? error.message : String(error));
-        const refused = /NOAUTH|WRONGPASS|NOPERM/.test(reason);
-        const where = `Redis at ${url.host}`;
-        connection.disconnect();
-        throw refused
+        const reason = one.lastError?.message ?? (error instanceof Error ? error.message : String(error));
+        const where = `Redis at ${one.url.host}`;
+        one.connection.disconnect();
+        throw /NOAUTH|WRONGPASS|NOPERM/.test(reason)
           ? new LockDenied(
-              `${where} refuses user ${url.username || "default"}: ${reason}; compare its users with helm/files/users.acl`,
+              `${where} refuses user ${one.url.username || "default"}: ${reason}; compare its users with helm/files/users.acl`,
             )
           : new LockUnreachable(`${where} is out of reach: ${reason}`);
       }
-      return connection;
+      return one.connection;
     },
+    /** One connection for each server of REDIS_URLS, none of them open yet. */
+    servers: (user: WorkerRedisUser): Redis[] =>
+      (environment.REDIS_URLS ?? environment.REDIS_URL).split(",").map((server) => make(server, user).connection),
     close() {
-      for (const connection of open) connection.disconnect();
+      for (const { connection } of made) connection.disconnect();
     },
   };
-}
-
-function passwordOf(environment: WorkerEnvironment, user: RedisUser): string | undefined {
-  if (user === "lock") return environment.REDIS_PASSWORD_LOCK;
-  return undefined;
 }

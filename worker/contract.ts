@@ -17,7 +17,24 @@ export interface StrategyFacts {
   readonly expectsOfOneWorker?: { readonly data: Expectation; readonly exclusion: Expectation };
   /** A positive control: it must be violated, or the instrument has not shown that it can see a violation. */
   readonly control?: true;
+  /** What must be there beside one MySQL and one Redis; where it is not, the strategy is skipped with the reason. */
+  readonly needs?: Need;
+  /** What it can and cannot express, where that is not what a lock can: one sentence for the report. */
+  readonly limits?: string;
+  /** Its own write cannot be stale, whatever others do to the row: what it relies on ends together with the write. */
+  readonly protectsItself?: true;
+  /** Its lock has a key, so it may guard each row by itself or all of them by one; see {@link KEY_SCOPES}. */
+  readonly keyed?: true;
+  /** Its lock ends by time: `watched`, extended and looked at before the write; `blind`, neither. */
+  readonly lease?: "watched" | "blind";
+  /** Its lock gives a token that grows with each holder, for the guards that compare tokens. */
+  readonly fenced?: true;
+  /** Employees that it needs; 1 unless said otherwise. */
+  readonly leastRows?: number;
 }
+
+export const NEEDS = ["cluster", "redis-majority"] as const;
+export type Need = (typeof NEEDS)[number];
 
 export const STRATEGIES = {
   none: {
@@ -34,23 +51,97 @@ export const STRATEGIES = {
   redis: {
     summary: "a lock in one Redis, with owner, TTL and extension",
     expects: { data: "holds", exclusion: "holds" },
+    keyed: true,
+    lease: "watched",
+    fenced: true,
   },
   "row-lock": {
     summary: "SELECT ... FOR UPDATE in the transaction",
     expects: { data: "holds", exclusion: "holds" },
+    protectsItself: true,
   },
   version: {
     summary: "optimistic: the write names the version that was read",
     expects: { data: "holds", exclusion: "unclaimed" },
+    protectsItself: true,
+  },
+  "row-pair": {
+    summary: "row locks of two employees in one transaction; see --scenario deadlock",
+    expects: { data: "holds", exclusion: "holds" },
+    protectsItself: true,
+    leastRows: 2,
+  },
+  "seed-mutex": {
+    summary: "a lock in Redis as it is often written first: a constant value and no owner",
+    expects: { data: "holds", exclusion: "holds" },
+    keyed: true,
+    lease: "blind",
+  },
+  redlock: {
+    summary: "a lock on the majority of independent Redis servers",
+    expects: { data: "holds", exclusion: "holds" },
+    keyed: true,
+    lease: "watched",
+    needs: "redis-majority",
+  },
+  "get-lock": {
+    summary: "GET_LOCK of the database, on the connection of the write",
+    expects: { data: "holds", exclusion: "holds" },
+    keyed: true,
+  },
+  "shared-row-lock": {
+    summary: "a shared row lock for the read, an exclusive one for the write; deadlocks are tried again",
+    expects: { data: "holds", exclusion: "unclaimed" },
+    protectsItself: true,
+  },
+  file: {
+    summary: "a lock on a file that all workers share",
+    expects: { data: "holds", exclusion: "holds" },
+    keyed: true,
+  },
+  nested: {
+    summary: "a lock in Redis around transfers, row locks inside, single raises outside",
+    expects: { data: "holds", exclusion: "holds" },
+    leastRows: 3,
+  },
+  atomic: {
+    summary: "no lock and no read: SET salary = salary + raise in one statement",
+    expects: { data: "holds", exclusion: "unclaimed" },
+    protectsItself: true,
+    limits:
+      "it can express what SQL computes from the row itself; it cannot express a rule of the application that must see the row first, nor a step outside the database",
+  },
+  "skip-locked": {
+    summary: "a queue of raises in the database, applied in batches with SKIP LOCKED",
+    expects: { data: "holds", exclusion: "unclaimed" },
+    protectsItself: true,
+    limits:
+      "it can express work that is known before the row is seen and may be done by any worker; it cannot answer with what it will leave in the row before that is done",
+  },
+  "redis-semaphore": {
+    summary: "the mutex of the npm package redis-semaphore",
+    expects: { data: "holds", exclusion: "holds" },
+    keyed: true,
+    lease: "watched",
+  },
+  "redlock-npm": {
+    summary: "the npm package redlock, on all Redis servers that there are",
+    expects: { data: "holds", exclusion: "holds" },
+    keyed: true,
+    lease: "watched",
   },
 } as const satisfies Record<string, StrategyFacts>;
 
 export type StrategyName = keyof typeof STRATEGIES;
 export const STRATEGY_NAMES = Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]];
 
-/** An extra condition inside the write itself; see docs/decisions for what each can and cannot stop. */
+/** An extra condition inside the write itself; docs/guards.md says what each can and cannot stop. */
 export const GUARDS = ["none", "version", "fence-write", "fence-claim"] as const;
 export type Guard = (typeof GUARDS)[number];
+
+/** What one lock guards: the row of an operation, or all rows of the run. */
+export const KEY_SCOPES = ["row", "global"] as const;
+export type KeyScope = (typeof KEY_SCOPES)[number];
 
 // --- Operations -----------------------------------------------------------------------------------------------------
 
@@ -70,15 +161,54 @@ export const operationId = (writer: number, sequence: number) => writer * OPERAT
 export const writerOf = (operation: number) => Math.floor(operation / OPERATIONS_PER_WRITER);
 export const sequenceOf = (operation: number) => operation % OPERATIONS_PER_WRITER;
 
+// --- What goes wrong on purpose -------------------------------------------------------------------------------------
+
+/** Named places of an operation: the employee was read and is not yet computed; nothing but the write is left to do. */
+export const FAILPOINTS = ["after-read", "before-write"] as const;
+export type Failpoint = (typeof FAILPOINTS)[number];
+
+/**
+ * `sleep`: the operation takes longer, and the rest of its process goes on. `stall`: the whole process stands still, as
+ * in a long collection of garbage or without a CPU. `die`: the process hands in its numbers and ends on the spot, with
+ * whatever it holds.
+ */
+export const Fault = z.strictObject({
+  at: z.enum(FAILPOINTS),
+  action: z.enum(["sleep", "stall", "die"]),
+  /** Index of the one worker that it happens to; without it, all of them. */
+  worker: z.int().nonnegative().optional(),
+  /** Not before this much of the run's time has passed. */
+  afterMs: z.number().nonnegative().default(0),
+  /** Each so many-th time that a loop comes by. */
+  every: z.int().positive().default(1),
+  /** How long it takes, milliseconds; nothing to `die`. */
+  forMs: z.number().nonnegative().default(0),
+});
+export type Fault = z.infer<typeof Fault>;
+
+/** How two rows are locked, and what follows a deadlock: the caller is told, all of it is tried again, or a mistake. */
+export const PairRules = z.strictObject({
+  /** `same`: every operation takes the employee with the lower number first. */
+  order: z.enum(["same", "opposite"]),
+  /** `carry-on` goes on in a transaction that the database has rolled back, as if only the statement had failed. */
+  onDeadlock: z.enum(["give-up", "retry", "carry-on"]),
+});
+export type PairRules = z.infer<typeof PairRules>;
+
 // --- What a worker is told ------------------------------------------------------------------------------------------
 
 /** Redis users of helm/files/users.acl: each may run only its commands on its keys. */
-export const REDIS_USERS = ["lock", "monitor"] as const;
+export const WORKER_REDIS_USERS = ["lock", "seed", "peer"] as const;
+export type WorkerRedisUser = (typeof WORKER_REDIS_USERS)[number];
+export const REDIS_USERS = [...WORKER_REDIS_USERS, "monitor"] as const;
 export type RedisUser = (typeof REDIS_USERS)[number];
 
 /** Key and channel prefixes that the users of helm/files/users.acl may touch. */
 export const LOCK_KEY_PREFIX = "holdfast:lock:";
 export const GRANT_CHANNEL_PREFIX = "holdfast:grant:";
+export const SEED_KEY_PREFIX = "holdfast:seed:";
+/** Put before every key by the connections of the user `peer`, whatever a package calls its keys. */
+export const PEER_KEY_PREFIX = "holdfast:peer:";
 
 const milliseconds = z.number().nonnegative();
 
@@ -88,7 +218,10 @@ export const WorkerSpec = z.strictObject({
   report: z.string().min(1),
   run: z.string().min(1),
   strategy: z.enum(STRATEGY_NAMES),
+  /** Several strategies at once: the worker with index i uses the (i modulo length)-th; left out, all use `strategy`. */
+  mix: z.array(z.enum(STRATEGY_NAMES)).min(2).optional(),
   guard: z.enum(GUARDS),
+  keyScope: z.enum(KEY_SCOPES).default("row"),
   workers: z.int().positive(),
   /** Loops in each worker. */
   concurrency: z.int().positive(),
@@ -99,6 +232,8 @@ export const WorkerSpec = z.strictObject({
   holdMs: milliseconds,
   /** Time between two operations of a loop. */
   pauseMs: milliseconds,
+  /** A fixed rate instead: each loop begins an operation so often, and leaves out the beats that it misses. */
+  intervalMs: milliseconds.optional(),
   lockTtlMs: milliseconds,
   /** Whether a held lock is extended before its TTL ends. */
   extend: z.boolean(),
@@ -106,6 +241,8 @@ export const WorkerSpec = z.strictObject({
   lockTimeoutMs: milliseconds,
   /** How long one SQL statement may take; the connection is destroyed after it. */
   statementTimeoutMs: milliseconds,
+  fault: Fault.optional(),
+  pair: PairRules.optional(),
   /** Seed of the random raises and waits. */
   seed: z.int(),
   /** False only to measure what measuring costs: no ledger row is written, so nothing can be judged. */
@@ -138,7 +275,13 @@ export const WorkerEnvironment = z.object({
   MYSQL_PASSWORD: z.string().optional(),
   /** redis://host:port; user and password inside it hold for all, unless a password is given for each user. */
   REDIS_URL: z.url(),
+  /** All independent servers, comma separated, for locks on a majority; REDIS_URL where it is left out. */
+  REDIS_URLS: z.string().optional(),
   REDIS_PASSWORD_LOCK: z.string().optional(),
+  REDIS_PASSWORD_SEED: z.string().optional(),
+  REDIS_PASSWORD_PEER: z.string().optional(),
+  /** A folder that all workers share, for the strategy `file`. */
+  HOLDFAST_LOCK_FOLDER: z.string().optional(),
 });
 export type WorkerEnvironment = z.infer<typeof WorkerEnvironment>;
 
@@ -174,8 +317,18 @@ export const WorkerFinal = z.strictObject({
   writers: z.array(WriterFinal),
   /** How often each class of error was met, with one example. */
   errors: z.array(
-    z.strictObject({ class: z.string(), outcome: z.enum(OUTCOMES), count: z.int(), example: z.string() }),
+    z.strictObject({
+      class: z.string(),
+      /** `again`: not the end of the operation, which was tried again. */
+      outcome: z.enum([...OUTCOMES, "again"]),
+      count: z.int(),
+      example: z.string(),
+    }),
   ),
+  /** How often the run's fault has happened here; 0 or left out where it did not. */
+  faulted: z.int().optional(),
+  /** The process ends now, in the middle of an operation, because the run's fault says so. */
+  died: z.literal(true).optional(),
   /** Largest resident memory of the process, bytes. */
   residentBytes: z.int(),
 });
@@ -195,6 +348,8 @@ export const Heartbeat = z.strictObject({
   final: WorkerFinal.optional(),
   /** The worker cannot go on; it ends after this message. */
   failure: z.string().optional(),
+  /** The strategy cannot be used here, for this reason; the worker ends after this message. */
+  unavailable: z.string().optional(),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 

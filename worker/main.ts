@@ -13,12 +13,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { redisConnections } from "./connections.ts";
 import { type Command, type Phase, WorkerEnvironment, type WorkerFinal, WorkerSpec } from "./contract.ts";
+import { withFailpoints } from "./failpoints.ts";
 import { startHeartbeats } from "./heartbeat.ts";
-import { type LoopResult, runLoops } from "./loop.ts";
+import { createTally, type LoopResult, type Loops, runLoops } from "./loop.ts";
 import { createMetrics, serveMetrics } from "./metrics.ts";
+import { outcomeOf } from "./outcome.ts";
 import { seededRandom } from "./random.ts";
 import { createRows } from "./row.ts";
 import { strategies } from "./strategies/index.ts";
+import { Unavailable } from "./strategy.ts";
 
 /** How long a worker that was told to abort may take to finish what is in flight. */
 const ABORT_MS = 2_000;
@@ -31,18 +34,24 @@ const uid = environment.HOLDFAST_UID;
 let phase: Phase = "warming";
 let readyMs: number | undefined;
 let failure: string | undefined;
+let unavailable: string | undefined;
 let result: () => LoopResult = () => ({ committed: 0, rejected: 0, unknown: 0, raised: 0, writers: [], errors: [] });
 let final: WorkerFinal | undefined;
+let loops: Loops | undefined;
+/** By the database's clock and by this process's, at the same moment. */
+let started: { readonly us: number; readonly ms: number } | undefined;
 let naive = 0;
 let releaseFailures = 0;
+let faulted = 0;
 
 const stop = new AbortController();
 const abort = new AbortController();
-const started = Promise.withResolvers<number>();
+const toldToStart = Promise.withResolvers<number>();
 const released = Promise.withResolvers<void>();
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(new Error(signal)));
 
+const tally = createTally();
 const metrics = createMetrics(spec, index, uid);
 const server = await serveMetrics(
   metrics.registry,
@@ -58,7 +67,7 @@ const heartbeats = startHeartbeats({
   beat() {
     const { committed, rejected, unknown } = result();
     const base = { run: spec.run, index, uid, node: environment.HOLDFAST_NODE, phase, metricsPort: server.port };
-    return { ...base, committed, rejected, unknown, readyMs, final, failure };
+    return { ...base, committed, rejected, unknown, readyMs, final, failure, unavailable };
   },
   onCommand: obey,
   onLost: (reason) => end(3, reason),
@@ -81,14 +90,23 @@ try {
   for (let loop = 0; loop < spec.concurrency; loop += 1)
     writers.push(await rows.registerWriter(index, loop, uid, environment.HOLDFAST_NODE));
   const random = seededRandom(spec.seed, index);
-  const session = await strategies[spec.strategy].open({
+  const strategy = spec.mix?.[index % spec.mix.length] ?? spec.strategy;
+  const session = await strategies[strategy].open({
     spec,
-    rows,
+    rows: spec.fault === undefined ? rows : withFailpoints(rows, { fault: spec.fault, index, elapsedMs, happens, die }),
     redis: redis.connect,
+    redisServers: redis.servers,
+    lockFolder: environment.HOLDFAST_LOCK_FOLDER,
+    worker: index,
     random,
     releaseFailed() {
       releaseFailures += 1;
       metrics.releaseFailed();
+    },
+    triedAgain(error) {
+      const { class: errorClass, message } = outcomeOf(error);
+      metrics.error(errorClass);
+      tally.error(errorClass, "again", message);
     },
   });
   phase = "ready";
@@ -96,26 +114,26 @@ try {
   metrics.phase("ready");
   await heartbeats.now();
 
-  const startInMs = await Promise.race([started.promise, aborted(stop.signal)]);
+  const startInMs = await Promise.race([toldToStart.promise, aborted(stop.signal)]);
   await sleep(startInMs, undefined, { signal: stop.signal });
   phase = "running";
   metrics.phase("running");
-  const startedAtUs = await rows.nowUs();
-  const loops = runLoops({ spec, session, metrics, writers, random, stop: stop.signal, abort: abort.signal });
+  started = { us: await rows.nowUs(), ms: performance.now() };
+  loops = runLoops({ spec, session, metrics, tally, writers, random, stop: stop.signal, abort: abort.signal });
   result = loops.result;
   await loops.finished;
-  const endedAtUs = await rows.nowUs().catch(() => 0);
-  const residentBytes = process.resourceUsage().maxRSS * 1_024;
-  final = { ...loops.result(), naive, releaseFailures, startedAtUs, endedAtUs, residentBytes };
+  final = finalOf(loops.result(), await rows.nowUs().catch(() => 0));
   metrics.phase("done");
   phase = "done";
   await heartbeats.now();
   await session.close().catch(() => {});
 } catch (error) {
   if (!stop.signal.aborted) {
-    failure = error instanceof Error ? error.message : String(error);
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof Unavailable) unavailable = message;
+    else failure = message;
     await heartbeats.now();
-    end(1, failure);
+    end(1, message);
   }
 }
 
@@ -124,8 +142,34 @@ end(stop.signal.aborted ? 3 : 0);
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
+function finalOf(result: LoopResult, endedAtUs: number): WorkerFinal {
+  const residentBytes = process.resourceUsage().maxRSS * 1_024;
+  const ofFault = spec.fault === undefined ? {} : { faulted };
+  return { ...result, ...ofFault, naive, releaseFailures, startedAtUs: started?.us ?? 0, endedAtUs, residentBytes };
+}
+
+function happens() {
+  faulted += 1;
+}
+
+function elapsedMs() {
+  return started === undefined ? undefined : performance.now() - started.ms;
+}
+
+/** The worst moment to end, on purpose; but not without its numbers, or nothing could be said of what it did before. */
+async function die(): Promise<never> {
+  if (loops === undefined || started === undefined) throw new Error("there is nothing to die of before the start");
+  const endedAtUs = Math.round(started.us + (performance.now() - started.ms) * 1_000);
+  final = { ...finalOf(loops.interrupted(), endedAtUs), died: true };
+  phase = "done";
+  await heartbeats.now();
+  process.kill(process.pid, "SIGKILL");
+  // The first process of a container cannot be killed from inside.
+  return end(137, "ended itself as planned");
+}
+
 function obey(command: Command) {
-  if (command.command === "start") started.resolve(command.inMs);
+  if (command.command === "start") toldToStart.resolve(command.inMs);
   if (command.command === "release") released.resolve();
   if (command.command !== "abort" || abort.signal.aborted) return;
   // What is in flight is finished and reported, waiting is not.

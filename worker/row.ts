@@ -19,7 +19,7 @@ export interface Employee {
   readonly readAt: string;
 }
 
-/** What must be true of the row for a write to be applied; see the guards in docs. */
+/** What must be true of the row for a write to be applied; see docs/guards.md. */
 export interface Condition {
   readonly version?: number;
   /** Refuses a token that is not newer than the row's, and leaves this one. */

@@ -10,6 +10,8 @@ export interface Reconciliation {
   readonly prometheus: number | null;
   readonly reported: number | null;
   readonly ledger: number;
+  /** It died on purpose, after its last scrape. */
+  readonly died?: true | undefined;
   readonly lost?: string | undefined;
 }
 
@@ -49,6 +51,7 @@ export const reconcile = (evidence: Evidence, accounts = accountsOf(evidence)): 
     prometheus: prometheus?.committed ?? null,
     reported: worker.final?.committed ?? null,
     ledger: ledger.operations,
+    ...(worker.final?.died ? { died: true as const } : {}),
     lost: worker.lost,
   }));
 
@@ -97,7 +100,9 @@ function compare({ worker, prometheusRead, prometheus, ledger }: Books): {
   if (final === undefined) return { ...result, gap: `${name} gave no final numbers` };
   if (!prometheusRead) return result;
   if (prometheus === undefined) return { ...result, gap: `Prometheus has no numbers of ${name}` };
-  if (prometheus.committed !== final.committed || prometheus.raised !== final.raised)
+  // Who died was scraped for the last time before its last operations.
+  const behind = final.died === true && prometheus.committed <= final.committed && prometheus.raised <= final.raised;
+  if (!behind && (prometheus.committed !== final.committed || prometheus.raised !== final.raised))
     return { ...result, gap: `${name} reports ${pages(final)}, Prometheus has ${pages(prometheus)}` };
   return result;
 }

@@ -56,11 +56,12 @@ export function vacuity(
 
 /**
  * The part of the planned duration, 0 to 1, in which all workers ran, by the database's clock; null unless all of them
- * said when they ran.
+ * said when they ran. One that died on purpose is not waited for.
  */
 export function overlapOf({ plan, workers }: Evidence): number | null {
-  const finals = timed(workers);
-  if (finals.length < plan.workers || plan.durationMs <= 0) return null;
+  const finals = timed(workers).filter(({ died }) => !died);
+  const died = workers.filter(({ final }) => final?.died).length;
+  if (finals.length === 0 || finals.length < plan.workers - died || plan.durationMs <= 0) return null;
   const startedAtUs = finals.reduce((last, final) => Math.max(last, final.startedAtUs), Number.NEGATIVE_INFINITY);
   const endedAtUs = finals.reduce((first, final) => Math.min(first, final.endedAtUs), Number.POSITIVE_INFINITY);
   return Math.min(1, Math.max(0, (endedAtUs - startedAtUs) / 1_000 / plan.durationMs));

@@ -45,6 +45,7 @@ export async function kubernetesHome({ environment, settings, variables }: Confi
       redisUrls: redisUrlsOf(environment),
       redisPasswords: redisPasswordsOf(environment),
       prometheusUrl: PROMETHEUS_URL,
+      cluster: true,
       notes: {},
     },
     listen: { host, port: Number(port) },

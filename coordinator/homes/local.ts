@@ -1,15 +1,17 @@
 /** One machine: workers are child processes, and each server that the user does not name is a private child as well. */
 import { randomBytes } from "node:crypto";
-import { mkdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { type Config, ConfigError, redisPasswordsOf } from "../config.ts";
+import { type Config, ConfigError, redisPasswordsOf, redisUrlsOf } from "../config.ts";
 import type { Home } from "../home.ts";
 import { createLocalLauncher } from "../launchers/local.ts";
+import { MAJORITY_SERVERS, needsMajority } from "../needs.ts";
 import type { Progress } from "../progress.ts";
 import { reportFiles } from "../report/files.ts";
 import { plansOf } from "../scenarios.ts";
 import { startServers } from "../servers/index.ts";
 import { freePort } from "../servers/ports.ts";
+import { passwordVariables } from "../users.ts";
 
 /** Servers that a user names are there or not; those started here have their own deadline. */
 const SERVERS_DEADLINE_MS = 5_000;
@@ -24,6 +26,7 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
   const coordinatorUrl = environment.HOLDFAST_COORDINATOR_URL ?? `http://${listen.host}:${listen.port}`;
   const token = environment.HOLDFAST_TOKEN ?? randomBytes(16).toString("hex");
 
+  const plans = plansOf(report, settings);
   const own = await startServers({
     coordinatorUrl,
     only: [
@@ -31,6 +34,7 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
       ...(environment.REDIS_URL === undefined ? (["redis"] as const) : []),
       ...(environment.PROMETHEUS_URL === undefined ? (["prometheus"] as const) : []),
     ],
+    redisServers: plans.some(needsMajority) ? MAJORITY_SERVERS : 1,
     log: (text) => progress.step(text),
   });
   try {
@@ -39,19 +43,23 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
       mysqlUrl: environment.MYSQL_URL ?? own.mysql!.url,
       mysqlPassword: environment.MYSQL_PASSWORD,
       redisUrl: environment.REDIS_URL ?? own.redis!.url,
+      redisUrls: own.redis?.urls ?? redisUrlsOf(environment),
       redisPasswords,
       prometheusUrl: environment.PROMETHEUS_URL ?? own.prometheus!.url,
+      cluster: false,
       notes: own.notes,
     };
     const launcher = await createLocalLauncher({
       coordinatorUrl,
       token,
-      workersMax: Math.max(...plansOf(report, settings).map(({ workers }) => workers)),
+      workersMax: Math.max(0, ...plans.map(({ workers }) => workers)),
       servers: {
         MYSQL_URL: servers.mysqlUrl,
         MYSQL_PASSWORD: servers.mysqlPassword,
         REDIS_URL: servers.redisUrl,
-        REDIS_PASSWORD_LOCK: servers.redisPasswords.lock,
+        REDIS_URLS: servers.redisUrls.join(","),
+        ...passwordVariables(servers.redisPasswords),
+        HOLDFAST_LOCK_FOLDER: join(folder, "locks"),
       },
     });
     return {
@@ -70,7 +78,10 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
       },
       failed() {},
       tell() {},
-      [Symbol.asyncDispose]: () => own[Symbol.asyncDispose](),
+      async [Symbol.asyncDispose]() {
+        await rm(join(folder, "locks"), { recursive: true, force: true });
+        await own[Symbol.asyncDispose]();
+      },
     };
   } catch (error) {
     await own[Symbol.asyncDispose]();

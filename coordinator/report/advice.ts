@@ -1,9 +1,13 @@
 /** What the report answers in words. Every sentence is made from this report's own numbers; there is no other advice. */
+import { STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import { atMost, count, list, milliseconds, NO_DATA, oneLine, percent, perSecond, plural } from "./format.ts";
 import type { Report, RunReport } from "./report.ts";
-import { labelsOf, moneyOf, sharedSettings } from "./runs.ts";
+import { inProse, labelsOf, moneyOf, sharedSettings } from "./runs.ts";
+import { shownBy } from "./shown.ts";
 
 export interface Answers {
+  /** What the scenario was made for. */
+  readonly shown: readonly string[];
   readonly held: readonly string[];
   readonly cost: readonly string[];
   readonly cannotShow: readonly string[];
@@ -12,11 +16,14 @@ export interface Answers {
 /** Which strategies held, what each cost against the fastest that held, and what this report cannot show. */
 export function answers(report: Report): Answers {
   const labels = labelsOf(report.runs);
-  const name = (run: RunReport) => labels.get(run) ?? run.strategy;
+  const name = (run: RunReport) => inProse(labels.get(run) ?? run.strategy);
+  const shown = shownBy(report, name);
   return {
+    shown,
     held: [...controls(report, name), ...held(report, name)],
-    cost: comparable(report.runs).flatMap((runs) => cost(runs, name)),
-    cannotShow: limits(report, name),
+    // A scenario that tells what it shows tells the cost where that is what it is about.
+    cost: shown.length > 0 ? [] : comparable(report.runs).flatMap((runs) => cost(runs, name)),
+    cannotShow: [...limits(report, name), ...expressible(report)],
   };
 }
 
@@ -24,7 +31,11 @@ type Name = (run: RunReport) => string;
 
 function controls({ runs }: Report, name: Name): string[] {
   const controls = runs.filter((run) => run.control);
+  if (runs.length === 0) return [];
   if (controls.length === 0) {
+    const broken = runs.filter(({ expects, data }) => expects.data === "violated" && data.value === "violated");
+    if (broken.length > 0)
+      return [`${list(broken.map(name))} lost updates, as expected: a violation can be seen here.`];
     return ["No control was run, so this report has not shown that it would see a violation."];
   }
   const seen = controls.filter((run) => run.data.value === "violated");
@@ -40,11 +51,14 @@ function controls({ runs }: Report, name: Name): string[] {
 }
 
 function held({ runs }: Report, name: Name): string[] {
-  const candidates = runs.filter((run) => !run.control);
+  const controls = runs.filter((run) => run.control);
+  const candidates = runs.filter((run) => !run.control && run.expects.data !== "unclaimed");
   const kept = candidates.filter(holds);
   return [
     ...(kept.length > 0 ? [`The data held with ${list(kept.map(name))}.`] : []),
     ...candidates.flatMap((run) => {
+      if (run.data.value === "violated" && run.expects.data === "violated")
+        return controls.length > 0 ? `The data did not hold with ${name(run)}, as expected.` : [];
       if (run.data.value === "violated") return `The data did not hold with ${name(run)}: ${oneLine(run.data.reason)}.`;
       if (run.data.value === "unknown") return `Nothing was shown about ${name(run)}: ${oneLine(run.data.reason)}.`;
       return [];
@@ -147,6 +161,14 @@ function limits(report: Report, name: Name): string[] {
     ...(load.length > 0 ? [`Other loads may order the strategies differently: each run had ${list(load)}.`] : []),
     ...report.skipped.map(({ strategy, reason }) => `${strategy}: it was not run (${oneLine(reason)}).`),
   ];
+}
+
+/** What those that need no lock can be used for: said only where one was run. */
+function expressible({ runs }: Report): string[] {
+  return [...new Set(runs.map(({ strategy }) => strategy))].flatMap((strategy) => {
+    const { limits }: StrategyFacts = STRATEGIES[strategy];
+    return limits === undefined ? [] : [`${strategy}: ${limits}.`];
+  });
 }
 
 const holds = (run: RunReport) => run.data.value === "holds";

@@ -1,5 +1,5 @@
 /** The sections between the tables and the conclusion: what was found, what agrees, what was refused, what went wrong. */
-import { count, NO_DATA, oneLine, plural } from "./format.ts";
+import { count, list, NO_DATA, oneLine, plural } from "./format.ts";
 import { type Column, flow, padded, paragraph, table } from "./layout.ts";
 import { type Page, section } from "./page.ts";
 import type { Tone } from "./paint.ts";
@@ -55,7 +55,11 @@ function booksOf(page: Page, run: RunReport): string {
   ];
   const lead = (mark: string) => `  ${mark} ${name}  `;
   if (booksAgree(run)) {
-    const sums = `${prometheus} = ${reported} = ${ledger} committed, and so for each of ${workers}`;
+    const died = run.reconciliation.filter((row) => row.died && row.prometheus !== row.ledger);
+    const sums =
+      died.length === 0
+        ? `${prometheus} = ${reported} = ${ledger} committed, and so for each of ${workers}`
+        : `${reported} = ${ledger} committed, and so for each of ${workers}; Prometheus has ${prometheus}, since ${list(died.map((row) => `worker-${row.worker}`))} died after its last scrape`;
     return paragraph(lead(page.paint("good", "✓")), sums, page);
   }
   const off = run.reconciliation.filter((row) => !rowAgrees(row));
@@ -113,9 +117,15 @@ function probes(page: Page): string {
       ),
     ];
   });
+  const granted = (page.report.aclGranted ?? []).flatMap(({ user, attempts }, index) => [
+    ...(index === 0 ? [paragraph("  ", GRANTED, page)] : []),
+    flow(lead(page.paint("good", "✓"), user), attempts, { ...page, tone: "quiet" }),
+  ]);
   const title = `Redis refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts, in its own words`;
-  return section(page, title, ...open, ...refused, ...note);
+  return section(page, title, ...open, ...refused, ...granted, ...note);
 }
+
+const GRANTED = "What each user needs was let through, so an attempt that is let through is seen:";
 
 /** Redis's own words, less the name of the command, which the attempt has already: most refusals differ in it alone. */
 const refusalOf = (answer: string) => oneLine(answer).replace(/'[^']*'/g, "'...'") || NO_DATA;

@@ -2,6 +2,7 @@
 import { markdownTable } from "markdown-table";
 import { answers } from "./advice.ts";
 import { costColumns, happenedColumns, verdictColumns } from "./columns.ts";
+import { curvesOf } from "./curves.ts";
 import { count, NO_DATA, oneLine, percent } from "./format.ts";
 import type { Column } from "./layout.ts";
 import type { Report, RunReport } from "./report.ts";
@@ -10,6 +11,7 @@ import {
   labelsOf,
   moneyOf,
   moneySentence,
+  nothingRan,
   refusedProbes,
   STRENGTH_NOTE,
   sharedSettings,
@@ -45,13 +47,19 @@ function conclusion({ version, scenario, runs, verdict, where, startedAt, report
 const VERDICTS = { expected: "As expected", violated: "Violated", unknown: "Unknown" };
 
 function runs(report: Report, labels: Labels): string[] {
-  if (report.runs.length === 0) return ["No run was made."];
-  const { held, cost, cannotShow } = answers(report);
+  if (report.runs.length === 0) return [nothingRan(report)];
+  const { shown, held, cost, cannotShow } = answers(report);
   return [
     "## Did every raise reach the salary?",
     tableOf(MONEY(labels), report.runs),
     "## The report answers",
-    ...[answered("What held", held), answered("What it cost", cost), answered("What is not shown", cannotShow)].flat(),
+    ...[
+      answered("What was shown", shown),
+      answered("What held", held),
+      answered("What it cost", cost),
+      answered("What is not shown", cannotShow),
+    ].flat(),
+    ...curvesOf(report).flatMap((curve) => [`## ${curve.title}`, tableOf(curve.columns, curve.points)]),
     "## What happened",
     tableOf(happenedColumns(labels), report.runs),
     "## What it cost",
@@ -136,8 +144,15 @@ function probes(report: Report): string[] {
       ],
       report.acl,
     ),
+    ...granted(report),
     ...note,
   ];
+}
+
+function granted({ aclGranted }: Report): string[] {
+  if (aclGranted === undefined) return [];
+  const lines = aclGranted.map(({ user, attempts }) => `${user}: ${attempts.join(", ")}`);
+  return ["What each user needs was let through, so an attempt that is let through is seen:", bullets(lines)];
 }
 
 const environment = (report: Report) =>

@@ -35,22 +35,37 @@ const ReconciliationRow = z.strictObject({
   prometheus: z.int().nullable(),
   reported: z.int().nullable(),
   ledger: z.int(),
+  died: z.literal(true).optional().describe("It ended on purpose, after its last scrape"),
   lost: z.string().optional(),
   log: z.string().optional(),
+  readyMs: z.number().optional().describe("From the start of the worker's process to ready"),
+  residentBytes: z.int().optional().describe("Largest resident memory of the worker"),
+});
+
+/** What the workers of one strategy did in a run where several met. */
+const PartSchema = z.strictObject({
+  strategy: z.enum(STRATEGY_NAMES),
+  workers: z.int(),
+  committed: z.int().describe("By the ledger"),
+  rejected: z.int().describe("By the workers themselves"),
+  staleWrites: z.int().describe("Its writes that were based on something else than the write before them"),
+  overwritten: z.int().describe("Its writes that were lost under a stale one"),
 });
 
 export const RunReport = z.strictObject({
   run: z.string(),
   strategy: z.enum(STRATEGY_NAMES),
+  mix: z.array(z.enum(STRATEGY_NAMES)).optional().describe("Several at once, in turn by the index of the worker"),
   guard: z.enum(GUARDS),
   summary: z.string(),
   plan: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   control: z.boolean(),
-  expects: z.strictObject({ data: z.string(), exclusion: z.string() }),
+  expects: z.strictObject({ data: z.string(), exclusion: z.string(), because: z.string().optional() }),
   startedAt: z.iso.datetime(),
   /** What was made to fail on purpose; absent or empty where nothing was. */
   faults: z.array(z.string()).optional(),
   seconds: z.number().describe("From the first worker's start to the last worker's end"),
+  wholeSeconds: z.number().describe("The whole run: the start of the fleet, the scrapes and the judging, too"),
   overlap: z.number().nullable().describe("The part of the planned duration, 0 to 1, in which all workers ran"),
   operations: CountsSchema.nullable().describe("By Prometheus; null where it had no complete numbers"),
   reported: CountsSchema.describe("By the workers themselves"),
@@ -62,6 +77,12 @@ export const RunReport = z.strictObject({
   operationSeconds: QuantilesSchema.nullable(),
   lockWaitSeconds: QuantilesSchema.nullable(),
   throughput: z.number().nullable().describe("Committed operations a second"),
+  parts: z.array(PartSchema).optional(),
+  recoverySeconds: z
+    .number()
+    .nullable()
+    .optional()
+    .describe("From the death of a holder to the next write; null where nothing was written after it"),
   fairness: z.number().nullable().describe("Jain's index over the workers' committed operations"),
   errors: z.array(z.strictObject({ class: z.string(), outcome: z.string(), count: z.int(), example: z.string() })),
   data: VerdictSchema,
@@ -97,10 +118,14 @@ export const Report = z.strictObject({
   /** Servers and the settings that change what a lock can promise. */
   environment: z.record(z.string(), z.string()),
   acl: z.array(AclProbe),
+  /** What each user must be able to do, and can. */
+  aclGranted: z.array(z.strictObject({ user: z.string(), attempts: z.array(z.string()) })).optional(),
   aclNote: z.string().optional(),
   runs: z.array(RunReport),
-  /** Runs that were asked for and not made, each with the reason. */
-  skipped: z.array(z.strictObject({ strategy: z.string(), reason: z.string() })),
+  /** Runs that were not made, each with the reason; `unavailable` where nobody asked for it by name. */
+  skipped: z.array(
+    z.strictObject({ strategy: z.string(), reason: z.string(), unavailable: z.literal(true).optional() }),
+  ),
   verdict: z.strictObject({
     value: z.enum(["expected", "violated", "unknown"]),
     line: z.string(),

@@ -7,27 +7,39 @@ import type { Report, RunReport } from "./report.ts";
 export type Aspect = "data" | "exclusion";
 export const ASPECTS = ["data", "exclusion"] as const satisfies readonly Aspect[];
 
+/** What a run is called by. */
+export type Named = Pick<RunReport, "strategy" | "guard" | "mix" | "plan">;
+
 /**
  * The shortest name that tells each run from the others: the strategy, its guard where it has one, and the settings in
  * which runs of the same name differ.
  */
-export function labelsOf(runs: readonly RunReport[]): ReadonlyMap<RunReport, string> {
+export function labelsOf<Run extends Named>(runs: readonly Run[]): ReadonlyMap<Run, string> {
   const twins = Map.groupBy(runs, labelOf);
   return new Map(
     runs.map((run) => {
       const differing = differingSettings(twins.get(labelOf(run)) ?? []);
-      return [run, [labelOf(run), ...differing.map((key) => setting(key, run.plan[key]))].join(", ")];
+      return [run, [labelOf(run), ...told(run, differing, TERSE), ...told(run, ["fault"], TERSE)].join(", ")];
     }),
   );
 }
 
+/** `redis (8 workers, hold 2 ms)`: a name that has commas of its own can stand among others. */
+export const inProse = (name: string) => name.replace(/^([^,]*), (.*)$/, "$1 ($2)");
+
 /** The settings with which the result must be read, as far as all runs share them: `4 workers`, `hold 2 ms`. */
-export function sharedSettings(runs: readonly RunReport[], keys = Object.keys(SETTINGS)): string[] {
+export function sharedSettings(runs: readonly Named[], keys = Object.keys(SETTINGS)): string[] {
   const differing = new Set(differingSettings(runs));
-  return keys
-    .filter((key) => !differing.has(key) && runs[0]?.plan[key] !== undefined)
-    .map((key) => setting(key, runs[0]?.plan[key]));
+  return told(
+    runs[0],
+    keys.filter((key) => !differing.has(key) && runs[0]?.plan[key] !== undefined),
+    SETTINGS,
+  );
 }
+
+/** Instead of the tables. */
+export const nothingRan = ({ scenario }: Report) =>
+  scenario === "acl" ? "No workers: this scenario asks Redis alone." : "No run was made.";
 
 /** Salary units granted by raises in the ledger, and how many of them are in the salary at the end. */
 export function moneyOf(run: RunReport): { granted: number; arrived: number; lost: number } | undefined {
@@ -116,25 +128,52 @@ export const booksAgree = (run: RunReport) => run.reconciliation.length > 0 && r
 export const booksTitle = (runs: readonly RunReport[]) =>
   `Prometheus = workers = ledger${runs.every(booksAgree) ? "" : ", but not everywhere"}`;
 
+/** Of a worker that died on purpose, Prometheus has what it scraped before. */
 export const rowAgrees = (row: RunReport["reconciliation"][number]) =>
-  row.lost === undefined && row.prometheus === row.ledger && row.reported === row.ledger;
+  row.lost === undefined &&
+  row.reported === row.ledger &&
+  (row.prometheus === row.ledger || (row.died === true && row.prometheus !== null && row.prometheus <= row.ledger));
 
 export const refusedProbes = (report: Report) => report.acl.filter((probe) => probe.refused).length;
 
+type Told = Record<string, (value: unknown) => string>;
+
 /** The settings of a plan that change what a run shows. The seed of the random numbers is not one of them. */
-const SETTINGS: Record<string, (value: unknown) => string> = {
+const SETTINGS: Told = {
   workers: (value) => plural(Number(value), "worker"),
   concurrency: (value) => `${plural(Number(value), "loop")} in each`,
   rows: (value) => plural(Number(value), "row"),
+  keyScope: (value) => (value === "global" ? "one key for all" : ""),
   durationMs: (value) => `${duration(Number(value))} each`,
   holdMs: (value) => `hold ${duration(Number(value))}`,
   pauseMs: (value) => `pause ${duration(Number(value))}`,
+  intervalMs: (value) => (value === undefined ? "as fast as it can" : `every ${duration(Number(value))}`),
   lockTtlMs: (value) => `TTL ${duration(Number(value))}`,
   extend: (value) => (value ? "extended" : "not extended"),
   lockTimeoutMs: (value) => `lock timeout ${duration(Number(value))}`,
+  order: (value) => `${value} order`,
+  onDeadlock: (value) => `deadlock ${DEADLOCKS[String(value)] ?? value}`,
 };
 
-const setting = (key: string, value: unknown) => SETTINGS[key]?.(value) ?? `${key} ${value}`;
+const DEADLOCKS: Record<string, string> = {
+  "give-up": "given up",
+  retry: "tried again",
+  "carry-on": "carried on",
+};
 
-const differingSettings = (runs: readonly RunReport[]) =>
-  Object.keys(SETTINGS).filter((key) => new Set(runs.map((run) => run.plan[key])).size > 1);
+/** In the name of a run, what is as usual is not said. A fault always is. */
+const TERSE: Told = {
+  ...SETTINGS,
+  extend: (value) => (value ? "" : "not extended"),
+  fault: (value) => (value === undefined ? "" : String(value)),
+};
+
+const told = (run: Named | undefined, keys: readonly string[], words: Told) =>
+  keys.map((key) => words[key]?.(run?.plan[key]) ?? `${key} ${run?.plan[key]}`).filter((text) => text !== "");
+
+/** How long a run lasts says nothing about what differs, unless nothing else does. */
+function differingSettings(runs: readonly Named[]): string[] {
+  const differing = Object.keys(SETTINGS).filter((key) => new Set(runs.map((run) => run.plan[key])).size > 1);
+  const telling = differing.filter((key) => key !== "durationMs");
+  return telling.length > 0 ? telling : differing;
+}

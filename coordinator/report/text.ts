@@ -1,13 +1,14 @@
 /** The report for a terminal. Details come first: what a reader came for is what the screen shows at the end. */
 import { answers } from "./advice.ts";
 import { costColumns, happenedColumns, verdictColumns } from "./columns.ts";
+import { curvesOf } from "./curves.ts";
 import { findings } from "./findings.ts";
 import { count, oneLine, percent } from "./format.ts";
 import { bar, padded, paragraph, table } from "./layout.ts";
 import { type Page, section } from "./page.ts";
 import { badge, type Paint, painter } from "./paint.ts";
 import type { Report, RunReport } from "./report.ts";
-import { labelsOf, moneyOf, moneySentence, STRENGTH_NOTE, sharedSettings, verdictOf } from "./runs.ts";
+import { labelsOf, moneyOf, moneySentence, nothingRan, STRENGTH_NOTE, sharedSettings, verdictOf } from "./runs.ts";
 
 export interface TextOptions {
   /** Escape sequences are written only where this is true. */
@@ -27,6 +28,7 @@ export function formatReport(report: Report, { color, width, place }: TextOption
     heading(page),
     ...tables(page),
     ...findings(page),
+    ...curvesOf(report).map((curve) => section(page, curve.title, table(curve.columns, curve.points, page))),
     ...answered(page),
     money(page),
     conclusion(page, color, place),
@@ -51,7 +53,7 @@ function heading(page: Page): string {
 
 function tables(page: Page): string[] {
   const { runs } = page.report;
-  if (runs.length === 0) return ["No run was made."];
+  if (runs.length === 0) return [nothingRan(page.report)];
   const bounded = runs.some((run) => run.data.value === "holds" || run.exclusion.value === "holds");
   const note = bounded ? [paragraph("  ", STRENGTH_NOTE, { ...page, tone: "quiet" })] : [];
   return [
@@ -63,13 +65,18 @@ function tables(page: Page): string[] {
 
 function answered(page: Page): string[] {
   if (page.report.runs.length === 0) return [];
-  const { held, cost, cannotShow } = answers(page.report);
+  const { shown, held, cost, cannotShow } = answers(page.report);
   const part = (title: string, sentences: readonly string[]) =>
     sentences.map((sentence, index) => {
       const lead = page.paint("quiet", padded(index === 0 ? title : "", 11));
       return paragraph(`  ${lead}`, sentence, page);
     });
-  const lines = [...part("held", held), ...part("cost", cost), ...part("not shown", cannotShow)];
+  const lines = [
+    ...part("shown", shown),
+    ...part("held", held),
+    ...part("cost", cost),
+    ...part("not shown", cannotShow),
+  ];
   return [section(page, "The report answers", ...lines)];
 }
 

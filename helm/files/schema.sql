@@ -24,6 +24,15 @@ CREATE TABLE IF NOT EXISTS writer (
   KEY (run)
 );
 
+-- Raises that wait to be applied: the queue of the strategy skip-locked. Each goes in the transaction that applies it.
+CREATE TABLE IF NOT EXISTS pending (
+  run         VARCHAR(63) NOT NULL,
+  op          BIGINT      NOT NULL,
+  employee_id INT         NOT NULL,
+  raise       BIGINT      NOT NULL,
+  PRIMARY KEY (run, op)
+);
+
 -- One row for each committed mutation, written in the same transaction while the row lock is held,
 -- so that the order of seq is the serial order of the writes. There is no unique key on new_version:
 -- the ledger must record a broken chain, not prevent it.

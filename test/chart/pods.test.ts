@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { RunOptions } from "../../coordinator/config.ts";
 import { KubernetesSettings, KubernetesTarget } from "../../coordinator/kubernetes/settings.ts";
 import { parseWorkerTemplate } from "../../coordinator/launchers/worker-job.ts";
+import { RunOptions } from "../../coordinator/options.ts";
 import { WorkerEnvironment } from "../../worker/contract.ts";
 import { bothHelms } from "./helm.ts";
 import { type Any, CI_VALUES, objectsOf, podTemplates, template, workerTemplate } from "./objects.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 import { parse } from "yaml";
-import { RunOptions } from "../../coordinator/config.ts";
+import { RunOptions } from "../../coordinator/options.ts";
 import { valueDocs, withTable } from "../../helm/tools/readme.ts";
 import { valuesSchema } from "../../helm/tools/schema.ts";
 import { bothHelms } from "./helm.ts";
@@ -58,7 +58,7 @@ const IMPOSSIBLE: [sets: string, message: RegExp][] = [
   ["redis.external.nodes={r:6379}", /set redis\.enabled=false/],
   ["redis.enabled=false,redis.external.nodes={r:6379}", /no password for the Redis user lock at r:6379/],
   ["redis.auth.existingSecret=s,redis.auth.passwords.lock=p", /remove one/],
-  ["redis.auth.passwords.nobody=p", /no such user in files\/users\.acl, only lock, monitor/],
+  ["redis.auth.passwords.nobody=p", /no such user in files\/users\.acl, only lock/],
   ["redis.instances=2", /use an odd number/],
   ["prometheus.enabled=false", /set prometheus\.external\.url/],
   ["prometheus.external.url=http://p:9090", /set prometheus\.enabled=false/],

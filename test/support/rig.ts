@@ -1,11 +1,12 @@
 /** Real servers and the coordinator's own parts, for tests that make whole runs. */
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 import mysql from "mysql2/promise";
-import { readRunOptions } from "../../coordinator/options.ts";
 import { createDatabase } from "../../coordinator/database.ts";
 import type { RunPlan } from "../../coordinator/evidence.ts";
 import { serveCoordinator } from "../../coordinator/http.ts";
 import { createLocalLauncher } from "../../coordinator/launchers/local.ts";
+import { readRunOptions } from "../../coordinator/options.ts";
 import { createPrometheus, type Prometheus } from "../../coordinator/prometheus.ts";
 import type { RunReport } from "../../coordinator/report/report.ts";
 import type { Roster } from "../../coordinator/roster.ts";
@@ -13,11 +14,14 @@ import { run } from "../../coordinator/run.ts";
 import { plansOf } from "../../coordinator/scenarios.ts";
 import { startServers } from "../../coordinator/servers/index.ts";
 import { freePort } from "../../coordinator/servers/ports.ts";
+import { passwordVariables } from "../../coordinator/users.ts";
 import type { StrategyName } from "../../worker/contract.ts";
 
 export interface Meddling {
   /** A bug of test/support/plant.ts. */
   readonly bug?: string;
+  /** In place of what workers are told of servers and folders. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Called again and again while the workers run. */
   readonly whileRunning?: (roster: Roster) => void | Promise<void>;
   /** Called after the last operation and before the evidence is read. */
@@ -28,15 +32,15 @@ export interface Meddling {
 
 export type Rig = Awaited<ReturnType<typeof createRig>>;
 
-export async function createRig() {
+export async function createRig({ redisServers = 1 }: { readonly redisServers?: number } = {}) {
   const listen = { host: "127.0.0.1", port: await freePort() };
   const coordinatorUrl = `http://${listen.host}:${listen.port}`;
   const token = "test";
-  const servers = await startServers({ coordinatorUrl, log: () => {} });
+  const servers = await startServers({ coordinatorUrl, redisServers, log: () => {} });
   const server = await serveCoordinator({ ...listen, token, metrics: async () => "" });
   const database = createDatabase(servers.mysql!.url);
   const prometheus = createPrometheus(servers.prometheus!.url);
-  const launcherOf = (bug?: string) =>
+  const launcherOf = ({ bug, environment = {} }: Meddling) =>
     createLocalLauncher({
       coordinatorUrl,
       token,
@@ -44,7 +48,10 @@ export async function createRig() {
       servers: {
         MYSQL_URL: servers.mysql!.url,
         REDIS_URL: servers.redis!.url,
-        REDIS_PASSWORD_LOCK: servers.redis!.passwords.lock,
+        REDIS_URLS: servers.redis!.urls.join(","),
+        ...passwordVariables(servers.redis!.passwords),
+        HOLDFAST_LOCK_FOLDER: join(servers.folder!, "locks"),
+        ...environment,
       },
       nodeOptions: bug === undefined ? [] : ["--import", new URL(`plant.ts?bug=${bug}`, import.meta.url).href],
     });
@@ -58,9 +65,9 @@ export async function createRig() {
     /** One run, with whatever is meddled with. */
     async run(strategy: StrategyName, changes: Partial<RunPlan> = {}, meddling: Meddling = {}): Promise<RunReport> {
       const report = randomBytes(4).toString("hex");
-      const { settings } = readRunOptions({ strategies: [strategy], duration: "1500ms" });
+      const { settings } = readRunOptions({ strategies: [strategy], duration: "1500ms", rows: changes.rows ?? 1 });
       const plan = { ...plansOf(report, settings)[0]!, ...changes };
-      const launcher = await launcherOf(meddling.bug);
+      const launcher = await launcherOf(meddling);
       server.setTargets(launcher.targets());
       const real = meddling.prometheus?.(prometheus) ?? prometheus;
       let judging: Promise<void> | undefined;

@@ -298,6 +298,7 @@ function base(
     expects: { ...facts.expects },
     startedAt: "2026-03-01T10:15:04.200Z",
     seconds: 5.02,
+    wholeSeconds: 7.9,
     overlap: 0.996,
     operations: counts,
     reported: counts,

@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { Redis } from "ioredis";
+import { SEED_KEY_PREFIX } from "../contract.ts";
 import {
   checkMilliseconds,
   completeLock,
@@ -11,9 +12,6 @@ import {
 } from "./lock.ts";
 import { poll } from "./polling.ts";
 import { refusal, unreachable } from "./redis-errors.ts";
-
-/** Keys of this lock start with it; its user needs SET, EVAL and EVALSHA, and in the script EXISTS and DEL. */
-export const CONSTANT_KEY_PREFIX = "holdfast:seed:";
 
 export interface ConstantLockOptions extends LockOptions {
   /** Milliseconds after which Redis drops the lock, whoever holds it; undefined for never. */
@@ -47,9 +45,7 @@ export function createConstantLock(connection: Redis, options: ConstantLockOptio
   function hold(key: string): Held {
     let released: Promise<void> | undefined;
     async function release() {
-      const deleted = await ask(`release lock "${key}"`, () =>
-        deleteIfExists!.call(connection, CONSTANT_KEY_PREFIX + key),
-      );
+      const deleted = await ask(`release lock "${key}"`, () => deleteIfExists!.call(connection, SEED_KEY_PREFIX + key));
       if (deleted === 0) throw new LockLost(`lock "${key}" was no longer there to be released; raise ttlMs`);
     }
     return {
@@ -70,7 +66,7 @@ export function createConstantLock(connection: Redis, options: ConstantLockOptio
     acquire: (key, wait) =>
       poll(key, wait, closing.signal, {
         async attempt() {
-          const name = CONSTANT_KEY_PREFIX + key;
+          const name = SEED_KEY_PREFIX + key;
           const answer = await ask(`acquire lock "${key}"`, () =>
             ttlMs === undefined ? connection.set(name, VALUE, "NX") : connection.set(name, VALUE, "PX", ttlMs, "NX"),
           );

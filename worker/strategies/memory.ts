@@ -7,7 +7,7 @@ export const memory: Strategy = {
     const lock = createMemoryLock();
     return {
       mutate: (operation) =>
-        lock.using(`${operation.employeeId}`, { signal: operation.signal, timeoutMs: spec.lockTimeoutMs }, async () => {
+        lock.using(operation.lockKey, { signal: operation.signal, timeoutMs: spec.lockTimeoutMs }, async () => {
           operation.entered();
           const employee = await rows.read(operation.employeeId);
           const salary = await operation.compute(employee);

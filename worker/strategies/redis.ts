@@ -17,17 +17,13 @@ export const redis: Strategy = {
     const row = guardedRow(rows, spec.guard);
     return {
       mutate: (operation) =>
-        lock.using(
-          `${spec.run}/${operation.employeeId}`,
-          { signal: operation.signal, timeoutMs: spec.lockTimeoutMs },
-          async (held) => {
-            operation.entered();
-            const employee = await row.read(operation.employeeId, held.fence);
-            const salary = await operation.compute(employee);
-            held.signal.throwIfAborted();
-            await row.write(operation, employee, salary, held.fence);
-          },
-        ),
+        lock.using(operation.lockKey, { signal: operation.signal, timeoutMs: spec.lockTimeoutMs }, async (held) => {
+          operation.entered();
+          const employee = await row.read(operation.employeeId, held.fence);
+          const salary = await operation.compute(employee);
+          held.signal.throwIfAborted();
+          await row.write(operation, employee, salary, held.fence);
+        }),
       close: () => lock.close(),
     };
   },

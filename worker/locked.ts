@@ -1,0 +1,20 @@
+import { guardedRow } from "./guard.ts";
+import type { Lock } from "./locks/lock.ts";
+import type { Resources, Session } from "./strategy.ts";
+
+/** What is the same for every lock outside the database: inside it read, compute and write, under the run's guard. */
+export function lockedSession(lock: Lock, { rows, spec }: Pick<Resources, "rows" | "spec">): Session {
+  const row = guardedRow(rows, spec.guard);
+  return {
+    mutate: (operation) =>
+      lock.using(operation.lockKey, { signal: operation.signal, timeoutMs: spec.lockTimeoutMs }, async (held) => {
+        operation.entered();
+        const employee = await row.read(operation.employeeId, held.fence);
+        const salary = await operation.compute(employee);
+        // The last moment at which a lock that was lost can still be noticed here. A guard notices it later, in the write.
+        held.signal.throwIfAborted();
+        await row.write(operation, employee, salary, held.fence);
+      }),
+    close: () => lock.close(),
+  };
+}

@@ -1,0 +1,28 @@
+import { lockedSession } from "../locked.ts";
+import { createRedlock } from "../locks/redlock.ts";
+import { type Strategy, Unavailable } from "../strategy.ts";
+
+/**
+ * A lock on the majority of three or more independent Redis servers. It outlives the loss of a minority of them; it is a
+ * lease all the same, and without a fence, so a holder that stands still for longer than the TTL is not stopped.
+ */
+export const redlock: Strategy = {
+  async open(resources) {
+    const { spec, redisServers, random, releaseFailed } = resources;
+    const connections = redisServers("lock");
+    if (connections.length < LEAST_SERVERS)
+      throw new Unavailable(
+        `a majority needs ${LEAST_SERVERS} independent Redis servers or more, and REDIS_URLS names ${connections.length}`,
+      );
+    const lock = await createRedlock(connections, {
+      ttlMs: spec.lockTtlMs,
+      extend: spec.extend,
+      timeoutMs: spec.lockTimeoutMs,
+      random,
+      onReleaseFailed: releaseFailed,
+    });
+    return lockedSession(lock, resources);
+  },
+};
+
+const LEAST_SERVERS = 3;

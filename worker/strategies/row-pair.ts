@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PairRules } from "../contract.ts";
+import { OperationError } from "../outcome.ts";
+import type { Employee, Transaction } from "../row.ts";
+import type { Operation, Strategy } from "../strategy.ts";
+
+/**
+ * Two employees share a raise in one transaction. Where two operations lock the same rows in opposite order, the database
+ * ends one of them with a deadlock and rolls back all of it: then the whole transaction may be tried again, after a
+ * random wait so that the two do not meet again, and never the failed statement alone.
+ */
+export const rowPair: Strategy = {
+  async open({ rows, spec, random, triedAgain }) {
+    const rules = spec.pair ?? { order: "opposite", onDeadlock: "retry" };
+
+    async function attempt(operation: Operation) {
+      const [firstId, secondId] = idsOf(operation, spec.rows, rules);
+      await rows.transaction(async (transaction) => {
+        const first = await transaction.read(firstId, "FOR UPDATE");
+        const second = await readSecond(transaction, secondId, rules);
+        operation.entered();
+        const raise = (await operation.compute(first)) - first.salary;
+        const share = Math.floor(raise / 2);
+        await transaction.write(operation, first, first.salary + raise - share);
+        await transaction.write(operation, second, second.salary + share);
+      });
+    }
+
+    return {
+      async mutate(operation) {
+        for (let attempts = 1; ; attempts += 1) {
+          try {
+            return await attempt(operation);
+          } catch (error) {
+            if (rules.onDeadlock !== "retry" || !isDeadlock(error) || attempts === MOST_ATTEMPTS) throw error;
+            triedAgain(error);
+            await sleep(random() * LONGEST_WAIT_MS * attempts);
+          }
+        }
+      },
+      async close() {},
+    };
+  },
+};
+
+const MOST_ATTEMPTS = 20;
+const LONGEST_WAIT_MS = 10;
+
+/** The employee of the operation and its neighbour. */
+function idsOf({ employeeId }: Operation, rows: number, { order }: PairRules): [number, number] {
+  const other = (employeeId % rows) + 1;
+  return order === "same" && other < employeeId ? [other, employeeId] : [employeeId, other];
+}
+
+/** The mistake: after a deadlock no transaction is left, so the read that is repeated here locks nothing any more. */
+async function readSecond(transaction: Transaction, id: number, { onDeadlock }: PairRules): Promise<Employee> {
+  try {
+    return await transaction.read(id, "FOR UPDATE");
+  } catch (error) {
+    if (onDeadlock !== "carry-on" || !isDeadlock(error)) throw error;
+    return transaction.read(id, "FOR UPDATE");
+  }
+}
+
+const isDeadlock = (error: unknown) => error instanceof OperationError && error.class === "deadlock";
