@@ -25,9 +25,7 @@ export function vacuity(
   const { ledger, plan } = evidence;
   const { turns, pairs } = turnsOf(evidence, threads.previous);
   const overlap = overlapOf(evidence);
-  const idle = committedByWorker(evidence, accounts).flatMap((count, index) =>
-    count === 0 ? [`worker-${index}`] : [],
-  );
+  const idle = idleOf(plan, committedByWorker(evidence, accounts));
   const reasons: string[] = [];
   if (plan.workers * plan.concurrency === 1) reasons.push("one writer alone has nobody to contend with");
   if (ledger.length < LEAST_OPERATIONS)
@@ -68,6 +66,13 @@ export function overlapOf({ plan, workers }: Evidence): number | null {
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** In a mix, who tries may starve beside who waits; then one worker of each strategy is enough. */
+function idleOf({ mix }: Evidence["plan"], counts: readonly number[]): string[] {
+  if (mix === undefined) return counts.flatMap((count, index) => (count === 0 ? [`worker-${index}`] : []));
+  const busy = new Set(counts.flatMap((count, index) => (count === 0 ? [] : [mix[index % mix.length]])));
+  return [...new Set(mix)].filter((strategy) => !busy.has(strategy)).map((strategy) => `each worker of ${strategy}`);
+}
 
 function turnsOf({ ledger }: Evidence, previous: Int32Array) {
   let turns = 0;

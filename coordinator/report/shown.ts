@@ -161,10 +161,12 @@ function rejections({ errors }: RunReport): string {
 
 function mixture(run: RunReport, name: Name): string[] {
   if (run.parts === undefined) return [];
-  const told = run.parts.map(
-    ({ strategy, committed, rejected, staleWrites, overwritten }) =>
-      `${strategy} committed ${count(committed)}${rejected > 0 ? ` and was refused ${plural(rejected, "time")}` : ""}, ${staleWrites === 0 ? "never wrote from a stale read" : `wrote ${plural(staleWrites, "time")} from a stale read`}, and lost ${count(overwritten)} of its writes to others`,
-  );
+  const told = run.parts.map(({ strategy, committed, rejected, staleWrites, overwritten }) => {
+    const refused = rejected > 0 ? ` and was refused ${plural(rejected, "time")}` : "";
+    const stale = staleWrites === 0 ? "never wrote from a stale read" : `wrote ${count(staleWrites)} from a stale read`;
+    const lost = overwritten === 0 ? "" : `, and lost ${count(overwritten)} under the stale writes`;
+    return `${strategy} committed ${count(committed)}${refused}, ${stale}${lost}`;
+  });
   return [`${name(run)}: ${told.join("; ")}${because(run)}.`];
 }
 
@@ -176,7 +178,11 @@ function deadlocks(run: RunReport): string {
   const [refused, again] = [of("rejected"), of("again")];
   const happened = [
     ...(refused > 0 ? [`${plural(refused, "deadlock")} handed to the caller`] : []),
-    ...(again > 0 ? [`${plural(again, "deadlock")} rolled back and tried again`] : []),
+    ...(again > 0
+      ? [
+          `${plural(again, "deadlock")} ${run.plan.onDeadlock === "retry" ? "rolled back and tried again" : "carried on after"}`,
+        ]
+      : []),
   ];
   const whole = run.checks.some(({ check, status }) => check === "set" && status === "holds")
     ? "no operation was lost or applied twice"

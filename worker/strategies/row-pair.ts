@@ -17,13 +17,24 @@ export const rowPair: Strategy = {
       const [firstId, secondId] = idsOf(operation, spec.rows, rules);
       await rows.transaction(async (transaction) => {
         const first = await transaction.read(firstId, "FOR UPDATE");
-        const second = await readSecond(transaction, secondId, rules);
+        const second = await readSecond(transaction, secondId);
         operation.entered();
         const raise = (await operation.compute(first)) - first.salary;
         const share = Math.floor(raise / 2);
         await transaction.write(operation, first, first.salary + raise - share);
         await transaction.write(operation, second, second.salary + share);
       });
+    }
+
+    /** The mistake: after a deadlock no transaction is left, so the read that is repeated here locks nothing any more. */
+    async function readSecond(transaction: Transaction, id: number): Promise<Employee> {
+      try {
+        return await transaction.read(id, "FOR UPDATE");
+      } catch (error) {
+        if (rules.onDeadlock !== "carry-on" || !isDeadlock(error)) throw error;
+        triedAgain(error);
+        return transaction.read(id, "FOR UPDATE");
+      }
     }
 
     return {
@@ -50,16 +61,6 @@ const LONGEST_WAIT_MS = 10;
 function idsOf({ employeeId }: Operation, rows: number, { order }: PairRules): [number, number] {
   const other = (employeeId % rows) + 1;
   return order === "same" && other < employeeId ? [other, employeeId] : [employeeId, other];
-}
-
-/** The mistake: after a deadlock no transaction is left, so the read that is repeated here locks nothing any more. */
-async function readSecond(transaction: Transaction, id: number, { onDeadlock }: PairRules): Promise<Employee> {
-  try {
-    return await transaction.read(id, "FOR UPDATE");
-  } catch (error) {
-    if (onDeadlock !== "carry-on" || !isDeadlock(error)) throw error;
-    return transaction.read(id, "FOR UPDATE");
-  }
 }
 
 const isDeadlock = (error: unknown) => error instanceof OperationError && error.class === "deadlock";
