@@ -3,6 +3,7 @@
  * `node --import ./test/support/plant.ts?bug=no-for-update worker/main.ts`. Each bug must be reported by the run.
  */
 import { randomUUID } from "node:crypto";
+import { registerHooks } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
 import { strategies } from "../../worker/strategies/index.ts";
 import type { Strategy } from "../../worker/strategy.ts";
@@ -95,6 +96,40 @@ export const bugs: Record<string, () => void> = {
         };
       },
     };
+  },
+  /** Transfers as they are, with nothing around them: the rows' own locks are not enough. */
+  "no-process-lock": () => {
+    strategies.nested = {
+      async open({ rows, spec }) {
+        return {
+          async mutate(operation) {
+            const employeeId = 2 + (operation.employeeId % (spec.rows - 1));
+            const reserve = await rows.read(1);
+            const amount = (await operation.compute(reserve)) - reserve.salary;
+            await rows.transaction(async (transaction) => {
+              await transaction.write(operation, reserve, reserve.salary - amount);
+              const employee = await transaction.read(employeeId, "FOR UPDATE");
+              await transaction.write(operation, employee, employee.salary + amount);
+            });
+            operation.grantedNothing();
+          },
+          async close() {},
+        };
+      },
+    };
+  },
+  /** Each worker has a folder for locks that no other sees. */
+  "folders-of-their-own": () => {
+    process.env.HOLDFAST_LOCK_FOLDER += `-${process.env.HOLDFAST_INDEX}`;
+  },
+  /** As after an installation without optional packages. */
+  "no-optional-packages": () => {
+    registerHooks({
+      resolve(specifier, context, next) {
+        const missing = specifier === "redlock" || specifier === "redis-semaphore";
+        return next(missing ? `missing-${specifier}` : specifier, context);
+      },
+    });
   },
   /** Says that it committed once more than it did. */
   "over-claim": () => {

@@ -17,21 +17,28 @@ export const file: Strategy = {
   },
 };
 
-const MEET_MS = 15_000;
+/** How late a mark may be seen after its worker has come: a network file system keeps what it knows for a while. */
+const SEEN_MS = 3_000;
 
-/** Each worker leaves a mark, and waits for those of the others. Without this, unshared folders would look like a lock. */
-async function sharedByAll(folder: string, { spec, worker }: Resources): Promise<void> {
+/**
+ * Each worker leaves a mark in the folder and looks for those of the others, which must show soon after all have told the
+ * database that they are there. Without this, folders that are not shared would look like a lock that never waits.
+ */
+async function sharedByAll(folder: string, { spec, worker, rows }: Resources): Promise<void> {
   const marks = join(folder, "workers");
   await mkdir(marks, { recursive: true });
   await writeFile(join(marks, `worker-${worker}`), "");
-  const deadline = performance.now() + MEET_MS;
+  const registered = "SELECT COUNT(DISTINCT worker) AS workers FROM writer WHERE run = ?";
+  let deadline = Number.POSITIVE_INFINITY;
   for (;;) {
-    const met = (await readdir(marks)).length;
-    if (met >= spec.workers) return;
+    const seen = (await readdir(marks)).length;
+    if (seen >= spec.workers) return;
     if (performance.now() > deadline)
       throw new Unavailable(
-        `${folder} is not shared: ${met} of ${spec.workers} workers met there within ${MEET_MS / 1_000} s; put it on a volume that all of them mount`,
+        `needs a folder that all workers share: ${seen} of ${spec.workers} met in ${folder}; name one on a volume that all of them mount in HOLDFAST_LOCK_FOLDER`,
       );
-    await sleep(50);
+    const [row] = await rows.connection(({ query }) => query<{ workers: number }[]>(registered, [spec.run]));
+    if (row?.workers === spec.workers) deadline = Math.min(deadline, performance.now() + SEEN_MS);
+    await sleep(100);
   }
 }

@@ -1,0 +1,159 @@
+/** Each further strategy in a run that holds and, where theory says that it breaks, in the run that breaks it. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Redis } from "ioredis";
+import type { RunReport } from "../../coordinator/report/report.ts";
+import { LOCK_KEY_PREFIX, type StrategyName } from "../../worker/contract.ts";
+import { startCuttingProxy } from "../support/cutting-proxy.ts";
+import { createRig, type Rig } from "../support/rig.ts";
+
+let rig: Rig;
+before(async () => {
+  rig = await createRig({ redisServers: 3 });
+});
+after(() => rig[Symbol.asyncDispose]());
+
+function assertHolds(report: RunReport) {
+  assert.equal(report.data.value, "holds", `${JSON.stringify(report.data)} ${report.problems}`);
+  assert.equal(report.agreement, "expected", report.reason);
+  assert.equal(report.lostMoney, 0);
+}
+
+const checkOf = (report: RunReport, name: string) => report.checks.find(({ check }) => check === name)!;
+const countOf = (report: RunReport, errorClass: string, outcome: string) =>
+  report.errors.find((error) => error.class === errorClass && error.outcome === outcome)?.count ?? 0;
+
+for (const strategy of [
+  ...(["seed-mutex", "get-lock", "file", "redlock", "atomic", "skip-locked"] as const),
+  ...(["redis-semaphore", "redlock-npm"] as const),
+])
+  test(`${strategy} holds`, async () => {
+    // Long enough for a slow machine, where a majority takes its time.
+    assertHolds(await rig.run(strategy, { durationMs: strategy === "redlock" ? 2_500 : 1_500 }));
+  });
+
+test("shared-row-lock holds: every deadlock is rolled back and tried again, and counted", async () => {
+  const report = await rig.run("shared-row-lock");
+  assertHolds(report);
+  assert.ok(countOf(report, "deadlock", "again") > 0);
+  assert.equal(checkOf(report, "set").status, "holds", "nothing lost, nothing doubled");
+});
+
+test("nested holds: the total stays, and each row's chain", async () => {
+  const report = await rig.run("nested", { rows: 4 });
+  assertHolds(report);
+  assert.equal(checkOf(report, "chain").status, "holds");
+  assert.equal(report.ledgerRows > (report.operations?.committed ?? 0), true, "transfers change two rows");
+});
+
+test("nested without its process lock: money comes from nowhere", async () => {
+  const report = await rig.run("nested", { rows: 4 }, { bug: "no-process-lock" });
+  assert.equal(report.data.value, "violated");
+  assert.equal(report.agreement, "mismatch");
+  assert.ok((report.lostMoney ?? 0) < 0, `lost ${report.lostMoney}`);
+  assert.ok(checkOf(report, "chain").witnesses.every(({ text }) => text.startsWith("employee 1: ")));
+});
+
+/** Every so often a holder works for longer than its lock lives. */
+const OUTSTAYED = {
+  lockTtlMs: 100,
+  fault: { at: "after-read", action: "sleep", afterMs: 0, every: 10, forMs: 160 },
+} as const;
+
+test("seed-mutex with a holder that outstays its TTL: violated, with witnesses", async () => {
+  const expects = { data: "violated", exclusion: "violated", because: "holders outstay the TTL" } as const;
+  const report = await rig.run("seed-mutex", { ...OUTSTAYED, expects });
+  assert.equal(report.data.value, "violated", JSON.stringify(report.data));
+  assert.equal(report.exclusion.value, "violated");
+  assert.equal(report.agreement, "expected", report.reason);
+  assert.match(checkOf(report, "chain").witnesses[0]?.text ?? "", /was written by worker-\d from version \d+: .*lost/);
+});
+
+test("redis with the same holder and extension: holds", async () => {
+  assertHolds(await rig.run("redis", OUTSTAYED));
+});
+
+test("redlock with its key lost on one server: holds", async () => {
+  const { urls, passwords } = rig.servers.redis!;
+  const connection = new Redis(urls[0]!, { username: "lock", password: passwords.lock, enableReadyCheck: false });
+  let key = "";
+  let lost = 0;
+  const thief = setInterval(async () => {
+    if (key !== "") lost += await connection.del(key);
+  }, 10);
+  try {
+    const report = await rig.run(
+      "redlock",
+      { durationMs: 2_500 },
+      {
+        whileRunning: (roster) => {
+          key = `${LOCK_KEY_PREFIX}${roster.run}/1`;
+        },
+      },
+    );
+    assertHolds(report);
+    assert.ok(lost > 0, "keys were there to be lost");
+  } finally {
+    clearInterval(thief);
+    connection.disconnect();
+  }
+});
+
+const killOnce = (pid: number) => {
+  let killed = false;
+  return () => {
+    if (!killed) process.kill(pid, "SIGKILL");
+    killed = true;
+  };
+};
+
+test("redlock with one of three servers down: holds", async () => {
+  const third = rig.servers.pids.at(-1)!;
+  assertHolds(await rig.run("redlock", { durationMs: 2_500 }, { whileRunning: killOnce(third) }));
+});
+
+test("redlock with two of three servers down: no progress, for a clear reason, and nothing is lost", async () => {
+  const second = rig.servers.pids.at(-2)!;
+  const report = await rig.run(
+    "redlock",
+    { durationMs: 2_500, lockTimeoutMs: 1_000 },
+    { whileRunning: killOnce(second) },
+  );
+  for (const check of ["chain", "value", "set", "metrics"]) assert.equal(checkOf(report, check).status, "holds", check);
+  assert.equal(report.lostMoney, 0);
+  const refused = report.errors.find((error) => error.class === "LockUnreachable");
+  assert.match(refused?.example ?? "", /no majority of the 3 Redis servers could .*2 must be up/);
+});
+
+test("redlock with two of three servers down from the start: not started, for the same reason", async () => {
+  const report = await rig.run("redlock", { lockTimeoutMs: 500 });
+  assert.equal(report.data.value, "unknown");
+  assert.match(JSON.stringify(report.data), /no majority of the 3 Redis servers could be reached/);
+  assert.equal(report.ledgerRows, 0);
+});
+
+test("a connection cut during COMMIT: the outcome is unknown, and the ledger tells it by the operation's id", async () => {
+  const target = new URL(rig.servers.mysql!.url);
+  await using proxy = await startCuttingProxy(target, 15);
+  const through = Object.assign(new URL(target), { port: String(proxy.port) });
+  const report = await rig.run("row-lock", {}, { environment: { MYSQL_URL: through.href } });
+  assertHolds(report);
+  assert.ok(proxy.cuts.before > 0 && proxy.cuts.after > 0, JSON.stringify(proxy.cuts));
+  const unknown = proxy.cuts.before + proxy.cuts.after;
+  assert.equal(report.reported.unknown, unknown);
+  assert.equal(countOf(report, "commit-unanswered", "unknown"), unknown);
+  assert.match(
+    checkOf(report, "set").detail,
+    new RegExp(`of ${unknown} with unknown outcome it has ${proxy.cuts.after}$`),
+  );
+});
+
+const skips: readonly (readonly [StrategyName, bug: string, reason: RegExp])[] = [
+  ["file", "folders-of-their-own", /needs a folder that all workers share: 1 of 4 met in /],
+  ["redis-semaphore", "no-optional-packages", /npm package redis-semaphore is not installed/],
+  ["redlock-npm", "no-optional-packages", /npm package redlock is not installed/],
+];
+for (const [strategy, bug, reason] of skips)
+  test(`${strategy} is skipped where it cannot run: ${bug}`, async () => {
+    await assert.rejects(rig.run(strategy, {}, { bug }), { name: "StrategyUnavailable", message: reason });
+  });
