@@ -47,7 +47,7 @@ export const SCENARIOS: Record<ScenarioName, ScenarioFacts> = {
   contention: scenario(
     "more and more workers, up to --workers, and a longer hold: what waiting costs, and what trying costs",
     ["none", "redis", "row-lock", "version"],
-    { defaults: { workers: 8, duration: "1s" }, unused: ["pause"], leastWorkers: 2, drafts: contention },
+    { defaults: { workers: 8, duration: "2s" }, unused: ["pause"], leastWorkers: 2, drafts: contention },
   ),
   spread: scenario(
     "1, 2, 10 and 100 rows, up to --rows, with a key for each row and with one for all",

@@ -12,7 +12,7 @@ import { overlapOf, vacuity } from "./checks/vacuity.ts";
 import { moneyOf, value } from "./checks/value.ts";
 import type { Agreement, CheckResult, Evidence, Judgement, Measures, Verdict } from "./evidence.ts";
 import { type AclProbe, EXIT, type Report, type RunReport } from "./report/report.ts";
-import { inProse, labelsOf } from "./report/runs.ts";
+import { labelsOf, namesAmong } from "./report/runs.ts";
 import { isControlStrategy, labelOf, type Theory, theoryOf } from "./theory.ts";
 
 const ASPECTS = ["data", "exclusion"] as const;
@@ -68,7 +68,7 @@ export function judgeReport(
   acl: readonly AclProbe[] = [],
 ): Report["verdict"] {
   const names = labelsOf(runs);
-  const labels = (some: readonly JudgedRun[]) => namesOf(some, runs, names);
+  const labels = (some: readonly JudgedRun[]) => namesAmong(some, runs, names);
   const reasonOf = (run: JudgedRun) =>
     `${names.get(run)}${run.control ? " (positive control)" : ""}: ${run.reason ?? run.agreement}`;
   const broken = runs.filter(isBroken);
@@ -122,16 +122,6 @@ function controlDoubts(runs: readonly JudgedRun[]): string[] {
   if (tamed.length === 0) return ["no positive control ran, so nothing was proved: add none to --strategies"];
   const names = [...new Set(tamed.map(labelOf))].join(", ");
   return [`no positive control ran, since ${names} should hold here: run none with --guard none`];
-}
-
-/** The strategy alone stands for all of its runs where they are all among these; where some are not, each is named. */
-function namesOf(
-  some: readonly JudgedRun[],
-  all: readonly JudgedRun[],
-  names: ReadonlyMap<JudgedRun, string>,
-): string[] {
-  const apart = new Set(all.filter((run) => !some.includes(run)).map(labelOf));
-  return [...new Set(some.map((run) => (apart.has(labelOf(run)) ? inProse(names.get(run)!) : labelOf(run))))];
 }
 
 // --- One run --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 import { STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import { atMost, count, list, milliseconds, NO_DATA, oneLine, percent, perSecond, plural } from "./format.ts";
 import type { Report, RunReport } from "./report.ts";
-import { inProse, labelsOf, moneyOf, sharedSettings } from "./runs.ts";
+import { inProse, labelsOf, moneyOf, namesAmong, sharedSettings } from "./runs.ts";
 import { shownBy } from "./shown.ts";
 
 export interface Answers {
@@ -17,10 +17,11 @@ export interface Answers {
 export function answers(report: Report): Answers {
   const labels = labelsOf(report.runs);
   const name = (run: RunReport) => inProse(labels.get(run) ?? run.strategy);
+  const names = (runs: readonly RunReport[]) => list(namesAmong(runs, report.runs, labels));
   const shown = shownBy(report, name);
   return {
     shown,
-    held: [...controls(report, name), ...held(report, name)],
+    held: [...controls(report, name, names), ...held(report, name, names)],
     // A scenario that tells what it shows tells the cost where that is what it is about.
     cost: shown.length > 0 ? [] : comparable(report.runs).flatMap((runs) => cost(runs, name)),
     cannotShow: [...limits(report, name), ...expressible(report)],
@@ -28,34 +29,32 @@ export function answers(report: Report): Answers {
 }
 
 type Name = (run: RunReport) => string;
+type Names = (runs: readonly RunReport[]) => string;
 
-function controls({ runs }: Report, name: Name): string[] {
+function controls({ runs }: Report, name: Name, names: Names): string[] {
   const controls = runs.filter((run) => run.control);
   if (runs.length === 0) return [];
   if (controls.length === 0) {
     const broken = runs.filter(({ expects, data }) => expects.data === "violated" && data.value === "violated");
-    if (broken.length > 0)
-      return [`${list(broken.map(name))} lost updates, as expected: a violation can be seen here.`];
+    if (broken.length > 0) return [`${names(broken)} lost updates, as expected: a violation can be seen here.`];
     return ["No control was run, so this report has not shown that it would see a violation."];
   }
   const seen = controls.filter((run) => run.data.value === "violated");
   const unseen = controls.filter((run) => run.data.value !== "violated");
   return [
-    ...(seen.length > 0
-      ? [`${list(seen.map(name))} lost updates, as a control must: a violation can be seen here.`]
-      : []),
+    ...(seen.length > 0 ? [`${names(seen)} lost updates, as a control must: a violation can be seen here.`] : []),
     ...unseen.map(
       (run) => `${name(run)} is a control and no violation of it was seen, so what held beside it is not proved.`,
     ),
   ];
 }
 
-function held({ runs }: Report, name: Name): string[] {
+function held({ runs }: Report, name: Name, names: Names): string[] {
   const controls = runs.filter((run) => run.control);
   const candidates = runs.filter((run) => !run.control && run.expects.data !== "unclaimed");
   const kept = candidates.filter(holds);
   return [
-    ...(kept.length > 0 ? [`The data held with ${list(kept.map(name))}.`] : []),
+    ...(kept.length > 0 ? [`The data held with ${names(kept)}.`] : []),
     ...candidates.flatMap((run) => {
       if (run.data.value === "violated" && run.expects.data === "violated")
         return controls.length > 0 ? `The data did not hold with ${name(run)}, as expected.` : [];

@@ -27,6 +27,17 @@ export function labelsOf<Run extends Named>(runs: readonly Run[]): ReadonlyMap<R
 /** `redis (8 workers, hold 2 ms)`: a name that has commas of its own can stand among others. */
 export const inProse = (name: string) => name.replace(/^([^,]*), (.*)$/, "$1 ($2)");
 
+/** Names of some of these runs, each once: a strategy's alone where it stands for all of its runs of which there is a claim. */
+export function namesAmong<Run extends Named & Pick<RunReport, "expects">>(
+  some: readonly Run[],
+  all: readonly Run[],
+  names: ReadonlyMap<Run, string>,
+): string[] {
+  const others = all.filter((run) => !some.includes(run) && run.expects.data !== "unclaimed");
+  const apart = new Set(others.map(labelOf));
+  return [...new Set(some.map((run) => (apart.has(labelOf(run)) ? inProse(names.get(run) ?? "") : labelOf(run))))];
+}
+
 /** The settings with which the result must be read, as far as all runs share them: `4 workers`, `hold 2 ms`. */
 export function sharedSettings(runs: readonly Named[], keys = Object.keys(SETTINGS)): string[] {
   const differing = new Set(differingSettings(runs));

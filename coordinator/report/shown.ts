@@ -39,7 +39,7 @@ function averageAt(run: RunReport): string {
 function contention(runs: readonly RunReport[]): string[] {
   return [...Map.groupBy(runs, ({ plan }) => plan.holdMs)].flatMap(([holdMs, some]) => {
     const lines = [...Map.groupBy(some, labelOf).values()].map((line) => [...line].sort(byWorkers));
-    const guarding = lines.filter(([first]) => first !== undefined && !first.control && !isWild(line(lines, first)));
+    const guarding = lines.filter((points) => !isWild(points));
     const inside = `With ${duration(Number(holdMs))} inside`;
     return [
       ...guarding.flatMap((points) => stretch(inside, points)),
@@ -51,7 +51,6 @@ function contention(runs: readonly RunReport[]): string[] {
 
 const byWorkers = (a: RunReport, b: RunReport) => Number(a.plan.workers) - Number(b.plan.workers);
 const isWild = (points: readonly RunReport[]) => points.some(({ control }) => control);
-const line = (lines: readonly RunReport[][], run: RunReport) => lines.find((points) => points.includes(run)) ?? [];
 
 /** From the fewest workers to the most. */
 function stretch(inside: string, points: readonly RunReport[]): string[] {
@@ -75,9 +74,9 @@ function beside(inside: string, points: readonly RunReport[], wild: readonly Run
   const free = wild?.find(({ plan }) => plan.workers === last.plan.workers);
   if (!free?.throughput || !last.throughput || free.data.value !== "violated") return [];
   const money = moneyOf(free);
-  const lost = money && money.granted > 0 ? `, of whose raises ${percent(money.lost / money.granted)} were lost` : "";
+  const lost = money && money.granted > 0 ? `, which lost ${percent(money.lost / money.granted)} of its raises` : "";
   return [
-    `${inside} and ${workers(last)}, ${labelOf(last)} committed ${percent(last.throughput / free.throughput)} of what ${labelOf(free)} did${lost}.`,
+    `${inside} and ${workers(last)}, ${labelOf(last)} committed ${percent(last.throughput / free.throughput)} as much as ${labelOf(free)}${lost}.`,
   ];
 }
 

@@ -86,10 +86,12 @@ function money(page: Page): string {
   if (report.runs.length === 0) return "";
   const grantedWidth = Math.max(...report.runs.map((run) => count(run.grantedMoney).length));
   const sentences = report.runs.map((run) => moneySentence(run, grantedWidth));
-  const cells = Math.min(32, width - labelWidth - Math.max(...sentences.map(({ length }) => length)) - 23);
+  const wordWidth = Math.max(8, ...report.runs.map((run) => verdictOf(run, "data").word.length));
+  const sentenceWidth = Math.max(...sentences.map(({ length }) => length));
+  const cells = Math.min(32, width - labelWidth - sentenceWidth - wordWidth - 15);
   const lines = report.runs.map((run, index) => {
     const { word, tone } = verdictOf(run, "data");
-    const lead = `  ${padded(labels.get(run) ?? "", labelWidth)}  ${paint(tone, padded(word, 8))}  `;
+    const lead = `  ${padded(labels.get(run) ?? "", labelWidth)}  ${paint(tone, padded(word, wordWidth))}  `;
     if (cells < 6) return paragraph(lead, moneySentence(run), page);
     return `${lead}${moneyBar(run, cells, paint)}  ${sentences[index]}`;
   });

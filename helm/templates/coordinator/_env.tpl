@@ -45,7 +45,7 @@
 
 {{/* The run's options: values at the top level, under the names that the coordinator reads. */}}
 {{- define "holdfast.runEnv" -}}
-{{- range $option := list "scenario" "strategies" "workers" "concurrency" "duration" "hold" "pause" "rows" "lockTtl" "extend" "lockTimeout" "guard" "seed" "startDeadline" }}
+{{- range $option := list "scenario" "strategies" "workers" "concurrency" "duration" "hold" "pause" "rows" "lockTtl" "extend" "lockTimeout" "keyScope" "guard" "seed" "startDeadline" }}
 {{- $value := get $.Values $option }}
 {{- if kindIs "slice" $value }}
 {{- $value = join "," $value }}
