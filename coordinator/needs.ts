@@ -8,6 +8,8 @@ export const MAJORITY_SERVERS = 3;
 
 /** Why this run cannot be made here, in words for the report; undefined where it can. */
 export function missingFor(plan: RunPlan, servers: Pick<ServerAddresses, "redisUrls" | "cluster">): string | undefined {
+  if (plan.guard === "fence-claim" && factsOf(plan).some((facts) => !facts.fenced && !facts.protectsItself))
+    return "the guard fence-claim needs a lock that gives fencing tokens";
   for (const need of needsOf(plan)) {
     const missing = MISSING[need](servers);
     if (missing !== undefined) return missing;
@@ -27,6 +29,6 @@ const MISSING: Record<Need, (servers: Pick<ServerAddresses, "redisUrls" | "clust
       : `needs ${MAJORITY_SERVERS} independent Redis servers or more, and REDIS_URLS names ${redisUrls.length} (chart: redis.instances)`,
 };
 
-function needsOf({ strategy, mix = [strategy] }: RunPlan): Need[] {
-  return mix.flatMap((name) => (STRATEGIES[name] as StrategyFacts).needs ?? []);
-}
+const factsOf = ({ strategy, mix = [strategy] }: RunPlan): StrategyFacts[] => mix.map((name) => STRATEGIES[name]);
+
+const needsOf = (plan: RunPlan): Need[] => factsOf(plan).flatMap(({ needs }) => needs ?? []);

@@ -2,9 +2,12 @@ import type { Guard } from "./contract.ts";
 import type { Employee, Rows } from "./row.ts";
 import type { Operation } from "./strategy.ts";
 
+/** What is held where no lock gives a token. Checked on the write it changes nothing, claimed it lets nobody in. */
+export const NO_FENCE = 0;
+
 /** Read and write of a locked row, with the extra condition that the run's guard puts inside the write itself. */
 export interface GuardedRow {
-  /** `fence` is the lock's token, 0 where it has none. */
+  /** `fence` is the lock's token. */
   read(employeeId: number, fence: number): Promise<Employee>;
   write(operation: Operation, employee: Employee, salary: number, fence: number): Promise<void>;
 }
@@ -26,7 +29,7 @@ export function guardedRow(rows: Rows, guard: Guard): GuardedRow {
         case "version":
           return rows.write(operation, employee, salary, { fence, version: employee.version });
         case "fence-write":
-          return rows.write(operation, employee, salary, { fence, fenceAbove: fence });
+          return rows.write(operation, employee, salary, fence === NO_FENCE ? {} : { fence, fenceAbove: fence });
         case "fence-claim":
           return rows.write(operation, employee, salary, { fence, fenceIs: fence });
       }

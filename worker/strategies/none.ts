@@ -1,13 +1,15 @@
+import { guardedRow, NO_FENCE } from "../guard.ts";
 import type { Strategy } from "../strategy.ts";
 
 /** Nothing: whoever writes last wins, and the raises that it did not see are lost. The control that must be violated. */
 export const none: Strategy = {
-  async open({ rows }) {
+  async open({ rows, spec }) {
+    const row = guardedRow(rows, spec.guard);
     return {
       async mutate(operation) {
-        const employee = await rows.read(operation.employeeId);
+        const employee = await row.read(operation.employeeId, NO_FENCE);
         const salary = await operation.compute(employee);
-        await rows.write(operation, employee, salary);
+        await row.write(operation, employee, salary, NO_FENCE);
       },
       async close() {},
     };
