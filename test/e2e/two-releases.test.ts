@@ -1,6 +1,7 @@
 /** Two releases of one name in two namespaces at the same time; then one that uses the other's servers. */
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
+import { REDIS_USERS } from "../../worker/contract.ts";
 import { assertAgreement, assertBooksAgree, dataOf } from "./support/findings.ts";
 import { prometheusOf } from "./support/prometheus.ts";
 import { type Body, scenario } from "./support/scenario.ts";
@@ -59,7 +60,7 @@ onSites("a release runs on the MySQL and Redis of another one, beside that one's
       enabled: false,
       external: { nodes: [`demo-holdfast-redis-0.${one.namespace}:6379`] },
       auth: {
-        passwords: { lock: password("redis-lock-password"), monitor: password("redis-monitor-password") },
+        passwords: Object.fromEntries(REDIS_USERS.map((user) => [user, password(`redis-${user}-password`)])),
       },
     },
   });

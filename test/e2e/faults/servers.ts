@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { assertAgreement, assertBooksAgree, dataOf, runOf } from "../support/findings.ts";
 import { stopProcess, whyNot } from "../support/nodes.ts";
 import { type Body, scenario } from "../support/scenario.ts";
-import type { FaultSite } from "./fault-site.ts";
+import { type FaultSite, IN_TIME } from "./fault-site.ts";
 
 const PROMETHEUS = "app.kubernetes.io/component=prometheus";
 
@@ -45,7 +45,7 @@ export function serverFaults(of: () => FaultSite): void {
     const { site, run } = of();
     const scale = (replicas: number) =>
       site.kubectl(["scale", "deployment/demo-holdfast-prometheus", `--replicas=${replicas}`]);
-    await run({ strategies: ["row-lock"], duration: "10s" });
+    await run({ strategies: ["row-lock"], duration: IN_TIME });
     await site.running("row-lock");
     await scale(0);
     try {
@@ -66,7 +66,7 @@ export function serverFaults(of: () => FaultSite): void {
     const { site, run } = of();
     const scale = (replicas: number) =>
       site.kubectl(["scale", "statefulset/demo-holdfast-mysql", `--replicas=${replicas}`]);
-    await run({ strategies: ["none", "row-lock"], duration: "10s" });
+    await run({ strategies: ["none", "row-lock"], duration: IN_TIME });
     await site.running("row-lock");
     await scale(0);
     try {

@@ -108,6 +108,18 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
       return items.sort((a: Json, b: Json) => indexOf(a) - indexOf(b));
     },
 
+    /** Deletes one pod of this strategy's fleet, in one request, since the run goes on meanwhile. */
+    deleteWorker(strategy: string, index: number, ...flags: string[]): Promise<string> {
+      const selector = `holdfast.dev/strategy=${strategy},batch.kubernetes.io/job-completion-index=${index}`;
+      return kubectl(within(["delete", "pod", "--selector", selector, "--wait=false", ...flags]));
+    },
+
+    /** Deletes the coordinator's pod, or kills it by further flags. */
+    deleteCoordinator: (...flags: string[]): Promise<string> =>
+      kubectl(
+        within(["delete", "pod", "--selector", "batch.kubernetes.io/job-name=coordinator", "--wait=false", ...flags]),
+      ),
+
     /** Waits for the end of the coordinator's Job that is there now. */
     async ended(timeoutMs = END_MS): Promise<End> {
       const job = await until("the end of the coordinator's Job", timeoutMs, async () => {

@@ -1,4 +1,5 @@
 /** Values for runs that are short, where the length of the run shows nothing. */
+import { REDIS_USERS } from "../../../worker/contract.ts";
 import type { Values } from "./site.ts";
 
 /** Grafana has a test of its own; elsewhere it is one pod less. */
@@ -11,7 +12,7 @@ export const NO_SERVERS = {
   redis: {
     enabled: false,
     external: { nodes: ["redis.nowhere:6379"] },
-    auth: { passwords: { lock: "of-no-server", monitor: "of-no-server" } },
+    auth: { passwords: Object.fromEntries(REDIS_USERS.map((user) => [user, "of-no-server"])) },
   },
   prometheus: { enabled: false, external: { url: "http://prometheus.nowhere:9090" } },
   networkPolicy: { allowFrom: { metrics: [{ podSelector: {} }] } },
