@@ -3,6 +3,11 @@ import { workerNodes } from "../support/cluster.ts";
 import { createSite, type Site, type Values } from "../support/site.ts";
 import { QUICK } from "../support/values.ts";
 
+/** Duration of a run in which something is to be done to it, on a machine that has much else to do. */
+export const IN_TIME = "12s";
+/** Flags of `kubectl delete` for an end without a warning. */
+export const KILL = ["--grace-period=0", "--force"];
+
 export interface FaultSite {
   readonly site: Site;
   /** The node of servers and coordinator. */
