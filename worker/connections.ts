@@ -1,5 +1,7 @@
 import { Redis } from "ioredis";
 import { PEER_KEY_PREFIX, type WorkerEnvironment, type WorkerRedisUser } from "./contract.ts";
+import { accountOfPod, connectLeases } from "./locks/lease-api.ts";
+import type { LeaseApi } from "./locks/lease-lock.ts";
 import { LockDenied, LockUnreachable } from "./locks/lock.ts";
 import { lockConnectionOptions } from "./locks/redis-lock.ts";
 
@@ -51,4 +53,15 @@ export function redisConnections(environment: WorkerEnvironment) {
       for (const { connection } of made) connection.disconnect();
     },
   };
+}
+
+/** The cluster's Lease objects, as far as this worker has an account for them. They go with the worker's own Job. */
+export function leasesOf(environment: WorkerEnvironment): LeaseApi | undefined {
+  const { KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, HOLDFAST_JOB_NAME, HOLDFAST_JOB_UID } = environment;
+  if (KUBERNETES_SERVICE_HOST === undefined || KUBERNETES_SERVICE_PORT === undefined) return undefined;
+  const account = accountOfPod(KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT);
+  if (account === undefined) return undefined;
+  if (HOLDFAST_JOB_NAME === undefined || HOLDFAST_JOB_UID === undefined) return connectLeases(account);
+  const owner = { apiVersion: "batch/v1", kind: "Job", name: HOLDFAST_JOB_NAME, uid: HOLDFAST_JOB_UID };
+  return connectLeases({ ...account, owner });
 }

@@ -99,6 +99,14 @@ export const STRATEGIES = {
     expects: { data: "holds", exclusion: "holds" },
     keyed: true,
   },
+  lease: {
+    summary: "a Lease of Kubernetes, by compare-and-set on its resourceVersion",
+    expects: { data: "holds", exclusion: "holds" },
+    keyed: true,
+    lease: "watched",
+    fenced: true,
+    needs: "cluster",
+  },
   nested: {
     summary: "a lock in Redis around transfers, row locks inside, single raises outside",
     expects: { data: "holds", exclusion: "holds" },
@@ -282,6 +290,11 @@ export const WorkerEnvironment = z.object({
   REDIS_PASSWORD_PEER: z.string().optional(),
   /** A folder that all workers share, for the strategy `file`. */
   HOLDFAST_LOCK_FOLDER: z.string().optional(),
+  /** For the strategy `lease`: the API server as Kubernetes names it to every pod, and the Job that the leases go with. */
+  KUBERNETES_SERVICE_HOST: z.string().optional(),
+  KUBERNETES_SERVICE_PORT: z.string().optional(),
+  HOLDFAST_JOB_NAME: z.string().optional(),
+  HOLDFAST_JOB_UID: z.string().optional(),
 });
 export type WorkerEnvironment = z.infer<typeof WorkerEnvironment>;
 

@@ -11,7 +11,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { redisConnections } from "./connections.ts";
+import { leasesOf, redisConnections } from "./connections.ts";
 import { type Command, type Phase, WorkerEnvironment, type WorkerFinal, WorkerSpec } from "./contract.ts";
 import { withFailpoints } from "./failpoints.ts";
 import { startHeartbeats } from "./heartbeat.ts";
@@ -97,6 +97,7 @@ try {
     redis: redis.connect,
     redisServers: redis.servers,
     lockFolder: environment.HOLDFAST_LOCK_FOLDER,
+    leases: () => leasesOf(environment),
     worker: index,
     random,
     releaseFailed() {

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import type { WorkerRedisUser, WorkerSpec } from "./contract.ts";
+import type { LeaseApi } from "./locks/lease-lock.ts";
 import type { Employee, Rows } from "./row.ts";
 
 /** One way to keep concurrent mutations of a row from losing each other. */
@@ -53,6 +54,8 @@ export interface Resources {
   redisServers(user: WorkerRedisUser): readonly Redis[];
   /** A folder that all workers should share; undefined where none was named. */
   readonly lockFolder: string | undefined;
+  /** Lease objects of the cluster; undefined where this worker has no account for them. */
+  leases(): LeaseApi | undefined;
   /** Index of this worker in the fleet. */
   readonly worker: number;
   /** Counts a lock that could not be given back; such an error is never thrown over the operation's own result. */

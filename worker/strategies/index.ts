@@ -3,6 +3,7 @@ import type { Strategy } from "../strategy.ts";
 import { atomic } from "./atomic.ts";
 import { file } from "./file.ts";
 import { getLock } from "./get-lock.ts";
+import { lease } from "./lease.ts";
 import { memory } from "./memory.ts";
 import { nested } from "./nested.ts";
 import { none } from "./none.ts";
@@ -30,6 +31,7 @@ export const strategies: Record<StrategyName, Strategy> = {
   "get-lock": getLock,
   "shared-row-lock": sharedRowLock,
   file,
+  lease,
   nested,
   atomic,
   "skip-locked": skipLocked,

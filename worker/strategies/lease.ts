@@ -1,0 +1,25 @@
+import { randomUUID } from "node:crypto";
+import { lockedSession } from "../locked.ts";
+import { createLeaseLock } from "../locks/lease-lock.ts";
+import { type Strategy, Unavailable } from "../strategy.ts";
+
+/**
+ * A Lease of Kubernetes, changed only where its resourceVersion is still the one that was read. Every lock is two or three
+ * requests to the API server, so it is slow; its fence counts the holders, and only a guard in the write looks at it.
+ */
+export const lease: Strategy = {
+  async open(resources) {
+    const { spec, leases, random, releaseFailed } = resources;
+    const api = leases();
+    if (api === undefined)
+      throw new Unavailable("needs pods with a service account that may use leases (chart: lease.enabled=true)");
+    const lock = createLeaseLock(api, {
+      identity: randomUUID(),
+      ttlMs: spec.lockTtlMs,
+      extend: spec.extend,
+      random,
+      onReleaseFailed: releaseFailed,
+    });
+    return lockedSession(lock, resources);
+  },
+};
