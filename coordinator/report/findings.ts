@@ -1,7 +1,7 @@
 /** The sections between the tables and the conclusion: what was found, what agrees, what was refused, what went wrong. */
 import { count, list, NO_DATA, oneLine, plural } from "./format.ts";
-import { type Column, flow, padded, paragraph, table } from "./layout.ts";
-import { type Page, section } from "./page.ts";
+import { beside, type Column, flow, padded, paragraph, table } from "./layout.ts";
+import { mostOf, type Page, section } from "./page.ts";
 import type { Tone } from "./paint.ts";
 import type { RunReport } from "./report.ts";
 import { booksAgree, booksTitle, refusedProbes, rowAgrees, troublesOf, witnessesOf } from "./runs.ts";
@@ -41,33 +41,43 @@ function errors(page: Page): string {
 function books(page: Page): string {
   const { runs } = page.report;
   if (runs.length === 0) return "";
-  return section(page, booksTitle(runs), ...runs.map((run) => booksOf(page, run)));
+  const agreeing = runs.filter(booksAgree);
+  if (agreeing.length < MANY_RUNS) return section(page, booksTitle(runs), ...runs.map((run) => booksOf(page, run)));
+  const total = count(agreeing.reduce((sum, run) => sum + run.ledgerRows, 0));
+  const summed = `${count(agreeing.length)} runs: ${total} rows of the ledger, the same in all books for each worker of each`;
+  const others = runs.filter((run) => !booksAgree(run));
+  const line = paragraph(`  ${page.paint("good", "✓")} `, summed, page);
+  return section(page, booksTitle(runs), line, ...others.map((run) => booksOf(page, run)));
 }
+
+/** So many lines that all say yes would only hide one that does not. */
+const MANY_RUNS = 12;
 
 /** A line where all agree; otherwise the workers about which they do not. */
 function booksOf(page: Page, run: RunReport): string {
-  const name = padded(page.labels.get(run) ?? "", page.labelWidth);
+  const label = page.labels.get(run) ?? "";
   const workers = plural(run.reconciliation.length, "worker");
   const [prometheus, reported, ledger] = [
     totalOf(run, (row) => row.prometheus),
     totalOf(run, (row) => row.reported),
     totalOf(run, (row) => row.ledger),
   ];
-  const lead = (mark: string) => `  ${mark} ${name}  `;
+  const named = (mark: string, text: string) =>
+    beside({ before: `  ${mark} `, label, labelWidth: page.labelWidth, after: "  " }, text, page);
   if (booksAgree(run)) {
     const died = run.reconciliation.filter((row) => row.died && row.prometheus !== row.ledger);
     const sums =
       died.length === 0
         ? `${prometheus} = ${reported} = ${ledger} committed, and so for each of ${workers}`
         : `${reported} = ${ledger} committed, and so for each of ${workers}; Prometheus has ${prometheus}, since ${list(died.map((row) => `worker-${row.worker}`))} died after its last scrape`;
-    return paragraph(lead(page.paint("good", "✓")), sums, page);
+    return named(page.paint("good", "✓"), sums);
   }
   const off = run.reconciliation.filter((row) => !rowAgrees(row));
   const detail = run.checks.find(({ check, status }) => check === "metrics" && status !== "holds")?.detail;
   const indent = " ".repeat(page.labelWidth + 6);
   const sums = `Prometheus ${prometheus}, workers ${reported}, ledger ${ledger}: not one number for ${count(off.length)} of ${workers}`;
   return [
-    paragraph(lead(page.paint("unsure", "✗")), sums, page),
+    named(page.paint("unsure", "✗"), sums),
     ...(off.length > 0 ? [table(BOOKS, off, { ...page, indent })] : []),
     ...(detail ? [paragraph(indent, oneLine(detail), { ...page, tone: "quiet" })] : []),
   ].join("\n");
@@ -156,11 +166,14 @@ const LOG_LINES = 8;
 function skipped(page: Page): string {
   const { skipped } = page.report;
   if (skipped.length === 0) return "";
-  const width = Math.max(page.labelWidth, ...skipped.map(({ strategy }) => strategy.length));
+  const longest = Math.max(page.labelWidth, ...skipped.map(({ strategy }) => strategy.length));
+  const labelWidth = Math.min(longest, mostOf(page.width));
   return section(
     page,
     "Skipped",
-    ...skipped.map(({ strategy, reason }) => paragraph(`  ${padded(strategy, width)}  `, oneLine(reason), page)),
+    ...skipped.map(({ strategy, reason }) =>
+      beside({ before: "  ", label: strategy, labelWidth, after: "  " }, oneLine(reason), page),
+    ),
   );
 }
 
@@ -173,8 +186,9 @@ function environment(page: Page): string {
 function labelled(page: Page, run: RunReport, paragraphs: readonly Detail[]): string[] {
   const label = page.labels.get(run) ?? "";
   return paragraphs.map(({ mark = "", text, tone = "plain" }, index) => {
-    const lead = `  ${padded(index === 0 ? label : "", page.labelWidth)}  ${page.paint("quiet", mark)}`;
-    return paragraph(lead, text, { ...page, tone });
+    const after = `  ${page.paint("quiet", mark)}`;
+    const column = { before: "  ", label: index === 0 ? label : "", labelWidth: page.labelWidth, after };
+    return beside(column, text, { ...page, tone });
   });
 }
 

@@ -44,6 +44,34 @@ export function paragraph(
     .join("\n");
 }
 
+/**
+ * A label in a column of its own, `labelWidth` wide, between `before` and `after`, and text to the right of all that.
+ * A label that is longer goes on below, beside the text.
+ */
+export function beside(
+  { before, label, labelWidth, after }: { before: string; label: string; labelWidth: number; after: string },
+  text: string,
+  { width, paint, tone = "plain" }: { width: number; paint: Paint; tone?: Tone },
+): string {
+  const [left, right] = [before, after].map((part) => stripVTControlCharacters(part).length) as [number, number];
+  const names = wrap(label, labelWidth);
+  const words = wrap(text, Math.max(20, width - left - labelWidth - right)).map((line) => paint(tone, line));
+  return besideLines({ before, names, labelWidth, after }, words);
+}
+
+/** The same with a text in lines already. */
+export function besideLines(
+  { before, names, labelWidth, after }: { before: string; names: readonly string[]; labelWidth: number; after: string },
+  lines: readonly string[],
+): string {
+  const blank = (part: string) => " ".repeat(stripVTControlCharacters(part).length);
+  return Array.from({ length: Math.max(names.length, lines.length) }, (_, index) => {
+    const name = padded(names[index] ?? "", labelWidth);
+    const lead = index === 0 ? before + name + after : blank(before) + name + blank(after);
+    return (lead + (lines[index] ?? "")).trimEnd();
+  }).join("\n");
+}
+
 /** Items one after the other, each in one piece where it fits. */
 export function flow(lead: string, items: readonly string[], options: Parameters<typeof paragraph>[2]): string {
   const text = items.map((item) => item.replaceAll(" ", UNBROKEN)).join(" · ");
@@ -67,7 +95,8 @@ export function bar(share: number, width: number): string {
   return "━".repeat(Math.floor(halves / 2)) + (halves % 2 === 1 ? "╸" : "");
 }
 
-function wrap(text: string, width: number): string[] {
+/** Lines of at most `width`; a longer word is broken. */
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (let word of text.split(" ")) {

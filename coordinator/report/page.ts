@@ -5,7 +5,7 @@ import type { Report, RunReport } from "./report.ts";
 export interface Page {
   readonly report: Report;
   readonly labels: ReadonlyMap<RunReport, string>;
-  /** Length of the longest label. */
+  /** Length of the longest label, or what there is room for; longer ones are wrapped. */
   readonly labelWidth: number;
   readonly paint: Paint;
   readonly width: number;
@@ -14,3 +14,6 @@ export interface Page {
 /** A title and, below it, what it announces. */
 export const section = ({ paint }: Page, title: string, ...lines: string[]) =>
   [paint("title", title), ...lines].join("\n");
+
+/** How much of a page the names of the runs may take. */
+export const mostOf = (width: number) => Math.floor(width * 0.36);

@@ -4,8 +4,8 @@ import { costColumns, happenedColumns, verdictColumns } from "./columns.ts";
 import { curvesOf } from "./curves.ts";
 import { findings } from "./findings.ts";
 import { count, oneLine, percent } from "./format.ts";
-import { bar, padded, paragraph, table } from "./layout.ts";
-import { type Page, section } from "./page.ts";
+import { bar, beside, besideLines, padded, paragraph, table, wrap } from "./layout.ts";
+import { mostOf, type Page, section } from "./page.ts";
 import { badge, type Paint, painter } from "./paint.ts";
 import type { Report, RunReport } from "./report.ts";
 import { labelsOf, moneyOf, moneySentence, nothingRan, STRENGTH_NOTE, sharedSettings, verdictOf } from "./runs.ts";
@@ -22,8 +22,10 @@ export interface TextOptions {
 /** The whole report, ending in its verdict; the last line ends in a line feed. */
 export function formatReport(report: Report, { color, width, place }: TextOptions): string {
   const labels = labelsOf(report.runs);
-  const labelWidth = Math.max(8, ...[...labels.values()].map((label) => label.length));
-  const page = { report, labels, labelWidth, paint: painter(color), width: Math.min(Math.max(width, 60), 120) };
+  const pageWidth = Math.min(Math.max(width, 60), 120);
+  const longest = Math.max(8, ...[...labels.values()].map((label) => label.length));
+  const labelWidth = Math.min(longest, mostOf(pageWidth));
+  const page = { report, labels, labelWidth, paint: painter(color), width: pageWidth };
   const sections = [
     heading(page),
     ...tables(page),
@@ -56,10 +58,11 @@ function tables(page: Page): string[] {
   if (runs.length === 0) return [nothingRan(page.report)];
   const bounded = runs.some((run) => run.data.value === "holds" || run.exclusion.value === "holds");
   const note = bounded ? [paragraph("  ", STRENGTH_NOTE, { ...page, tone: "quiet" })] : [];
+  const labels = new Map([...page.labels].map(([run, label]) => [run, wrap(label, page.labelWidth).join("\n")]));
   return [
-    section(page, "What happened", table(happenedColumns(page.labels), runs, page)),
-    section(page, "What it cost", table(costColumns(page.labels), runs, page)),
-    section(page, "Verdicts", table(verdictColumns(page.labels), runs, page), ...note),
+    section(page, "What happened", table(happenedColumns(labels), runs, page)),
+    section(page, "What it cost", table(costColumns(labels), runs, page)),
+    section(page, "Verdicts", table(verdictColumns(labels), runs, page), ...note),
   ];
 }
 
@@ -91,9 +94,11 @@ function money(page: Page): string {
   const cells = Math.min(32, width - labelWidth - sentenceWidth - wordWidth - 15);
   const lines = report.runs.map((run, index) => {
     const { word, tone } = verdictOf(run, "data");
-    const lead = `  ${padded(labels.get(run) ?? "", labelWidth)}  ${paint(tone, padded(word, wordWidth))}  `;
-    if (cells < 6) return paragraph(lead, moneySentence(run), page);
-    return `${lead}${moneyBar(run, cells, paint)}  ${sentences[index]}`;
+    const label = labels.get(run) ?? "";
+    const column = { before: "  ", label, labelWidth, after: `  ${paint(tone, padded(word, wordWidth))}  ` };
+    if (cells < 6) return beside(column, moneySentence(run), page);
+    const names = wrap(label, labelWidth);
+    return besideLines({ ...column, names }, [`${moneyBar(run, cells, paint)}  ${sentences[index]}`]);
   });
   return section(page, `Did every raise reach the salary?  ${paint("quiet", "in salary units")}`, ...lines);
 }

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { answers } from "../../coordinator/report/advice.ts";
+import { curvesOf } from "../../coordinator/report/curves.ts";
+import { formatJunit } from "../../coordinator/report/junit.ts";
+import { formatMarkdown } from "../../coordinator/report/markdown.ts";
+import { Report } from "../../coordinator/report/report.ts";
+import { inProse, labelsOf, namesAmong } from "../../coordinator/report/runs.ts";
+import { formatReport } from "../../coordinator/report/text.ts";
+import { assertGolden } from "../support/golden.ts";
+import { aclReport, contentionReport, mixedReport, ttlReport } from "../support/sample-scenarios.ts";
+
+const SAMPLES = { contentionReport, ttlReport, mixedReport, aclReport };
+const plain = (report: Report, width = 120) => formatReport(report, { color: false, width });
+
+describe("forms of reports with many runs", () => {
+  test("thirty-two runs on a terminal, in Markdown and for a CI server", () => {
+    assertGolden("report-contention.txt", plain(contentionReport()));
+    assertGolden("report-contention.md", formatMarkdown(contentionReport()));
+    assertGolden("report-contention.xml", formatJunit(contentionReport()));
+  });
+  test("names longer than there is room for", () => assertGolden("report-ttl.txt", plain(ttlReport(), 80)));
+  test("no run at all", () => assertGolden("report-acl.txt", plain(aclReport(), 100)));
+
+  for (const [name, sample] of Object.entries(SAMPLES)) {
+    test(`${name} is a report, and fits every terminal`, () => {
+      Report.parse(JSON.parse(JSON.stringify(sample())));
+      for (const width of [60, 72, 80, 100, 120]) {
+        const text = plain(sample(), width);
+        assert.deepEqual(
+          text.split("\n").filter((line) => line.length > width),
+          [],
+          `at ${width} columns`,
+        );
+        assert.doesNotMatch(text, /[ ]\n|\n\n\n|undefined|NaN|null/);
+      }
+      assert.doesNotMatch(formatMarkdown(sample()), /undefined|NaN|null/);
+    });
+    test(`${name}: test cases have names of their own`, () => {
+      const names = [...formatJunit(sample()).matchAll(/<testcase[^>]* name="([^"]*)"/g)].map(([, found]) => found);
+      assert.equal(new Set(names).size, names.length);
+    });
+  }
+});
+
+describe("names of runs", () => {
+  test("have what differs among runs of the same strategy, and every fault", () => {
+    const labels = [...labelsOf(ttlReport().runs).values()];
+    assert.deepEqual(labels, [
+      "redis, TTL 100 ms, outlives its TTL",
+      "redis, TTL 100 ms, not extended, outlives its TTL",
+      "redis, TTL 100 ms, holder stands still",
+      "redis, TTL 2 s, holder dies",
+    ]);
+    assert.deepEqual([...labelsOf(mixedReport().runs).values()], ["version beside none", "version beside row-lock"]);
+    const contended = new Set(labelsOf(contentionReport().runs).values());
+    assert.equal(contended.size, 32);
+    assert.ok(contended.has("redis, 8 workers, hold 10 ms"));
+  });
+
+  test("stand in parentheses among others, and are left out where one stands for all", () => {
+    assert.equal(inProse("redis, 8 workers, hold 2 ms"), "redis (8 workers, hold 2 ms)");
+    assert.equal(inProse("redis+version"), "redis+version");
+    const { runs } = contentionReport();
+    const names = labelsOf(runs);
+    const redis = runs.filter(({ strategy }) => strategy === "redis");
+    const claimed = redis.filter(({ expects }) => expects.data === "holds");
+    assert.deepEqual(namesAmong(claimed, runs, names), ["redis"]);
+    assert.deepEqual(namesAmong(claimed.slice(0, 1), runs, names), ["redis (2 workers, hold 2 ms)"]);
+  });
+});
+
+describe("what a scenario shows", () => {
+  test("contention: the stretch, the cost beside no lock, and where two change places", () => {
+    const shown = answers(contentionReport()).shown.join("\n");
+    assert.match(
+      shown,
+      /With 2 ms inside, redis went from 250 committed\/s with 1 worker to 220 with 8; .* 2.00 to 16.0 ms/,
+    );
+    assert.match(shown, /With 2 ms inside and 8 workers, redis committed 18 % as much as none, which lost 74 % of its/);
+    assert.match(shown, /version .* 78 % of its operations were rejected at the end/);
+    assert.match(shown, /With 2 ms inside, version committed more than redis until 4 workers turned it round/);
+    assert.match(shown, /With 10 ms inside, version committed more than row-lock until 4 workers turned it round/);
+    assert.deepEqual(answers(contentionReport()).cost, []);
+  });
+
+  test("contention: a curve for each hold time, with a line for each number of workers", () => {
+    const [curve, other] = curvesOf(contentionReport());
+    assert.deepEqual(
+      [curve?.title, other?.title],
+      [2, 10].map((ms) => `More workers on one row, hold ${ms} ms`),
+    );
+    const [points, columns] = [curve!.points, curve!.columns];
+    assert.deepEqual(
+      points.map((point) => columns.slice(0, 4).map((column) => column.cell(point))),
+      [
+        ["1 worker", "300", "–", "0 %"],
+        ["2 workers", "550", "–", "0 %"],
+        ["4 workers", "900", "–", "0 %"],
+        ["8 workers", "1,200", "–", "0 %"],
+      ],
+    );
+  });
+
+  test("ttl: who noticed, what broke and why, and how long after a death", () => {
+    const { shown, held } = answers(ttlReport());
+    assert.match(shown[0]!, /25 times; nobody was refused anything; the data held\.$/);
+    assert.match(shown[1]!, /25 operations refused \(LockLost\); the data held\.$/);
+    assert.match(shown[2]!, /the data did not hold: 3,107 updates lost, because no timer fires/);
+    assert.match(shown[3]!, /the next write came 1,910 ms later \(TTL 2 s\); the data held\.$/);
+    assert.match(
+      held[0]!,
+      /^redis \(TTL 100 ms, holder stands still\) lost updates, as expected: a violation can be seen/,
+    );
+    assert.doesNotMatch(held.join("\n"), /No control was run/);
+  });
+
+  test("ttl: nobody wrote after a death", () => {
+    const report = ttlReport();
+    report.runs[3] = { ...report.runs[3]!, recoverySeconds: null };
+    assert.match(answers(report).shown[3]!, /nobody wrote after that/);
+  });
+
+  test("mixed: who wrote from a stale read, and who lost by it", () => {
+    const { shown } = answers(mixedReport());
+    assert.match(
+      shown[0]!,
+      /version committed 218 and was refused 1,900 times, never wrote from a stale read, and lost 190/,
+    );
+    assert.match(shown[0]!, /none committed 4,100, wrote 3,107 from a stale read/);
+    assert.match(shown[1]!, /row-lock committed 1,000, never wrote from a stale read\.$/);
+  });
+});
