@@ -1,0 +1,50 @@
+/**
+ * The loop of a worker with only the mutation: no ledger, no metrics, no heartbeats. What measuring costs is the difference.
+ * Spec and servers come as for a worker; start and end are told on standard input and output.
+ */
+import { once } from "node:events";
+import { redisConnections } from "../worker/connections.ts";
+import { WorkerEnvironment, WorkerSpec } from "../worker/contract.ts";
+import { runLoops } from "../worker/loop.ts";
+import type { WorkerMetrics } from "../worker/metrics.ts";
+import { seededRandom } from "../worker/random.ts";
+import { createRows } from "../worker/row.ts";
+import { strategies } from "../worker/strategies/index.ts";
+
+const environment = WorkerEnvironment.parse(process.env);
+const spec = WorkerSpec.parse(JSON.parse(environment.HOLDFAST_SPEC));
+const index = environment.HOLDFAST_INDEX ?? 0;
+const rows = createRows({ url: environment.MYSQL_URL, password: environment.MYSQL_PASSWORD, spec });
+const redis = redisConnections(environment);
+const random = seededRandom(spec.seed, index);
+const session = await strategies[spec.strategy].open({
+  spec,
+  rows,
+  redis: redis.connect,
+  redisServers: redis.servers,
+  lockFolder: environment.HOLDFAST_LOCK_FOLDER,
+  leases: () => undefined,
+  worker: index,
+  random,
+  releaseFailed() {},
+  triedAgain() {},
+});
+const nothing = () => {};
+const metrics = {
+  operation: nothing,
+  error: nothing,
+  lockWait: nothing,
+  naive: nothing,
+  releaseFailed: nothing,
+  phase: nothing,
+} as unknown as WorkerMetrics;
+
+await rows.read(1);
+process.stdout.write("ready\n");
+await once(process.stdin, "data");
+const never = new AbortController().signal;
+const writers = Array.from({ length: spec.concurrency }, (_, loop) => 1 + index * spec.concurrency + loop);
+const loops = runLoops({ spec, session, metrics, writers, random, stop: never, abort: never });
+await loops.finished;
+process.stdout.write(`${loops.result().committed}\n`);
+process.exit(0);
