@@ -82,10 +82,10 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What all pods have in common beside their containers. No values can take them out of the restricted profile. */}}
+{{/* What all pods have in common beside their containers; `token` is true for those that need one. No values can take them out of the restricted profile. */}}
 {{- define "holdfast.podSpec" -}}
 serviceAccountName: {{ include "holdfast.serviceAccountName" . }}
-automountServiceAccountToken: {{ .values.serviceAccount.automount }}
+automountServiceAccountToken: {{ or .token .values.serviceAccount.automount }}
 # A Service called redis would put REDIS_PORT=tcp://... into the environment.
 enableServiceLinks: false
 {{- with .root.Values.global.imagePullSecrets }}

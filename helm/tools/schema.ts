@@ -68,7 +68,8 @@ const ChartValues = z
         ...pods,
       })
       .partial(),
-    worker: z.strictObject(pods).partial(),
+    worker: z.strictObject({ ...pods, lockVolume: z.looseObject({}) }).partial(),
+    lease: z.strictObject(switchable).partial(),
     mysql: z
       .strictObject({
         ...switchable,

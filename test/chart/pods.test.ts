@@ -26,9 +26,9 @@ for (const helm of bothHelms()) {
 
         assert.equal(spec.enableServiceLinks, false);
         assert.equal(typeof spec.serviceAccountName, "string");
-        const asksTheApi = ["coordinator", "prometheus", "reset", "verdict"].includes(
-          metadata.labels["app.kubernetes.io/component"],
-        );
+        const withToken = ["coordinator", "prometheus", "reset", "verdict"];
+        if (values === "lease-values.yaml") withToken.push("worker");
+        const asksTheApi = withToken.includes(metadata.labels["app.kubernetes.io/component"]);
         assert.equal(spec.automountServiceAccountToken, asksTheApi);
 
         assert.equal(spec.initContainers, undefined);
