@@ -97,6 +97,16 @@ describe("what each scenario changes from run to run", () => {
     );
   });
 
+  test("spread: where operations hardly meet, nothing is claimed", () => {
+    const claims = plans("spread", { strategies: ["row-lock"] }).map((plan) => [plan.rows, theoryOf(plan).data]);
+    assert.deepEqual(claims, [
+      [1, "holds"],
+      [2, "holds"],
+      [10, "holds"],
+      [100, "unclaimed"],
+    ]);
+  });
+
   test("ttl: work that outlives the lock, a holder that stands still, and one that dies", () => {
     const runs = plans("ttl", { strategies: ["redis", "seed-mutex", "version"] });
     assert.deepEqual(
@@ -105,12 +115,12 @@ describe("what each scenario changes from run to run", () => {
         return [plan.strategy, plan.lockTtlMs, plan.extend, plan.guard, plan.fault?.action, data].join(" ");
       }),
       [
-        "redis 100 true none sleep holds",
-        "redis 100 false none sleep holds",
-        "redis 100 true none stall violated",
-        "redis 100 true fence-claim stall holds",
+        "redis 400 true none sleep holds",
+        "redis 400 false none sleep unclaimed",
+        "redis 400 true none stall violated",
+        "redis 400 true fence-claim stall holds",
         "redis 2000 true none die holds",
-        "seed-mutex 100 false none sleep violated",
+        "seed-mutex 400 false none sleep violated",
         "seed-mutex 2000 true none die holds",
         "version 2000 true none die holds",
       ],

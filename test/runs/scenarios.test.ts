@@ -1,0 +1,136 @@
+/** Each scenario as a user runs it, short, on real servers. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { answers } from "../../coordinator/report/advice.ts";
+import { Report, type RunReport } from "../../coordinator/report/report.ts";
+import { formatReport } from "../../coordinator/report/text.ts";
+
+const MAIN = join(import.meta.dirname, "../../coordinator/main.ts");
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "holdfast-scenarios-"));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** A report that is as theory expects, whatever was expected of each run. */
+async function expected(scenario: string, ...args: string[]): Promise<Report> {
+  const env = { PATH: process.env.PATH!, HOME: folder, TMPDIR: folder };
+  const child = spawn(process.execPath, [MAIN, "--scenario", scenario, "--json", ...args], {
+    ...{ cwd: folder, env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (chunk) => (out += chunk));
+  child.stderr.on("data", (chunk) => (err += chunk));
+  const [status] = await once(child, "close");
+  assert.equal(status, 0, out === "" ? err : Report.parse(JSON.parse(out)).verdict.reasons.join("\n"));
+  const report = Report.parse(JSON.parse(out));
+  assert.equal(report.scenario, scenario);
+  assert.ok(report.verdict.value === "expected" && formatReport(report, { color: false, width: 100 }).length > 0);
+  return report;
+}
+
+const shown = (report: Report) => answers(report).shown.join("\n");
+const rejected = (run: RunReport | undefined) => run?.reported.rejected ?? 0;
+
+describe("scenarios", () => {
+  test("all", async () => {
+    const { runs } = await expected("all", "--strategies", "none,get-lock,atomic", "--duration", "1s");
+    assert.deepEqual(
+      runs.map(({ data }) => data.value),
+      ["violated", "holds", "holds"],
+    );
+  });
+
+  test("benchmark: a fixed rate hides what an operation may cost", async () => {
+    const report = await expected("benchmark", "--strategies", "none,row-lock", "--pause", "50ms", "--duration", "2s");
+    const [, paced, , free] = report.runs;
+    const beats = (4 * 2_000) / 50;
+    assert.ok(paced!.ledgerRows <= beats + 4, `${paced!.ledgerRows} operations in ${beats} beats`);
+    assert.ok(free!.ledgerRows > paced!.ledgerRows);
+    assert.match(shown(report), /row-lock: .* ms on average with no errors every 50 ms and .* as fast as it can/);
+  });
+
+  test("contention: versions are refused more with more workers", async () => {
+    const args = ["--strategies", "none,version", "--workers", "4", "--duration", "2s"];
+    const { runs } = await expected("contention", ...args);
+    assert.equal(runs.length, 12);
+    const version = runs.filter(({ strategy, plan }) => strategy === "version" && plan.holdMs === 2);
+    const shares = version.map((run) => rejected(run) / (run.reported.committed + rejected(run)));
+    assert.equal(shares[0], 0);
+    assert.ok(shares[2]! > 0, shares.join());
+  });
+
+  test("spread: with a key for each row, more rows mean less waiting", async () => {
+    const report = await expected("spread", "--strategies", "none,redis", "--rows", "100", "--duration", "2s");
+    const redis = report.runs.filter(({ strategy }) => strategy === "redis");
+    const throughput = (rows: number, keyScope: string) =>
+      redis.find(({ plan }) => plan.rows === rows && plan.keyScope === keyScope)?.throughput ?? 0;
+    assert.ok(throughput(100, "row") > throughput(100, "global"), "a global key makes them wait for each other");
+    assert.match(shown(report), /redis, one key for all: /);
+  });
+
+  test("ttl: who notices, what breaks, and how long a dead holder is waited for", async () => {
+    const report = await expected(
+      "ttl",
+      "--strategies",
+      "redis,seed-mutex,row-lock",
+      "--lock-ttl",
+      "1s",
+      "--duration",
+      "4s",
+    );
+    const [extended, plain, stalled, guarded, dead, seed, , rowLock] = report.runs;
+    assert.ok(extended!.faults?.length === 1 && extended!.data.value === "holds");
+    assert.ok(
+      plain!.errors.some((error) => error.class === "LockLost"),
+      JSON.stringify(plain!.errors),
+    );
+    assert.ok(stalled!.lostUpdates! > 0 && seed!.lostUpdates! > 0);
+    assert.ok(
+      guarded!.errors.some((error) => error.class === "fenced"),
+      JSON.stringify(guarded!.errors),
+    );
+    assert.ok(dead!.reconciliation[0]!.died);
+    const [redisSeconds, rowLockSeconds] = [dead!.recoverySeconds!, rowLock!.recoverySeconds!];
+    assert.ok(redisSeconds > 0.6 && redisSeconds < 5, `${redisSeconds} s with a TTL of 1 s`);
+    assert.ok(rowLockSeconds < redisSeconds, `${rowLockSeconds} s where the database sees the connection end`);
+  });
+
+  test("mixed: only who takes the lock is protected by it", async () => {
+    const { runs } = await expected("mixed", "--duration", "2s");
+    const part = (index: number, strategy: string) => runs[index]?.parts?.find((part) => part.strategy === strategy);
+    assert.ok(part(0, "redis")!.staleWrites > 0);
+    assert.equal(part(1, "row-lock")!.staleWrites, 0);
+    assert.equal(part(2, "version")!.staleWrites, 0);
+    assert.ok(part(2, "version")!.overwritten > 0, "and others' stale writes go over its own");
+    assert.equal(runs[3]!.lostUpdates, 0);
+  });
+
+  test("acl: every attempt, and no worker", async () => {
+    const { acl, aclGranted, runs, verdict } = await expected("acl");
+    assert.deepEqual(runs, []);
+    assert.ok(acl.length > 50 && acl.every(({ refused }) => refused));
+    assert.ok(aclGranted?.some(({ user, attempts }) => user === "lock" && attempts.length > 3));
+    assert.match(verdict.line, new RegExp(`refused all ${acl.length} forbidden attempts`));
+  });
+
+  test("deadlock: counted, rolled back, tried again, and nothing lost or doubled", async () => {
+    const { runs } = await expected("deadlock", "--duration", "2s");
+    const deadlocks = (run: RunReport | undefined, outcome: string) =>
+      run?.errors.find((error) => error.class === "deadlock" && error.outcome === outcome)?.count ?? 0;
+    const [ordered, givenUp, again, carriedOn] = runs;
+    assert.equal(deadlocks(ordered, "rejected"), 0);
+    assert.ok(deadlocks(givenUp, "rejected") > 0);
+    assert.ok(deadlocks(again, "again") > 0 && rejected(again) === 0);
+    assert.ok(carriedOn!.lostUpdates! > 0);
+    for (const run of [ordered, givenUp, again])
+      assert.equal(run!.checks.find(({ check }) => check === "set")?.status, "holds");
+  });
+});
