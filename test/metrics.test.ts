@@ -20,7 +20,7 @@ describe("a judged run", () => {
     assert.deepEqual(await pair("none", "data"), [0, 0]);
     assert.deepEqual(await pair("redis", "data"), [1, 1]);
     assert.deepEqual(await pair("redis", "exclusion"), [1, 1]);
-    assert.deepEqual(await pair("version", "exclusion"), [-1, 0]);
+    assert.deepEqual(await pair("version", "exclusion"), [-1, 1]);
     assert.equal(await value("holdfast_agreement", { strategy: "none" }), 1);
   });
 

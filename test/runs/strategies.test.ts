@@ -73,7 +73,9 @@ test("redis with the same holder and extension: holds", async () => {
   assertHolds(await rig.run("redis", OUTSTAYED));
 });
 
-test("redlock with its key lost on one server: holds", async () => {
+// A holder with two votes of three that loses one of them can be joined by another: theory promises nothing here, and the
+// report must say what the ledger shows, whichever it is.
+test("redlock with its key lost on one server: the report says what the ledger shows", async () => {
   const { urls, passwords } = rig.servers.redis!;
   const connection = new Redis(urls[0]!, { username: "lock", password: passwords.lock, enableReadyCheck: false });
   let key = "";
@@ -91,7 +93,10 @@ test("redlock with its key lost on one server: holds", async () => {
         },
       },
     );
-    assertHolds(report);
+    const stale = Number(await rig.stale(report.run));
+    assert.equal(report.lostUpdates, stale);
+    assert.equal(report.data.value, stale > 0 ? "violated" : "holds", JSON.stringify(report.data));
+    assert.ok(report.ledgerRows > 0);
     assert.ok(lost > 0, "keys were there to be lost");
   } finally {
     clearInterval(thief);

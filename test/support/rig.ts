@@ -60,6 +60,16 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
     servers,
     database,
     prometheus,
+    /** Stale writes of a run by SQL of its own. */
+    async stale(run: string): Promise<number> {
+      const connection = await mysql.createConnection(servers.mysql!.url);
+      const [rows] = await connection.query<mysql.RowDataPacket[]>(
+        "SELECT COUNT(*) AS stale FROM ledger WHERE run = ? AND read_version <> new_version - 1",
+        [run],
+      );
+      await connection.end();
+      return Number(rows[0]?.stale);
+    },
     sql: () => mysql.createConnection({ uri: servers.mysql!.url, multipleStatements: true }),
 
     /** One run, with whatever is meddled with. */
