@@ -1,7 +1,7 @@
 /** Makes go wrong, at named places, what the run's spec says shall go wrong. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failpoint, Fault } from "./contract.ts";
-import type { Rows, Transaction } from "./row.ts";
+import type { Employee, Rows, Transaction } from "./row.ts";
 
 export interface FailpointOptions {
   readonly fault: Fault;
@@ -11,8 +11,8 @@ export interface FailpointOptions {
   readonly elapsedMs: () => number | undefined;
   /** Told each time before it happens. */
   readonly happens: () => void;
-  /** Hands in what this worker did, and ends the process. */
-  readonly die: () => Promise<never>;
+  /** Hands in what this worker did, and ends the process. Told what was read, where it is known. */
+  readonly die: (employee?: Employee) => Promise<never>;
 }
 
 /** The same rows, with the failpoints in their way. Strategies know nothing of it. */
@@ -22,11 +22,11 @@ export function withFailpoints(rows: Rows, options: FailpointOptions): Rows {
     ...transaction,
     async read(employeeId, lock) {
       const employee = await transaction.read(employeeId, lock);
-      await reach("after-read");
+      await reach("after-read", employee);
       return employee;
     },
     async write(...write) {
-      await reach("before-write");
+      await reach("before-write", write[1]);
       return transaction.write(...write);
     },
     async add(...add) {
@@ -38,11 +38,11 @@ export function withFailpoints(rows: Rows, options: FailpointOptions): Rows {
     ...rows,
     async read(employeeId) {
       const employee = await rows.read(employeeId);
-      await reach("after-read");
+      await reach("after-read", employee);
       return employee;
     },
     async write(...write) {
-      await reach("before-write");
+      await reach("before-write", write[1]);
       return rows.write(...write);
     },
     transaction: (body) => rows.transaction((transaction) => body(inTransaction(transaction))),
@@ -58,10 +58,16 @@ export function withFailpoints(rows: Rows, options: FailpointOptions): Rows {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-function failpoint({ fault, index, elapsedMs, happens, die }: FailpointOptions): (place: Failpoint) => Promise<void> {
+function failpoint({
+  fault,
+  index,
+  elapsedMs,
+  happens,
+  die,
+}: FailpointOptions): (place: Failpoint, employee?: Employee) => Promise<void> {
   let passed = 0;
   if (fault.worker !== undefined && fault.worker !== index) return async () => {};
-  return async (place) => {
+  return async (place, employee) => {
     const elapsed = elapsedMs();
     if (place !== fault.at || elapsed === undefined || elapsed < fault.afterMs) return;
     passed += 1;
@@ -69,7 +75,7 @@ function failpoint({ fault, index, elapsedMs, happens, die }: FailpointOptions):
     happens();
     if (fault.action === "sleep") await sleep(fault.forMs);
     else if (fault.action === "stall") standStill(fault.forMs);
-    else await die();
+    else await die(employee);
   };
 }
 

@@ -19,7 +19,7 @@ import { createTally, type LoopResult, type Loops, runLoops } from "./loop.ts";
 import { createMetrics, serveMetrics } from "./metrics.ts";
 import { outcomeOf } from "./outcome.ts";
 import { seededRandom } from "./random.ts";
-import { createRows } from "./row.ts";
+import { createRows, type Employee } from "./row.ts";
 import { strategies } from "./strategies/index.ts";
 import { Unavailable } from "./strategy.ts";
 
@@ -158,15 +158,22 @@ function elapsedMs() {
 }
 
 /** The worst moment to end, on purpose; but not without its numbers, or nothing could be said of what it did before. */
-async function die(): Promise<never> {
+async function die(employee?: Employee): Promise<never> {
   if (loops === undefined || started === undefined) throw new Error("there is nothing to die of before the start");
-  const endedAtUs = Math.round(started.us + (performance.now() - started.ms) * 1_000);
+  // The answer that tied the two clocks together may have come late, which puts the end too early; it is after the read.
+  const readAtUs = employee === undefined ? 0 : microseconds(employee.readAt);
+  const endedAtUs = Math.max(readAtUs, Math.round(started.us + (performance.now() - started.ms) * 1_000));
   final = { ...finalOf(loops.interrupted(), endedAtUs), died: true };
   phase = "done";
   await heartbeats.now();
   process.kill(process.pid, "SIGKILL");
   // The first process of a container cannot be killed from inside.
   return end(137, "ended itself as planned");
+}
+
+/** Of `2026-03-01 10:15:00.123456`, since 1970. */
+function microseconds(time: string): number {
+  return Date.parse(`${time.slice(0, 19).replace(" ", "T")}Z`) * 1_000 + Number(time.slice(20).padEnd(6, "0"));
 }
 
 function obey(command: Command) {
