@@ -14,6 +14,7 @@ import {
   tryKubectl,
 } from "./cluster.ts";
 import { attempt, type CommandOptions, type Outcome } from "./command.ts";
+import { follow } from "./follow.ts";
 import { Hopeless, until } from "./wait.ts";
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -85,10 +86,15 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
     /** The coordinator's log as `kubectl logs job/coordinator` shows it; empty where there is none. */
     log: async () => (await tryKubectl(within(["logs", "job/coordinator"]))).stdout,
 
-    /** Waits until the log of a coordinator that runs has such a line. */
+    /** Waits until the coordinator's log has such a line. A coordinator that is replaced goes on in the log of the next one. */
     said(pattern: RegExp, timeoutMs = 240_000): Promise<string> {
+      const deadline = performance.now() + timeoutMs;
       return until(`${pattern} in the coordinator's log`, timeoutMs, async () => {
-        const line = pattern.exec(await this.log())?.[0];
+        const line = await follow(
+          within(["logs", "--follow", "job/coordinator"]),
+          pattern,
+          deadline - performance.now(),
+        );
         if (line !== undefined) return line;
         if (endOf(await kubectlJson(within(["get", "job/coordinator"]))) !== undefined)
           throw new Hopeless("the Job is over");

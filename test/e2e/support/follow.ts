@@ -1,0 +1,16 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { CONTEXT } from "./cluster.ts";
+
+/** Reads what `kubectl logs --follow` and the like write until a line matches; undefined where it ends before, or in time. */
+export async function follow(args: readonly string[], pattern: RegExp, timeoutMs: number): Promise<string | undefined> {
+  const child = spawn("kubectl", ["--context", CONTEXT, ...args], { stdio: ["ignore", "pipe", "ignore"] });
+  const late = setTimeout(() => child.kill(), timeoutMs);
+  try {
+    for await (const line of createInterface({ input: child.stdout })) if (pattern.test(line)) return line;
+    return undefined;
+  } finally {
+    clearTimeout(late);
+    child.kill();
+  }
+}
