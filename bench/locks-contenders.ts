@@ -47,6 +47,17 @@ export const CONTENDERS = {
       close: () => lock.close(),
     };
   },
+  /** As its own `using` does it: the next request does not wait for the answer to the release. */
+  "holdfast, using": async (connection) => {
+    const lock = await createRedisLock(connection, { ttlMs: TTL_MS, timeoutMs: WAIT_MS });
+    return {
+      async acquire() {
+        const held = await lock.acquire("bench");
+        return async () => void held.release();
+      },
+      close: () => lock.close(),
+    };
+  },
   "redis-semaphore, 5 ms": semaphore(5),
   "redis-semaphore, 10 ms (default)": semaphore(10),
   "redis-semaphore, 20 ms": semaphore(20),
@@ -57,6 +68,12 @@ export const CONTENDERS = {
     async acquire() {
       await connection.blpop(KEY, 0);
       return () => connection.lpush(KEY, "token");
+    },
+  }),
+  "limit: BLPOP, release not awaited": async (connection) => ({
+    async acquire() {
+      await connection.blpop(KEY, 0);
+      return async () => void connection.lpush(KEY, "token");
     },
   }),
   "limit: polling, 1 to 3 ms": async (connection) => {

@@ -73,10 +73,10 @@ async function untilQueued(key: string, length: number) {
 describe("a free lock", () => {
   test("is taken and given back with one command each, and leaves only its fence behind", async () => {
     const lock = await open();
-    await lock.using("warm", {}, async () => {});
+    await (await lock.acquire("warm")).release();
     const key = newKey();
     const before = await scriptCalls();
-    for (let i = 0; i < 20; i += 1) await lock.using(key, {}, async () => {});
+    for (let i = 0; i < 20; i += 1) await (await lock.acquire(key)).release();
     assert.equal((await scriptCalls()) - before, 40);
     assert.deepEqual(await redis.admin.keys(`${LOCK_KEY_PREFIX}{${key}}*`), [keyOf(key, "fence")]);
     assert.ok((await redis.admin.pttl(keyOf(key, "fence"))) > 0);
@@ -92,16 +92,24 @@ describe("a free lock", () => {
   });
 
   test("is given back after the body has thrown, and the body's error stands", async () => {
-    const failures: unknown[] = [];
-    const lock = await open({ onReleaseFailed: (error) => failures.push(error) });
+    const failed = Promise.withResolvers<unknown>();
+    const lock = await open({ onReleaseFailed: failed.resolve });
     const key = newKey();
     const body = async () => {
       await redis.admin.del(keyOf(key, "owner"));
       throw new Error("of the body");
     };
     await assert.rejects(lock.using(key, {}, body), /of the body/);
-    assert.ok(failures[0] instanceof LockLost, `${failures}`);
+    assert.ok((await failed.promise) instanceof LockLost);
     await (await lock.acquire(key, { timeoutMs: 0 })).release();
+  });
+
+  test("is taken again by the same loop before the answer to its release is there", async () => {
+    const [a, b] = [await open(), await open()];
+    const key = newKey();
+    for (let i = 0; i < 10; i += 1) await a.using(key, { timeoutMs: 0 }, async () => {});
+    await a.close();
+    await (await b.acquire(key, { timeoutMs: 0 })).release();
   });
 });
 

@@ -7,11 +7,11 @@ export interface Lock {
    */
   acquire(key: string, options?: AcquireOptions): Promise<Held>;
   /**
-   * Holds `key` while `body` runs and always gives it back.
-   * A failed release goes to `onReleaseFailed` and never replaces what `body` returned or threw.
+   * Holds `key` while `body` runs and always gives it back, without waiting for the answer: what the caller does next on
+   * this lock comes after it. A failed release goes to `onReleaseFailed`, never over what `body` returned or threw.
    */
   using<T>(key: string, options: AcquireOptions, body: (held: Held) => Promise<T>): Promise<T>;
-  /** Ends all waiting with LockAborted. What is held stays held until it is released. */
+  /** Ends all waiting with LockAborted, and waits for the releases of `using`. What is held stays held until released. */
   close(): Promise<void>;
 }
 
@@ -92,6 +92,15 @@ export function completeLock(
     return own.acquire(key, { signal, timeoutMs });
   }
 
+  const releasing = new Set<Promise<void>>();
+  function giveBack(held: Held) {
+    const released: Promise<void> = held
+      .release()
+      .catch(onReleaseFailed)
+      .finally(() => releasing.delete(released));
+    releasing.add(released);
+  }
+
   return {
     acquire,
     async using(key, waitOptions, body) {
@@ -99,10 +108,13 @@ export function completeLock(
       try {
         return await body(held);
       } finally {
-        await held.release().catch(onReleaseFailed);
+        giveBack(held);
       }
     },
-    close: () => own.close(),
+    async close() {
+      await own.close();
+      await Promise.all(releasing);
+    },
   };
 }
 
