@@ -7,7 +7,8 @@ import { createLedgerBuilder } from "./ledger.ts";
 export type Database = ReturnType<typeof createDatabase>;
 
 const INITIAL_SALARY = 100_000;
-const PAGE_ROWS = 20_000;
+/** Small: a page is held as objects before it goes into the columns. */
+const PAGE_ROWS = 5_000;
 /** Rows of runs older than this are removed when a report begins. */
 const KEEP_DAYS = 1;
 
@@ -78,7 +79,8 @@ export function createDatabase(url: string, password?: string) {
 
     /** The whole ledger of a run, read in pages by `seq`. */
     async ledger(run: string): Promise<Ledger> {
-      const builder = createLedgerBuilder();
+      const [counted] = await rows<{ count: number }>("SELECT COUNT(*) AS count FROM ledger WHERE run = ?", [run]);
+      const builder = createLedgerBuilder(Number(counted?.count ?? 0));
       let last = 0;
       for (;;) {
         const [page] = await pool
