@@ -48,7 +48,7 @@ export interface RunWatcher {
 const START_IN_MS = 600;
 const HEARTBEAT_MS = 250;
 const LOOK_MS = 1_000;
-const COORDINATOR_LOST_MS = 5_000;
+const COORDINATOR_LOST_MS = 10_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 /** Prometheus may be away for a while and come back; its last samples are waited for this long. */
 const SCRAPE_DEADLINE_MS = 45_000;
@@ -107,17 +107,21 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     problems.push(error.message);
     return NOT_READ;
   });
+  const nowMs = Date.now();
+  const read = () => prometheus.read(plan.run, nowMs, nowMs - startedAt.getTime() + 60_000);
+  // The same instant can be asked for again, and a busy server may miss the first time.
+  const scraped = await read()
+    .catch(read)
+    .catch((error) => {
+      problems.push(error.message);
+      return undefined;
+    });
   const evidence: Evidence = {
     plan,
     initial,
     ...rows,
     workers: workersOf(plan, roster),
-    prometheus: await prometheus
-      .read(plan.run, Date.now(), Date.now() - startedAt.getTime() + 60_000)
-      .catch((error) => {
-        problems.push(error.message);
-        return undefined;
-      }),
+    prometheus: scraped,
     problems: [...problems, ...roster.strangers(), ...faultless(plan, roster)],
   };
 

@@ -139,7 +139,8 @@ try {
 }
 
 if (final !== undefined) await Promise.race([released.promise, sleep(spec.lingerMs, undefined, { ref: false })]);
-end(stop.signal.aborted ? 3 : 0);
+if (stop.signal.aborted) end(3, (stop.signal.reason as Error).message);
+end(0);
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 

@@ -106,7 +106,10 @@ export function troublesOf(run: RunReport): { text: string; log?: string | undef
   return [
     ...(reason === undefined || reason.split("; ").every((part) => said.has(part)) ? [] : [{ text: reason }]),
     ...[...new Set(run.problems)].map((text) => ({ text })),
-    ...lost.map((row) => ({ text: `worker-${row.worker} on ${row.node} was lost: ${row.lost}`, log: row.log })),
+    ...lost.map(({ worker, node, lost, log }) => ({
+      text: `worker-${worker}${node === "" ? "" : ` on ${node}`} was lost: ${lost}`,
+      log,
+    })),
   ];
 }
 
