@@ -64,7 +64,6 @@ function theoryOfMix(mix: readonly StrategyName[], guard: Guard): Theory {
     const because = "each of them checks what it relies on in the write itself, so none needs the others to take part";
     return { data: "holds", exclusion: "unclaimed", because };
   }
-  const one = exposed.length === 1;
-  const because = `what ${exposed.join(" and ")} ${one ? "relies" : "rely"} on, the others do not take, so ${one ? "its" : "their"} writes can be stale`;
+  const because = `nothing keeps the others out between the read and the write of ${exposed.join(" and of ")}`;
   return { data: "violated", exclusion: "violated", because };
 }

@@ -90,18 +90,23 @@ function crossings(inside: string, lines: readonly (readonly RunReport[])[]): st
         const both = trying.flatMap((run) => {
           const other = waiting.find(({ plan }) => plan.workers === run.plan.workers);
           if (!run.throughput || !other?.throughput) return [];
-          return [{ run, ahead: run.throughput > other.throughput }];
+          const ratio = run.throughput / other.throughput;
+          return Math.abs(Math.log(ratio)) < Math.log(CLEARLY) ? [] : [{ run, ahead: ratio > 1 }];
         });
         const [first] = both;
         if (first === undefined) return [];
         const names = [labelOf(trying[0]!), labelOf(waiting[0]!)] as const;
         const cross = both.find(({ ahead }) => ahead !== first.ahead);
         const order = first.ahead ? names : ([names[1], names[0]] as const);
-        if (cross === undefined) return [`${inside}, ${order[0]} committed more than ${order[1]} at every step.`];
+        if (cross === undefined)
+          return [`${inside}, ${order[0]} committed more than ${order[1]} wherever they differed clearly.`];
         return [`${inside}, ${order[0]} committed more than ${order[1]} until ${workers(cross.run)} turned it round.`];
       }),
   );
 }
+
+/** Closer than this, two throughputs of short runs are alike. */
+const CLEARLY = 1.2;
 
 const workers = ({ plan }: RunReport) => plural(Number(plan.workers), "worker");
 
