@@ -10,7 +10,9 @@ export const file: Strategy = {
   async open(resources) {
     const { spec, lockFolder, random, releaseFailed } = resources;
     if (lockFolder === undefined)
-      throw new Unavailable("HOLDFAST_LOCK_FOLDER names no folder; it must be one that all workers share");
+      throw new Unavailable(
+        "HOLDFAST_LOCK_FOLDER names no folder; it must be one that all workers share (chart: worker.lockVolume)",
+      );
     const folder = join(lockFolder, spec.run);
     await sharedByAll(folder, resources);
     return lockedSession(createFileLock({ folder, random, onReleaseFailed: releaseFailed }), resources);
