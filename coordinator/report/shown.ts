@@ -134,8 +134,10 @@ function spread(runs: readonly RunReport[]): string[] {
 
 // --- What goes wrong ------------------------------------------------------------------------------------------------
 
-const because = (run: RunReport) =>
-  run.agreement === "expected" && run.expects.because !== undefined ? `, because ${run.expects.because}` : "";
+function because({ agreement, expects }: RunReport): string {
+  if (agreement !== "expected" || expects.because === undefined) return "";
+  return `, ${expects.data === "unclaimed" ? "which nothing promises" : "as expected"}: ${expects.because}`;
+}
 
 /** What was made to happen, who noticed, and what came of it. */
 function fate(run: RunReport): string {
