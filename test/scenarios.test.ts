@@ -125,6 +125,7 @@ describe("what each scenario changes from run to run", () => {
         "version 2000 true none die holds",
       ],
     );
+    assert.doesNotMatch(told(runs).join("\n"), /each/, "how long a run lasts is no part of its name");
     for (const { fault, lockTtlMs, durationMs } of runs) {
       if (fault?.action === "die") assert.ok(durationMs - fault.afterMs > 1.5 * lockTtlMs, "time for the next holder");
       else assert.ok(fault!.forMs > lockTtlMs);
