@@ -51,7 +51,7 @@ test("at most one holds, and each holder's fence is greater than the one before"
           inside += 1;
           assert.equal(inside, 1);
           fences.push(held.fence);
-          await sleep(Math.random() * 2);
+          await sleep(Math.random() * 12);
           inside -= 1;
         });
       await lock.close();
