@@ -103,18 +103,19 @@ export function createRoster(run: string, workers: number) {
     note(problems: readonly WorkerProblem[]) {
       waiting.clear();
       for (const problem of problems) {
-        const finished = byIndex(problem.index).some((worker) => worker.final !== undefined);
+        const ended = byIndex(problem.index).filter((worker) => worker.final !== undefined);
+        const known = lost.get(problem.index);
+        // Of a worker that was stopped, the launcher may know by whom.
+        const vague = ended.some(({ failure }) => failure !== undefined && failure === known?.reason);
         if (!problem.fatal) waiting.set(problem.index, problem);
-        else if (!finished && !lost.has(problem.index)) lost.set(problem.index, problem);
+        else if (ended.every(({ failure }) => failure !== undefined) && (known === undefined || vague))
+          lost.set(problem.index, problem);
       }
       for (const worker of seen.values()) {
-        if (worker.failure !== undefined && lost.get(worker.index)?.log === undefined) {
-          lost.set(worker.index, {
-            index: worker.index,
-            reason: worker.failure,
-            fatal: true,
-            log: lost.get(worker.index)?.log,
-          });
+        const known = lost.get(worker.index);
+        const said = worker.final === undefined ? known?.log !== undefined : known !== undefined;
+        if (worker.failure !== undefined && !said) {
+          lost.set(worker.index, { index: worker.index, reason: worker.failure, fatal: true });
           continue;
         }
         const silentMs = performance.now() - worker.heardAtMs;

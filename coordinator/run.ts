@@ -191,9 +191,10 @@ async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): 
 }
 
 async function notScraped(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
-  const ended = roster.all().flatMap(({ index, final }) => (final === undefined ? [] : [{ index, final }]));
-  // Who died on purpose serves no last scrape.
-  const finished = new Set(ended.flatMap(({ index, final }) => (final.died ? [] : [index])));
+  const ended = roster.all().filter(({ final }) => final !== undefined);
+  // Who died on purpose, or was stopped before the end, serves no last scrape.
+  const there = ended.filter(({ final, failure }) => !final?.died && failure === undefined);
+  const finished = new Set(there.map(({ index }) => index));
   if (ended.length === 0) throw new FleetLost("no worker came to its end");
   const scraped = await prometheus.workersWith("done", plan.run).catch((error) => error as Error);
   if (scraped instanceof Error) return scraped.message;
@@ -224,13 +225,16 @@ function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
   return indexes(plan.workers).flatMap((index): WorkerEvidence[] => {
     const ofIndex = seen.filter((worker) => worker.index === index);
     if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: lost.get(index) ?? "never came" }];
-    return ofIndex.map(({ uid, node, final, readyMs }) => ({
+    return ofIndex.map(({ uid, node, final, failure, readyMs }) => ({
       index,
       uid,
       node,
       final,
       readyMs,
-      lost: final === undefined ? (lost.get(index) ?? "did not come to its end") : undefined,
+      lost:
+        final === undefined || failure !== undefined
+          ? (lost.get(index) ?? failure ?? "did not come to its end")
+          : undefined,
     }));
   });
 }

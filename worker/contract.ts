@@ -359,7 +359,7 @@ export const Heartbeat = z.strictObject({
   readyMs: z.number().optional(),
   ...counts,
   final: WorkerFinal.optional(),
-  /** The worker cannot go on; it ends after this message. */
+  /** The worker cannot go on; it ends after this message. With final numbers: it was stopped before the run's end. */
   failure: z.string().optional(),
   /** The strategy cannot be used here, for this reason; the worker ends after this message. */
   unavailable: z.string().optional(),

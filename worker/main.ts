@@ -123,6 +123,9 @@ try {
   loops = runLoops({ spec, session, metrics, tally, writers, random, stop: stop.signal, abort: abort.signal });
   result = loops.result;
   await loops.finished;
+  // Told to end by somebody who is not the coordinator: the numbers are whole, the run is not.
+  if (stop.signal.aborted && !abort.signal.aborted)
+    failure = `stopped before its end by ${(stop.signal.reason as Error).message}`;
   final = finalOf(loops.result(), await rows.nowUs().catch(() => 0));
   metrics.phase("done");
   phase = "done";

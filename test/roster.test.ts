@@ -1,0 +1,62 @@
+/** What the coordinator makes of what workers say and of what the launcher knows about them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createRoster } from "../coordinator/roster.ts";
+import type { Heartbeat, WorkerFinal } from "../worker/contract.ts";
+
+const FINAL: WorkerFinal = {
+  ...{ committed: 3, rejected: 0, unknown: 0, raised: 21, naive: 0, releaseFailures: 0 },
+  ...{ startedAtUs: 1, endedAtUs: 2, writers: [], errors: [], residentBytes: 1 },
+};
+const DELETED = { index: 1, reason: "pod demo-1 was deleted", fatal: true };
+
+function beat(index: number, rest: Partial<Heartbeat> = {}): Heartbeat {
+  const identity = { run: "r", index, uid: `uid-${index}`, node: "n", metricsPort: 1 };
+  return { ...identity, phase: "running", committed: 0, rejected: 0, unknown: 0, ...rest };
+}
+
+function rosterOf(...beats: Heartbeat[]) {
+  const roster = createRoster("r", 2);
+  for (const each of beats) roster.hear(each);
+  return roster;
+}
+
+const reasons = (roster: ReturnType<typeof createRoster>) => roster.lost().map(({ index, reason }) => [index, reason]);
+
+test("a worker that came to its end is not lost, whatever becomes of its pod", () => {
+  const roster = rosterOf(beat(1, { phase: "done", final: FINAL }));
+  roster.note([DELETED]);
+  assert.deepEqual(reasons(roster), []);
+});
+
+test("a worker that was stopped before its end is lost, by its own words or by the launcher's, which know more", () => {
+  const stopped = beat(1, { phase: "done", final: FINAL, failure: "stopped before its end by SIGTERM" });
+  const roster = rosterOf(stopped);
+  roster.note([]);
+  assert.deepEqual(reasons(roster), [[1, "stopped before its end by SIGTERM"]]);
+  roster.note([DELETED]);
+  assert.deepEqual(reasons(roster), [[1, DELETED.reason]]);
+
+  const other = rosterOf(beat(1));
+  other.note([DELETED]);
+  other.hear(stopped);
+  other.note([{ ...DELETED, reason: "pod demo-1 was deleted, exited with 3" }]);
+  assert.deepEqual(reasons(other), [[1, DELETED.reason]], "what was known first stays");
+});
+
+test("of a worker that cannot go on, its own words say more than that its process ended, until there is a log", () => {
+  const roster = rosterOf(beat(0, { failure: "MySQL: refused" }));
+  roster.note([{ index: 0, reason: "exited with 1", fatal: true }]);
+  assert.deepEqual(reasons(roster), [[0, "MySQL: refused"]]);
+  const logged = rosterOf(beat(0, { failure: "MySQL: refused" }));
+  logged.note([{ index: 0, reason: "exited with 1: MySQL: refused", fatal: true, log: "MySQL: refused\n" }]);
+  assert.deepEqual(reasons(logged), [[0, "exited with 1: MySQL: refused"]]);
+});
+
+test("what may still heal is waiting, not lost, and only as long as it is so", () => {
+  const roster = rosterOf();
+  roster.note([{ index: 0, reason: "Unschedulable", fatal: false }]);
+  assert.deepEqual([roster.lost().length, roster.waiting().length], [0, 1]);
+  roster.note([]);
+  assert.deepEqual([roster.lost().length, roster.waiting().length], [0, 0]);
+});
