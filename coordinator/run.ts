@@ -113,7 +113,8 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   const scraped = await read()
     .catch(read)
     .catch((error) => {
-      problems.push(error.message);
+      // The wait for the last scrape may have ended by the same.
+      if (!problems.some((problem) => problem.includes(error.message))) problems.push(error.message);
       return undefined;
     });
   const evidence: Evidence = {
