@@ -13,7 +13,7 @@ const OVERSLEEP_EVERY = 20;
 
 const UNLOCK = {
   delete: "return redis.call('del', KEYS[1])",
-  "delete-if-exists": "if redis.call('exists', KEYS[1]) == 1 then return redis.call('del', KEYS[1]) end return 0",
+  "delete-if-exists": "if redis.call('get', KEYS[1]) then return redis.call('del', KEYS[1]) end return 0",
   "compare-and-delete": "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0",
 };
 
