@@ -63,6 +63,7 @@ export function createConstantLock(connection: Redis, options: ConstantLockOptio
   }
 
   return completeLock(options, {
+    inOrder: true,
     acquire: (key, wait) =>
       poll(key, wait, closing.signal, {
         async attempt() {

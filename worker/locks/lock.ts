@@ -7,8 +7,8 @@ export interface Lock {
    */
   acquire(key: string, options?: AcquireOptions): Promise<Held>;
   /**
-   * Holds `key` while `body` runs and always gives it back, without waiting for the answer: what the caller does next on
-   * this lock comes after it. A failed release goes to `onReleaseFailed`, never over what `body` returned or threw.
+   * Holds `key` while `body` runs and always gives it back; what the caller does next on this lock comes after that.
+   * A failed release goes to `onReleaseFailed`, never over what `body` returned or threw.
    */
   using<T>(key: string, options: AcquireOptions, body: (held: Held) => Promise<T>): Promise<T>;
   /** Ends all waiting with LockAborted, and waits for the releases of `using`. What is held stays held until released. */
@@ -77,11 +77,16 @@ export interface Wait {
   readonly timeoutMs: number;
 }
 
-/** Completes a lock from its own `acquire` and `close`. */
-export function completeLock(
-  options: LockOptions,
-  own: { acquire(key: string, wait: Wait): Promise<Held>; close(): Promise<void> },
-): Lock {
+/** What is each lock's own. */
+export interface OwnLock {
+  acquire(key: string, wait: Wait): Promise<Held>;
+  close(): Promise<void>;
+  /** Whether what is sent later is done later, so that nobody need wait for the answer to a release. Default false. */
+  readonly inOrder?: boolean;
+}
+
+/** Completes a lock from what is its own. */
+export function completeLock(options: LockOptions, own: OwnLock): Lock {
   const { timeoutMs: defaultTimeoutMs = DEFAULT_TIMEOUT_MS, onReleaseFailed = warn } = options;
   checkMilliseconds("timeoutMs", defaultTimeoutMs);
 
@@ -93,12 +98,13 @@ export function completeLock(
   }
 
   const releasing = new Set<Promise<void>>();
-  function giveBack(held: Held) {
+  async function giveBack(held: Held) {
     const released: Promise<void> = held
       .release()
       .catch(onReleaseFailed)
       .finally(() => releasing.delete(released));
     releasing.add(released);
+    if (!own.inOrder) await released;
   }
 
   return {
@@ -108,7 +114,7 @@ export function completeLock(
       try {
         return await body(held);
       } finally {
-        giveBack(held);
+        await giveBack(held);
       }
     },
     async close() {

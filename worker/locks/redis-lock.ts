@@ -120,6 +120,7 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
   }
 
   return completeLock(options, {
+    inOrder: true,
     acquire: async (key, wait) =>
       new Promise((resolve, reject) => {
         if (closed) return reject(closedWait(key));

@@ -112,6 +112,7 @@ export async function createRedlock(connections: readonly Redis[], options: Redl
 
   await untilMajority(servers, majority, timeoutMs, noMajority);
   return completeLock(options, {
+    inOrder: true,
     async acquire(key, wait) {
       const value = randomUUID();
       let lastError: LockError | undefined;
