@@ -1,7 +1,7 @@
 /** The options of a run: what each may be, and what they may be together. */
 import ms from "ms";
 import { z } from "zod";
-import { GUARDS, KEY_SCOPES, STRATEGIES, STRATEGY_NAMES, type StrategyFacts } from "../worker/contract.ts";
+import { GUARDS, KEY_SCOPES, leastRowsOf, STRATEGY_NAMES } from "../worker/contract.ts";
 import { ConfigError } from "./errors.ts";
 import { SCENARIO_NAMES, SCENARIOS, type ScenarioFacts } from "./scenarios.ts";
 
@@ -106,9 +106,9 @@ function faultOf(
   if (workers < leastWorkers) return `scenario ${scenario} needs at least ${leastWorkers} workers, not ${workers}`;
   if (scenario === "mixed" && strategies.length > 0 && (new Set(strategies).size < 2 || strategies.length > workers))
     return `scenario mixed needs at least two different strategies and a worker for each, not ${workers} workers for ${strategies.join(",")}`;
-  const narrow = strategies.find((strategy) => ((STRATEGIES[strategy] as StrategyFacts).leastRows ?? 1) > rows);
-  if (narrow !== undefined)
-    return `strategy ${narrow} needs at least ${(STRATEGIES[narrow] as StrategyFacts).leastRows} rows, not ${rows}: raise rows`;
+  const narrow = strategies.find((strategy) => leastRowsOf(strategy) > rows);
+  if (narrow !== undefined && scenario !== "all")
+    return `strategy ${narrow} needs at least ${leastRowsOf(narrow)} rows, not ${rows}: raise rows`;
   if (!settings.extend && settings.lockTtlMs <= settings.holdMs && !breaksLocks)
     return `lock TTL ${lockTtl} is not longer than the hold time ${hold} and locks are not extended: every lock would end before its work; raise lockTtl or leave extend on`;
   return undefined;

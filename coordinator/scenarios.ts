@@ -1,5 +1,5 @@
 /** The scenarios: which runs each makes of the user's settings, and what it needs of them. */
-import { STRATEGIES, STRATEGY_NAMES, type StrategyFacts, type StrategyName } from "../worker/contract.ts";
+import { leastRowsOf, STRATEGY_NAMES, type StrategyName } from "../worker/contract.ts";
 import type { RunPlan } from "./evidence.ts";
 import type { RunOptions, RunSettings } from "./options.ts";
 import { benchmark } from "./scenarios/benchmark.ts";
@@ -37,8 +37,9 @@ export const SCENARIOS: Record<ScenarioName, ScenarioFacts> = {
   compare: scenario("each strategy in turn on the same row", COMPARED, {
     drafts: (_, strategies) => strategies.map(draftOf),
   }),
-  all: scenario("every strategy that can run here, in turn", STRATEGY_NAMES.filter(isComparable), {
-    drafts: (_, strategies) => strategies.map(draftOf),
+  all: scenario("every strategy that can run here, in turn, on as many rows as it needs", STRATEGY_NAMES, {
+    drafts: ({ rows }, strategies) =>
+      strategies.map((strategy) => ({ strategy, rows: Math.max(rows, leastRowsOf(strategy)) })),
   }),
   benchmark: scenario("each strategy at a fixed rate and as fast as it can: times, percentiles, errors", COMPARED, {
     defaults: { duration: "3s" },
@@ -103,9 +104,4 @@ function scenario(
   facts: Partial<ScenarioFacts> & Pick<ScenarioFacts, "drafts">,
 ): ScenarioFacts {
   return { summary, strategies, defaults: {}, unused: [], leastWorkers: 1, breaksLocks: false, ...facts };
-}
-
-/** What needs several rows has a scenario of its own. */
-function isComparable(strategy: StrategyName): boolean {
-  return ((STRATEGIES[strategy] as StrategyFacts).leastRows ?? 1) === 1;
 }

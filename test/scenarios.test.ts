@@ -8,7 +8,7 @@ import { settingsOf } from "../coordinator/particulars.ts";
 import { labelsOf } from "../coordinator/report/runs.ts";
 import { plansOf, SCENARIO_NAMES, SCENARIOS } from "../coordinator/scenarios.ts";
 import { isControl, protectsItself, theoryOf } from "../coordinator/theory.ts";
-import { STRATEGIES, STRATEGY_NAMES, type StrategyFacts, WorkerSpec } from "../worker/contract.ts";
+import { leastRowsOf, STRATEGY_NAMES, WorkerSpec } from "../worker/contract.ts";
 
 const plans = (scenario: string, given: Record<string, unknown> = {}): RunPlan[] =>
   plansOf("0a1b2c3d", readRunOptions({ scenario, ...given }).settings);
@@ -44,10 +44,13 @@ describe("every scenario", () => {
       });
   }
 
-  test("all has every strategy that needs one row only", () => {
-    const several = STRATEGY_NAMES.filter((name) => (STRATEGIES[name] as StrategyFacts).leastRows !== undefined);
-    const run = plans("all").map(({ strategy }) => strategy);
-    assert.deepEqual([...run].sort(), STRATEGY_NAMES.filter((name) => !several.includes(name)).sort());
+  test("all has every strategy, each on as many rows as it needs, if the user wants no more", () => {
+    const rowsOf = (options = {}) => new Map(plans("all", options).map(({ strategy, rows }) => [strategy, rows]));
+    assert.deepEqual([...rowsOf().keys()], STRATEGY_NAMES);
+    for (const [strategy, rows] of rowsOf()) assert.equal(rows, leastRowsOf(strategy), strategy);
+    assert.equal(rowsOf({ rows: 2 }).get("nested"), 3);
+    assert.equal(rowsOf({ rows: 5 }).get("nested"), 5);
+    assert.equal(rowsOf({ strategies: ["nested"] }).get("nested"), 3);
   });
 
   test("a violation that theory expects has its reason in words, unless it is a control's", () => {

@@ -19,6 +19,8 @@ export interface StrategyFacts {
   readonly control?: true;
   /** What must be there beside one MySQL and one Redis; where it is not, the strategy is skipped with the reason. */
   readonly needs?: Need;
+  /** Where its lock or its condition is kept, beside what it guards; left out where that is in more than one place. */
+  readonly keptIn?: "process" | "database" | "redis" | "file system" | "cluster";
   /** What it can and cannot express, where that is not what a lock can: one sentence for the report. */
   readonly limits?: string;
   /** Its own write cannot be stale, whatever others do to the row: what it relies on ends together with the write. */
@@ -45,12 +47,14 @@ export const STRATEGIES = {
   memory: {
     summary: "a mutex inside each process",
     expects: { data: "violated", exclusion: "violated" },
+    keptIn: "process",
     expectsOfOneWorker: { data: "holds", exclusion: "holds" },
     control: true,
   },
   redis: {
     summary: "a lock in one Redis, with owner, TTL and extension",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "redis",
     keyed: true,
     lease: "watched",
     fenced: true,
@@ -58,28 +62,33 @@ export const STRATEGIES = {
   "row-lock": {
     summary: "SELECT ... FOR UPDATE in the transaction",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "database",
     protectsItself: true,
   },
   version: {
     summary: "optimistic: the write names the version that was read",
     expects: { data: "holds", exclusion: "unclaimed" },
+    keptIn: "database",
     protectsItself: true,
   },
   "row-pair": {
     summary: "row locks of two employees in one transaction; see --scenario deadlock",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "database",
     protectsItself: true,
     leastRows: 2,
   },
   "seed-mutex": {
     summary: "a lock in Redis as it is often written first: a constant value and no owner",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "redis",
     keyed: true,
     lease: "blind",
   },
   redlock: {
     summary: "a lock on the majority of independent Redis servers",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "redis",
     keyed: true,
     lease: "watched",
     needs: "redis-majority",
@@ -87,21 +96,25 @@ export const STRATEGIES = {
   "get-lock": {
     summary: "GET_LOCK of the database, on the connection of the write",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "database",
     keyed: true,
   },
   "shared-row-lock": {
     summary: "a shared row lock for the read, an exclusive one for the write; deadlocks are tried again",
     expects: { data: "holds", exclusion: "unclaimed" },
+    keptIn: "database",
     protectsItself: true,
   },
   file: {
     summary: "a lock on a file that all workers share",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "file system",
     keyed: true,
   },
   lease: {
     summary: "a Lease of Kubernetes, by compare-and-set on its resourceVersion",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "cluster",
     keyed: true,
     lease: "watched",
     fenced: true,
@@ -115,6 +128,7 @@ export const STRATEGIES = {
   atomic: {
     summary: "no lock and no read: SET salary = salary + raise in one statement",
     expects: { data: "holds", exclusion: "unclaimed" },
+    keptIn: "database",
     protectsItself: true,
     limits:
       "it can express what SQL computes from the row itself; it cannot express a rule of the application that must see the row first, nor a step outside the database",
@@ -122,6 +136,7 @@ export const STRATEGIES = {
   "skip-locked": {
     summary: "a queue of raises in the database, applied in batches with SKIP LOCKED",
     expects: { data: "holds", exclusion: "unclaimed" },
+    keptIn: "database",
     protectsItself: true,
     limits:
       "it can express work that is known before the row is seen and may be done by any worker; it cannot answer with what it will leave in the row before that is done",
@@ -129,12 +144,14 @@ export const STRATEGIES = {
   "redis-semaphore": {
     summary: "the mutex of the npm package redis-semaphore",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "redis",
     keyed: true,
     lease: "watched",
   },
   "redlock-npm": {
     summary: "the npm package redlock, on all Redis servers that there are",
     expects: { data: "holds", exclusion: "holds" },
+    keptIn: "redis",
     keyed: true,
     lease: "watched",
   },
@@ -142,6 +159,7 @@ export const STRATEGIES = {
 
 export type StrategyName = keyof typeof STRATEGIES;
 export const STRATEGY_NAMES = Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]];
+export const leastRowsOf = (strategy: StrategyName): number => (STRATEGIES[strategy] as StrategyFacts).leastRows ?? 1;
 
 /** An extra condition inside the write itself; docs/guards.md says what each can and cannot stop. */
 export const GUARDS = ["none", "version", "fence-write", "fence-claim"] as const;

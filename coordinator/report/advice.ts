@@ -1,5 +1,6 @@
 /** What the report answers in words. Every sentence is made from this report's own numbers; there is no other advice. */
 import { STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
+import { choice } from "./choice.ts";
 import { atMost, count, list, milliseconds, NO_DATA, oneLine, percent, perSecond, plural } from "./format.ts";
 import type { Report, RunReport } from "./report.ts";
 import { inProse, labelsOf, moneyOf, namesAmong, sharedSettings } from "./runs.ts";
@@ -10,10 +11,12 @@ export interface Answers {
   readonly shown: readonly string[];
   readonly held: readonly string[];
   readonly cost: readonly string[];
+  /** Which one to take under which condition. */
+  readonly choice: readonly string[];
   readonly cannotShow: readonly string[];
 }
 
-/** Which strategies held, what each cost against the fastest that held, and what this report cannot show. */
+/** Which strategies held, what each cost against the fastest that held, which to take when, and what is not shown. */
 export function answers(report: Report): Answers {
   const labels = labelsOf(report.runs);
   const name = (run: RunReport) => inProse(labels.get(run) ?? run.strategy);
@@ -24,6 +27,7 @@ export function answers(report: Report): Answers {
     held: [...controls(report, name, names), ...held(report, name, names)],
     // A scenario that tells what it shows tells the cost where that is what it is about.
     cost: shown.length > 0 ? [] : comparable(report.runs).flatMap((runs) => cost(runs, name)),
+    choice: shown.length > 0 ? [] : comparable(report.runs).flatMap((runs) => choice(keptBy(runs), name)),
     cannotShow: [...limits(report, name), ...expressible(report)],
   };
 }
@@ -81,7 +85,7 @@ function comparable(runs: readonly RunReport[]): RunReport[][] {
 }
 
 function cost(runs: readonly RunReport[], name: Name): string[] {
-  const kept = runs.filter((run) => !run.control && holds(run)).sort(byThroughput);
+  const kept = keptBy(runs);
   const fastest = kept.find((run) => run.throughput);
   if (!fastest?.throughput) {
     return runs.some((run) => !run.control)
@@ -89,6 +93,8 @@ function cost(runs: readonly RunReport[], name: Name): string[] {
       : [];
   }
   const full = fastest.throughput;
+  if (runs.length === 1)
+    return [`${name(fastest)}, with a load of its own: ${perSecond(full)} committed/s, ${p99(fastest)}.`];
   const wild = runs.filter((run) => run.control && run.data.value === "violated").sort(byThroughput)[0];
   return [
     `${name(fastest)} was the fastest that held: ${perSecond(full)} committed/s, ${p99(fastest)}${turnedAway(fastest)}.`,
@@ -170,6 +176,8 @@ function expressible({ runs }: Report): string[] {
   });
 }
 
+/** Those that held, the fastest first. */
+const keptBy = (runs: readonly RunReport[]) => runs.filter((run) => !run.control && holds(run)).sort(byThroughput);
 const holds = (run: RunReport) => run.data.value === "holds";
 const byThroughput = (a: RunReport, b: RunReport) => (b.throughput ?? 0) - (a.throughput ?? 0);
 

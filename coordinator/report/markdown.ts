@@ -48,7 +48,7 @@ const VERDICTS = { expected: "As expected", violated: "Violated", unknown: "Unkn
 
 function runs(report: Report, labels: Labels): string[] {
   if (report.runs.length === 0) return [nothingRan(report)];
-  const { shown, held, cost, cannotShow } = answers(report);
+  const { shown, held, cost, choice, cannotShow } = answers(report);
   return [
     "## Did every raise reach the salary?",
     tableOf(MONEY(labels), report.runs),
@@ -57,6 +57,7 @@ function runs(report: Report, labels: Labels): string[] {
       answered("What was shown", shown),
       answered("What held", held),
       answered("What it cost", cost),
+      answered("What to take", choice),
       answered("What is not shown", cannotShow),
     ].flat(),
     ...curvesOf(report).flatMap((curve) => [`## ${curve.title}`, tableOf(curve.columns, curve.points)]),

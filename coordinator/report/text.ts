@@ -68,7 +68,7 @@ function tables(page: Page): string[] {
 
 function answered(page: Page): string[] {
   if (page.report.runs.length === 0) return [];
-  const { shown, held, cost, cannotShow } = answers(page.report);
+  const { shown, held, cost, choice, cannotShow } = answers(page.report);
   const part = (title: string, sentences: readonly string[]) =>
     sentences.map((sentence, index) => {
       const lead = page.paint("quiet", padded(index === 0 ? title : "", 11));
@@ -78,6 +78,7 @@ function answered(page: Page): string[] {
     ...part("shown", shown),
     ...part("held", held),
     ...part("cost", cost),
+    ...part("choice", choice),
     ...part("not shown", cannotShow),
   ];
   return [section(page, "The report answers", ...lines)];
