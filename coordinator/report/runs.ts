@@ -104,13 +104,19 @@ export function troublesOf(run: RunReport): { text: string; log?: string | undef
   const said = new Set([...run.problems, ...lost.map((row) => `worker-${row.worker} was lost: ${row.lost}`)]);
   const reason = run.agreement === "expected" ? undefined : run.reason;
   return [
-    ...(reason === undefined || reason.split("; ").every((part) => said.has(part)) ? [] : [{ text: reason }]),
+    ...(reason === undefined || consistsOf(reason, said) ? [] : [{ text: reason }]),
     ...[...new Set(run.problems)].map((text) => ({ text })),
     ...lost.map(({ worker, node, lost, log }) => ({
       text: `worker-${worker}${node === "" ? "" : ` on ${node}`} was lost: ${lost}`,
       log,
     })),
   ];
+}
+
+/** Whether a reason is these parts and nothing else. A part may itself have the `; ` in it that stands between parts. */
+function consistsOf(reason: string, parts: ReadonlySet<string>): boolean {
+  const longestFirst = [...parts].sort((a, b) => b.length - a.length);
+  return longestFirst.reduce((rest, part) => rest.replaceAll(part, ""), reason).replace(/[; ]/g, "") === "";
 }
 
 /**

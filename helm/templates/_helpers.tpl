@@ -126,6 +126,7 @@ topologySpreadConstraints:
 {{- $name := printf "%s%s" (empty $registry | ternary "" (printf "%s/" $registry)) .image.repository -}}
 image: {{ .image.digest | empty | ternary (printf "%s:%s" $name (.image.tag | default .root.Chart.AppVersion | toString)) (printf "%s@%s" $name .image.digest) }}
 imagePullPolicy: {{ .image.pullPolicy }}
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

@@ -75,11 +75,12 @@ for (const helm of bothHelms()) {
     );
     assert.deepEqual(role.rules, [
       { apiGroups: ["batch"], resources: ["jobs"], verbs: ["create", "get", "list", "delete"] },
-      { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "delete"] },
+      { apiGroups: [""], resources: ["pods"], verbs: ["list", "delete"] },
       { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
       { apiGroups: [""], resources: ["configmaps"], resourceNames: ["demo-holdfast-report"], verbs: ["get", "patch"] },
       { apiGroups: [""], resources: ["pods"], resourceNames: ["demo-holdfast-verdict"], verbs: ["patch"] },
-      { apiGroups: ["", "events.k8s.io"], resources: ["events"], verbs: ["list", "create"] },
+      { apiGroups: [""], resources: ["events"], verbs: ["list"] },
+      { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"] },
     ]);
   });
 

@@ -103,6 +103,18 @@ describe("the report on a terminal", () => {
     report.runs = [{ ...report.runs[2]!, grantedMoney: 1000, lostMoney: -50 }];
     assert.match(plain(report), /105 % +1,000 granted, 1,050 arrived, 50 from nowhere/);
   });
+  test("says a problem once, also where it has a semicolon in it and is a part of the reason", () => {
+    const problem = "MySQL at db:3306: connect ETIMEDOUT; start it or correct MYSQL_URL";
+    const report = troubledReport();
+    const runs = report.runs.map((run) => {
+      const lost = run.reconciliation.flatMap((row) =>
+        row.lost ? [`worker-${row.worker} was lost: ${row.lost}`] : [],
+      );
+      return { ...run, agreement: "unknown" as const, problems: [problem], reason: [problem, ...lost].join("; ") };
+    });
+    const [, problems = ""] = /\nProblems\n([^]*?)\n\n/.exec(plain({ ...report, runs })) ?? [];
+    assert.equal(problems.split("connect ETIMEDOUT").length - 1, runs.length, problems);
+  });
 });
 
 function withoutData(run: RunReport): RunReport {

@@ -9,7 +9,7 @@ type Right = readonly [verb: string, resource: string, namespace?: string];
 
 const NEEDED: readonly Right[] = [
   ...["create", "get", "list", "delete"].map((verb): Right => [verb, "jobs.batch"]),
-  ...["get", "list", "delete"].map((verb): Right => [verb, "pods"]),
+  ...["list", "delete"].map((verb): Right => [verb, "pods"]),
   ["get", "pods/log"],
   ["get", "configmaps/demo-holdfast-report"],
   ["patch", "configmaps/demo-holdfast-report"],
@@ -24,6 +24,7 @@ const REFUSED: readonly Right[] = [
   ...["pods", "jobs.batch", "secrets", "configmaps"].map((resource): Right => ["list", resource, "kube-system"]),
   ["list", "pods", "default"],
   ["create", "jobs.batch", "default"],
+  ["get", "pods"],
   ["create", "pods"],
   ["create", "pods/exec"],
   ["patch", "jobs.batch"],
@@ -32,6 +33,8 @@ const REFUSED: readonly Right[] = [
   ["create", "roles.rbac.authorization.k8s.io"],
   ["create", "rolebindings.rbac.authorization.k8s.io"],
   ["list", "nodes"],
+  ["create", "events"],
+  ["list", "events.events.k8s.io"],
 ];
 
 export function rightsTests(site: () => Site): void {
