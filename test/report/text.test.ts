@@ -112,7 +112,7 @@ describe("the report on a terminal", () => {
       );
       return { ...run, agreement: "unknown" as const, problems: [problem], reason: [problem, ...lost].join("; ") };
     });
-    const [, problems = ""] = /\nProblems\n([^]*?)\n\n/.exec(plain({ ...report, runs })) ?? [];
+    const [, problems = ""] = /\nProblems\n(.*?)\n\n/s.exec(plain({ ...report, runs })) ?? [];
     assert.equal(problems.split("connect ETIMEDOUT").length - 1, runs.length, problems);
   });
 });
