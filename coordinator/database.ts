@@ -18,7 +18,7 @@ export function createDatabase(url: string, password?: string) {
     uri: url,
     ...(password === undefined ? {} : { password }),
     connectionLimit: 3,
-    connectTimeout: 5_000,
+    connectTimeout: 3_000,
     dateStrings: true,
     timezone: "Z",
   });

@@ -48,7 +48,7 @@ onSite("the manifests as they are, after the Job was deleted as they say", async
 async function applyManifests(variables: Record<string, string>, workerImage?: string): Promise<void> {
   const env = Object.entries(variables).map(([name, value]) => ({ name, value }));
   const containers = [{ name: "coordinator", env }];
-  const patches: object[] = [named("batch/v1", "Job", "coordinator", { spec: { template: { spec: { containers } } } })];
+  const patches = [named("batch/v1", "Job", "coordinator", { spec: { template: { spec: { containers } } } })];
   if (workerImage !== undefined) {
     const template = workerTemplate().replace(`image: holdfast:${packageJson.version}`, `image: ${workerImage}`);
     assert.ok(template.includes(workerImage));
@@ -58,7 +58,11 @@ async function applyManifests(variables: Record<string, string>, workerImage?: s
   const overlay = {
     namespace: site.namespace,
     resources: [relative(folder, join(ROOT, "k8s"))],
-    patches: patches.map((patch) => ({ patch: JSON.stringify(patch) })),
+    // By target, since the manifests have a namespace and these patches have none.
+    patches: patches.map((patch) => ({
+      target: { kind: patch.kind, name: patch.metadata.name },
+      patch: JSON.stringify(patch),
+    })),
   };
   try {
     writeFileSync(join(folder, "kustomization.yaml"), JSON.stringify(overlay));

@@ -4,13 +4,16 @@ import { tryKubectl } from "./cluster.ts";
 import { scenario } from "./scenario.ts";
 import type { Site } from "./site.ts";
 
-/** Verb, resource, and where it is not asked of the release's own namespace, which other one. */
+/**
+ * Verb, resource, and where it is not asked of the release's own namespace, which other one. `configmaps/a` is one object,
+ * `pods:log` a subresource.
+ */
 type Right = readonly [verb: string, resource: string, namespace?: string];
 
 const NEEDED: readonly Right[] = [
   ...["create", "get", "list", "delete"].map((verb): Right => [verb, "jobs.batch"]),
   ...["list", "delete"].map((verb): Right => [verb, "pods"]),
-  ["get", "pods/log"],
+  ["get", "pods:log"],
   ["get", "configmaps/demo-holdfast-report"],
   ["patch", "configmaps/demo-holdfast-report"],
   ["list", "events"],
@@ -26,7 +29,7 @@ const REFUSED: readonly Right[] = [
   ["create", "jobs.batch", "default"],
   ["get", "pods"],
   ["create", "pods"],
-  ["create", "pods/exec"],
+  ["create", "pods:exec"],
   ["patch", "jobs.batch"],
   ["list", "configmaps"],
   ["get", "configmaps/demo-holdfast-worker"],
@@ -92,7 +95,9 @@ async function answers({ namespace }: Site, account: string, rights: readonly Ri
   const said: string[] = [];
   for (const right of rights) {
     const [verb, resource, elsewhere = namespace] = right;
-    const { stdout } = await tryKubectl(["auth", "can-i", verb, resource, "--as", as, "--namespace", elsewhere]);
+    const [kind = "", part] = resource.split(":");
+    const what = part === undefined ? [kind] : [kind, `--subresource=${part}`];
+    const { stdout } = await tryKubectl(["auth", "can-i", verb, ...what, "--as", as, "--namespace", elsewhere]);
     said.push(`${told(right)}: ${stdout.trim()}`);
   }
   return said;
