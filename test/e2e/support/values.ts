@@ -3,7 +3,7 @@ import { REDIS_USERS } from "../../../worker/contract.ts";
 import type { Values } from "./site.ts";
 
 /** Grafana has a test of its own; elsewhere it is one pod less. */
-export const QUICK = { duration: "2s", grafana: { enabled: false } } as const satisfies Values;
+export const QUICK = { duration: "3s", grafana: { enabled: false } } as const satisfies Values;
 
 /** Nothing but a coordinator, and no server where it looks for them. */
 export const NO_SERVERS = {
