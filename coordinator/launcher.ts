@@ -6,6 +6,8 @@ export interface Launcher {
   readonly where: string;
   /** URL under which the workers reach the coordinator. */
   readonly coordinatorUrl: string;
+  /** How long a worker may hear nothing of the coordinator before it takes it for lost and ends, milliseconds. */
+  readonly coordinatorLostMs: number;
   /**
    * host:port of every /metrics that this launcher's workers will ever serve, where that is known before they start,
    * so that Prometheus need not discover them anew for each run; empty where Prometheus discovers by itself.

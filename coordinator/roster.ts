@@ -22,6 +22,9 @@ export interface Seen {
 
 export type Roster = ReturnType<typeof createRoster>;
 
+/** Workers that are named where many wait alike. */
+const TOLD = 8;
+
 /** A worker that has not been heard for this long is lost, if nothing better is known about it. */
 export const SILENT_MS = 10_000;
 
@@ -121,14 +124,19 @@ export function createRoster(run: string, workers: number) {
         const silentMs = performance.now() - worker.heardAtMs;
         if (worker.final !== undefined || lost.has(worker.index) || silentMs < SILENT_MS) continue;
         const reason = `no heartbeat for ${Math.round(silentMs / 1_000)} s (node ${worker.node})`;
-        lost.set(worker.index, { index: worker.index, reason, fatal: true });
+        // Before the start nothing is lost, and nodes on which a fleet starts may stand still: the start deadline decides.
+        if (startAtMs === undefined) waiting.set(worker.index, { index: worker.index, reason, fatal: false });
+        else lost.set(worker.index, { index: worker.index, reason, fatal: true });
       }
     },
     lost: (): readonly WorkerProblem[] => [...lost.values()].sort((a, b) => a.index - b.index),
     /** Why the strategy cannot be used where the workers are, by the first of them that says so. */
     unavailable: () => [...seen.values()].find((worker) => worker.unavailable !== undefined)?.unavailable,
-    /** What may still heal, worker by worker. */
-    waiting: (): readonly WorkerProblem[] => [...waiting.values()],
+    /** What may still heal, worker by worker, of the first few. */
+    waiting(): readonly string[] {
+      const told = [...waiting.values()].slice(0, TOLD).map(({ index, reason }) => `worker-${index}: ${reason}`);
+      return waiting.size > TOLD ? [...told, `and ${waiting.size - TOLD} more`] : told;
+    },
     strangers: (): readonly string[] => [...strangers],
   };
 }

@@ -48,7 +48,6 @@ export interface RunWatcher {
 const START_IN_MS = 600;
 const HEARTBEAT_MS = 250;
 const LOOK_MS = 1_000;
-const COORDINATOR_LOST_MS = 10_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 /** Prometheus may be away for a while and come back; its last samples are waited for this long. */
 const SCRAPE_DEADLINE_MS = 45_000;
@@ -170,7 +169,7 @@ function specOf(
     ledger: true,
     coordinatorUrl: launcher.coordinatorUrl,
     heartbeatMs: HEARTBEAT_MS,
-    coordinatorLostMs: COORDINATOR_LOST_MS,
+    coordinatorLostMs: launcher.coordinatorLostMs,
     lingerMs: Math.max(startDeadlineMs, SCRAPE_DEADLINE_MS + 15_000),
   };
 }
@@ -182,9 +181,8 @@ async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): 
   const lost = roster.lost();
   if (lost.length > 0)
     throw new FleetLost(`not started: ${lost.map(({ index, reason }) => `worker-${index}: ${reason}`).join("; ")}`);
-  const waiting = roster.waiting().map(({ index, reason }) => `worker-${index}: ${reason}`);
   const absentWorkers = absent(roster.missing("ready"), "not ready");
-  if (absentWorkers !== undefined) return [absentWorkers, ...waiting].join("; ");
+  if (absentWorkers !== undefined) return [absentWorkers, ...roster.waiting()].join("; ");
   const scraped = await prometheus.workersWith("ready", plan.run).catch((error) => error as Error);
   if (scraped instanceof Error) return scraped.message;
   const unscraped = indexes(plan.workers).filter((index) => !scraped.includes(index));

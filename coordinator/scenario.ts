@@ -243,10 +243,8 @@ function watcher(name: string, progress: Progress, metrics: ReturnType<typeof cr
       const counts = { ready: roster.count("ready"), running: roster.count("running"), done: roster.count("done") };
       metrics.setWorkers(plan, { expected: plan.workers, ...counts, lost });
       if (counts.running + counts.done === 0) {
-        const waiting = roster.waiting().map(({ index, reason }) => `worker-${index}: ${reason}`);
-        progress.step(
-          `${name}: waiting for ${plan.workers} workers (${counts.ready} ready)${waiting.length > 0 ? `; ${waiting.join("; ")}` : ""}`,
-        );
+        const waiting = `${name}: waiting for ${plan.workers} workers (${counts.ready} ready)`;
+        progress.step([waiting, ...roster.waiting()].join("; "));
         return;
       }
       if (counts.running === 0 || elapsedMs === undefined) return;

@@ -183,16 +183,26 @@ function verdictOf(aspect: Aspect, evidence: Evidence, checks: readonly CheckRes
 function incomplete({ plan, workers, problems }: Evidence, checks: readonly CheckResult[]): string[] {
   const lost = Array.from({ length: plan.workers }, (_, index) => index).flatMap((index) => {
     const found = workers.filter((worker) => worker.index === index);
-    if (found.length === 0) return [`worker-${index} never reported`];
+    if (found.length === 0) return [{ index, what: "never reported" }];
     return found.flatMap((worker) => {
-      if (worker.lost !== undefined) return [`worker-${index} was lost: ${worker.lost}`];
-      return worker.final === undefined ? [`worker-${index} gave no final numbers`] : [];
+      if (worker.lost !== undefined) return [{ index, what: `was lost: ${worker.lost}` }];
+      return worker.final === undefined ? [{ index, what: "gave no final numbers" }] : [];
     });
   });
-  const causes = [...problems, ...lost];
+  const causes = [...problems, ...together(lost)];
   if (causes.length > 0) return causes;
   return checks.filter(({ check, status }) => BOOKS.includes(check) && status !== "holds").map(({ detail }) => detail);
 }
+
+/** What happened to many workers alike is said once. */
+function together(lost: readonly { index: number; what: string }[]): string[] {
+  return [...Map.groupBy(lost, ({ what }) => what)].flatMap(([what, alike]) =>
+    alike.length > NAMED_APART
+      ? [`worker-${alike[0]!.index} and ${alike.length - 1} more: each ${what}`]
+      : alike.map(({ index }) => `worker-${index} ${what}`),
+  );
+}
+const NAMED_APART = 8;
 
 function agreementOf(
   aspect: Aspect,

@@ -1,7 +1,7 @@
 /** What the coordinator makes of what workers say and of what the launcher knows about them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRoster } from "../coordinator/roster.ts";
+import { createRoster, SILENT_MS } from "../coordinator/roster.ts";
 import type { Heartbeat, WorkerFinal } from "../worker/contract.ts";
 
 const FINAL: WorkerFinal = {
@@ -59,4 +59,24 @@ test("what may still heal is waiting, not lost, and only as long as it is so", (
   assert.deepEqual([roster.lost().length, roster.waiting().length], [0, 1]);
   roster.note([]);
   assert.deepEqual([roster.lost().length, roster.waiting().length], [0, 0]);
+});
+
+test("who is silent is lost once the run has started; before that it is waited for", (t) => {
+  let nowMs = 1_000;
+  t.mock.method(performance, "now", () => nowMs);
+  const roster = rosterOf(beat(0), beat(1));
+  nowMs += SILENT_MS + 1_000;
+  roster.hear(beat(0));
+  roster.note([]);
+  assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-1: no heartbeat for 11 s (node n)"]]);
+  roster.start(0);
+  roster.note([]);
+  assert.deepEqual(reasons(roster), [[1, "no heartbeat for 11 s (node n)"]]);
+});
+
+test("of many that wait, the first few are named", () => {
+  const roster = createRoster("r", 20);
+  roster.note(Array.from({ length: 20 }, (_, index) => ({ index, reason: "Pending", fatal: false })));
+  assert.equal(roster.waiting().at(0), "worker-0: Pending");
+  assert.equal(roster.waiting().at(-1), "and 12 more");
 });

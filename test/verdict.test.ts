@@ -103,6 +103,11 @@ for (const [what, change, reason] of [
   ],
   ["a worker that never came", (e) => ({ ...e, plan: { ...e.plan, workers: 5 } }), "worker-4 never reported"],
   [
+    "many workers that never came",
+    (e) => ({ ...e, plan: { ...e.plan, workers: 20 } }),
+    "worker-4 and 15 more: each never reported",
+  ],
+  [
     "a problem of the run",
     (e) => ({ ...e, problems: ["Prometheus did not answer for 30 s"] }),
     "Prometheus did not answer for 30 s",

@@ -14,6 +14,9 @@ export interface HeartbeatOptions {
   readonly onLost: (reason: string) => void;
 }
 
+/** A request that is lost on its way must not cost the whole time that the coordinator has. */
+const LONGEST_ATTEMPT_MS = 3_000;
+
 /** Beats until stopped. `now()` sends one heartbeat at once and resolves when it was answered. */
 export function startHeartbeats(options: HeartbeatOptions) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -56,12 +59,13 @@ export function startHeartbeats(options: HeartbeatOptions) {
 function postJson(agent: Agent, { url, token, lostMs }: HeartbeatOptions, body: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const payload = JSON.stringify(body);
+    const attemptMs = Math.min(lostMs / 4, LONGEST_ATTEMPT_MS);
     const sent = request(
       new URL("/heartbeat", url),
       {
         agent,
         method: "POST",
-        timeout: lostMs,
+        timeout: attemptMs,
         headers: {
           authorization: `Bearer ${token}`,
           "content-type": "application/json",
@@ -85,7 +89,7 @@ function postJson(agent: Agent, { url, token, lostMs }: HeartbeatOptions, body: 
         });
       },
     );
-    sent.on("timeout", () => sent.destroy(new Error(`no answer within ${lostMs} ms`)));
+    sent.on("timeout", () => sent.destroy(new Error(`no answer within ${attemptMs} ms`)));
     sent.on("error", reject);
     sent.end(payload);
   });

@@ -15,16 +15,19 @@ import { leasesOf, redisConnections } from "./connections.ts";
 import { type Command, type Phase, WorkerEnvironment, type WorkerFinal, WorkerSpec } from "./contract.ts";
 import { withFailpoints } from "./failpoints.ts";
 import { startHeartbeats } from "./heartbeat.ts";
+import { LockUnreachable } from "./locks/lock.ts";
 import { createTally, type LoopResult, type Loops, runLoops } from "./loop.ts";
 import { createMetrics, serveMetrics } from "./metrics.ts";
-import { outcomeOf } from "./outcome.ts";
+import { OperationError, outcomeOf } from "./outcome.ts";
 import { seededRandom } from "./random.ts";
 import { createRows, type Employee } from "./row.ts";
 import { strategies } from "./strategies/index.ts";
-import { Unavailable } from "./strategy.ts";
+import { type Resources, Unavailable } from "./strategy.ts";
 
 /** How long a worker that was told to abort may take to finish what is in flight. */
 const ABORT_MS = 2_000;
+/** How long a worker asks for servers that do not answer before it gives up. */
+const REACH_MS = 60_000;
 
 const { environment, spec } = readEnvironment();
 const index = environment.HOLDFAST_INDEX ?? environment.JOB_COMPLETION_INDEX ?? 0;
@@ -88,10 +91,10 @@ const redis = redisConnections(environment);
 try {
   const writers: number[] = [];
   for (let loop = 0; loop < spec.concurrency; loop += 1)
-    writers.push(await rows.registerWriter(index, loop, uid, environment.HOLDFAST_NODE));
+    writers.push(await reached(() => rows.registerWriter(index, loop, uid, environment.HOLDFAST_NODE)));
   const random = seededRandom(spec.seed, index);
   const strategy = spec.mix?.[index % spec.mix.length] ?? spec.strategy;
-  const session = await strategies[strategy].open({
+  const resources: Resources = {
     spec,
     rows: spec.fault === undefined ? rows : withFailpoints(rows, { fault: spec.fault, index, elapsedMs, happens, die }),
     redis: redis.connect,
@@ -109,7 +112,8 @@ try {
       metrics.error(errorClass);
       tally.error(errorClass, "again", message);
     },
-  });
+  };
+  const session = await reached(() => strategies[strategy].open(resources));
   phase = "ready";
   readyMs = process.uptime() * 1_000;
   metrics.phase("ready");
@@ -141,11 +145,27 @@ try {
   }
 }
 
-if (final !== undefined) await Promise.race([released.promise, sleep(spec.lingerMs, undefined, { ref: false })]);
+// Who is stopped before the end has said so with its numbers, and nobody waits for its last scrape.
+if (final !== undefined && failure === undefined)
+  await Promise.race([released.promise, sleep(spec.lingerMs, undefined, { ref: false })]);
 if (stop.signal.aborted) end(3, (stop.signal.reason as Error).message);
 end(0);
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** Tries again where a server does not answer: a node on which a whole fleet starts is slow, and no operation is at stake yet. */
+async function reached<T>(open: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + REACH_MS;
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const silent = error instanceof OperationError ? error.class === "connection" : error instanceof LockUnreachable;
+      if (!silent || stop.signal.aborted || performance.now() > deadline) throw error;
+      await sleep(500);
+    }
+  }
+}
 
 function finalOf(result: LoopResult, endedAtUs: number): WorkerFinal {
   const residentBytes = process.resourceUsage().maxRSS * 1_024;

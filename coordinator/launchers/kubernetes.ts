@@ -33,6 +33,8 @@ export function createKubernetesLauncher(options: KubernetesLauncherOptions): La
   return {
     where: `Kubernetes namespace ${settings.HOLDFAST_NAMESPACE}`,
     coordinatorUrl: settings.HOLDFAST_COORDINATOR_URL,
+    // Nodes on which many pods start at once stand still for longer than any network; and a Job that is left has a deadline.
+    coordinatorLostMs: 60_000,
     targets: () => [],
     async launch(spec) {
       const job = workerJob(template, spec, {

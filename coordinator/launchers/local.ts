@@ -29,6 +29,8 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
   return {
     where: "processes on this machine",
     coordinatorUrl: options.coordinatorUrl,
+    // Nobody but the workers themselves ends them when the coordinator is killed.
+    coordinatorLostMs: 10_000,
     targets: () => ports.map((port) => `127.0.0.1:${port}`),
     async launch(spec: WorkerSpec) {
       const children = ports.slice(0, spec.workers).map((port, index) => start(spec, index, port));

@@ -1,0 +1,114 @@
+/**
+ * What a run on a cluster costs: the time from `helm install` to the report and what of it is not the runs, how far apart
+ * the workers start and how long all of them run together, memory, and whether a worker or a scrape was lost.
+ *
+ *   HOLDFAST_E2E_CONTEXT=kind-holdfast node bench/cluster.ts [--workers 4] [--strategies ...] [--duration 5s]
+ *
+ * Fifty workers over two nodes: --workers 50 --strategies none,row-lock --duration 30s
+ */
+import { parseArgs } from "node:util";
+import type { RunReport } from "../coordinator/report/report.ts";
+import { prometheusOf } from "../test/e2e/support/prometheus.ts";
+import { createSite, type Site } from "../test/e2e/support/site.ts";
+import { keep, machine, printTable } from "./support.ts";
+
+const { values } = parseArgs({
+  options: {
+    workers: { type: "string", default: "4" },
+    strategies: { type: "string", default: "none,memory,redis,row-lock,version" },
+    duration: { type: "string", default: "5s" },
+  },
+});
+const before = machine();
+await using site = await createSite("bench");
+const workers = Number(values.workers);
+const begun = performance.now();
+await site.install({
+  workers,
+  strategies: values.strategies.split(","),
+  duration: values.duration,
+  // Only so that what is slow is measured too, and not given up.
+  startDeadline: "5m",
+});
+const installed = performance.now();
+const { report, exitCode, words } = await site.ended(1_200_000);
+const seconds = {
+  install: rounded((installed - begun) / 1_000),
+  toReport: rounded((performance.now() - begun) / 1_000),
+  runs: rounded(report.runs.reduce((sum, run) => sum + run.seconds, 0)),
+};
+process.stderr.write(`${[words, ...report.verdict.reasons].join("\n")}\n`);
+
+await using prometheus = await prometheusOf(site);
+const sinceStart = `${Math.ceil((Date.now() - Date.parse(report.startedAt)) / 1_000)}s`;
+const mebibytes = async (job: string) => {
+  const [most] = await prometheus.now(
+    `max(max_over_time(process_resident_memory_bytes{job="${job}"}[${sinceStart}])) / 2^20`,
+  );
+  return rounded(Number(most?.value?.[1]));
+};
+const starts = await firstOperations(site);
+const runs = await Promise.all(report.runs.map(figuresOf));
+const memory = { workerMebibytes: await mebibytes("worker"), coordinatorMebibytes: await mebibytes("coordinator") };
+
+printTable(
+  ["strategy", "overlap", "start skew, ms", "workers lost", "nodes", "scrapes missed, most", "verdict"],
+  runs.map((run) => [
+    run.strategy,
+    run.overlap ?? "no data",
+    run.startSkewMs ?? "no data",
+    run.lost,
+    run.nodes,
+    run.missedScrapes,
+    run.data,
+  ]),
+);
+printTable(["what", "figure"], [
+  ...Object.entries(seconds).map(([what, s]) => [`${what}, s`, s]),
+  ...Object.entries(memory),
+] as [string, number][]);
+await keep(`cluster-${workers}`, {
+  ...before,
+  options: report.options,
+  exitCode,
+  seconds: { ...seconds, rest: rounded(seconds.toReport - seconds.runs) },
+  memory,
+  runs,
+});
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** Of one run, in the second in which all its workers were at work and around it. */
+async function figuresOf({ run, strategy, overlap, reconciliation, seconds, data }: RunReport) {
+  const selector = `{run="${run}"}`;
+  const running = await prometheus.now(`sum_over_time(holdfast_worker_running${selector}[${sinceStart}])`);
+  const operationsAt = starts.get(run) ?? [];
+  return {
+    strategy,
+    overlap,
+    startSkewMs: operationsAt.length === 0 ? null : rounded(Math.max(...operationsAt) - Math.min(...operationsAt)),
+    lost: reconciliation.filter((row) => row.lost !== undefined).length,
+    nodes: new Set(reconciliation.map(({ node }) => node)).size,
+    /** Of the worker that was scraped least while it was at work: once a second was meant. */
+    missedScrapes: Math.max(0, ...running.map(({ value }) => Math.floor(seconds) - Number(value?.[1]))),
+    data: data.value,
+  };
+}
+
+/** When each worker of each run read for the first time, by the database's clock in milliseconds. */
+async function firstOperations(of: Site): Promise<Map<string, number[]>> {
+  const query =
+    "SELECT run, MIN(UNIX_TIMESTAMP(read_at) * 1000) FROM ledger GROUP BY run, op DIV 268435456 ORDER BY run";
+  const client = `MYSQL_PWD="$MYSQL_PASSWORD" mysql --host=127.0.0.1 --user="$MYSQL_USER" --batch --skip-column-names "$MYSQL_DATABASE" --execute="${query}"`;
+  const lines = (await of.kubectl(["exec", "demo-holdfast-mysql-0", "--", "sh", "-c", client])).trim().split("\n");
+  const starts = new Map<string, number[]>();
+  for (const line of lines) {
+    const [run = "", at] = line.split("\t");
+    starts.set(run, [...(starts.get(run) ?? []), Number(at)]);
+  }
+  return starts;
+}
+
+function rounded(figure: number): number {
+  return Math.round(figure * 10) / 10;
+}
