@@ -1,4 +1,5 @@
 /** Bundles each program, so that a process starts without reading node_modules. */
+import { rm } from "node:fs/promises";
 import { type BuildOptions, build } from "esbuild";
 
 const options: BuildOptions = {
@@ -18,6 +19,8 @@ const options: BuildOptions = {
   logLevel: "warning",
 };
 
+// Pieces have names of their own contents: those of earlier builds would stay.
+await rm("dist", { recursive: true, force: true });
 await Promise.all([
   build({ ...options, entryPoints: { worker: "worker/main.ts", keeper: "coordinator/servers/keeper-main.ts" } }),
   // In pieces: the client of the API server is half of it, and is loaded only where there is one.

@@ -1,6 +1,6 @@
 /** Flags and environment, read once and strictly. After this no file of the coordinator reads `process.env`. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { REDIS_USERS, STRATEGIES } from "../worker/contract.ts";
 import { ConfigError } from "./errors.ts";
 import { duration, isDefault, kebabOf, parse, RunOptions, type RunSettings, readRunOptions, toMs } from "./options.ts";

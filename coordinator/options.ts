@@ -1,6 +1,6 @@
 /** The options of a run: what each may be, and what they may be together. */
 import ms from "ms";
-import { z } from "zod";
+import * as z from "zod";
 import { GUARDS, KEY_SCOPES, leastRowsOf, STRATEGY_NAMES } from "../worker/contract.ts";
 import { ConfigError } from "./errors.ts";
 import { SCENARIO_NAMES, SCENARIOS, type ScenarioFacts } from "./scenarios.ts";

@@ -2,7 +2,7 @@
  * The results of a run, as Prometheus has them. Counts are raw counter values by `last_over_time` at one instant:
  * `increase` and `rate` extrapolate, and a plain selector goes empty soon after a target is gone.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { METRICS } from "../worker/contract.ts";
 import { ServerError } from "./errors.ts";
 import type { PrometheusEvidence, Quantiles } from "./evidence.ts";

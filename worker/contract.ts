@@ -2,7 +2,7 @@
  * What the worker and the coordinator agree on, and the only worker file that the coordinator imports:
  * the strategies with what theory expects of them, what one worker is told, what it answers, and the names of its metrics.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 // --- Strategies -----------------------------------------------------------------------------------------------------
 

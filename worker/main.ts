@@ -10,7 +10,7 @@
  * Exit status: 0 released or lingered, 1 could not work, 2 environment invalid, 3 coordinator lost or aborted.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { leasesOf, redisConnections } from "./connections.ts";
 import { type Command, type Phase, WorkerEnvironment, type WorkerFinal, WorkerSpec } from "./contract.ts";
 import { withFailpoints } from "./failpoints.ts";

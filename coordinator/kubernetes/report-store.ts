@@ -1,5 +1,5 @@
 import { PatchStrategy, setHeaderOptions } from "@kubernetes/client-node";
-import { z } from "zod";
+import * as z from "zod";
 import { Report, RunReport } from "../report/report.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
 import { fitReport, fitRuns, type ReportFiles } from "./fit.ts";

@@ -1,5 +1,5 @@
 /** What the coordinator is told about the cluster it runs in. config.ts reads it; everything here takes it as an argument. */
-import { z } from "zod";
+import * as z from "zod";
 import { ConfigError } from "../config.ts";
 
 /** Enough to find the coordinator's Job and its report: what `reset` and `verdict` need. */

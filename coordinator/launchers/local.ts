@@ -46,13 +46,14 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
   };
 
   function start(spec: WorkerSpec, index: number, port: number) {
-    const child = spawn(process.execPath, ["--enable-source-maps", ...(options.nodeOptions ?? []), workerEntry()], {
+    const child = spawn(process.execPath, [...(options.nodeOptions ?? []), workerEntry()], {
       // In a process group of its own: Ctrl-C in a terminal is for the coordinator, who then ends the workers in order.
       detached: true,
       stdio: ["ignore", "ignore", "pipe"],
       env: {
         ...Object.fromEntries(Object.entries(options.servers).filter(([, value]) => value !== undefined)),
         NODE_ENV: "production",
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
         PATH: process.env.PATH,
         HOLDFAST_SPEC: JSON.stringify(spec),
         HOLDFAST_INDEX: String(index),

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Report } from "./report.ts";
 
 /** JSON Schema (draft 2020-12) of report.json, from the zod schema. */

@@ -1,5 +1,5 @@
 /** The report as data: what `report.json` holds. The schema is versioned; text, Markdown and JUnit are made from it. */
-import { z } from "zod";
+import * as z from "zod";
 import { GUARDS, STRATEGY_NAMES } from "../../worker/contract.ts";
 
 const VerdictSchema = z.discriminatedUnion("value", [

@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { filesFolder } from "../files.ts";
 import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
