@@ -21,6 +21,8 @@ export interface LocalLauncherOptions {
 /** How long a worker that was told to end may take. */
 const END_MS = 3_000;
 const LOG_LINES = 20;
+/** As in helm/templates/worker/configmap.yaml: a worker makes little garbage at a time, and a fleet has many of them. */
+const YOUNG_HEAP = "--max-semi-space-size=2";
 
 export async function createLocalLauncher(options: LocalLauncherOptions): Promise<Launcher> {
   // The same ports in each run, so that Prometheus, which looks for new targets only every few seconds, knows them all.
@@ -46,7 +48,7 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
   };
 
   function start(spec: WorkerSpec, index: number, port: number) {
-    const child = spawn(process.execPath, [...(options.nodeOptions ?? []), workerEntry()], {
+    const child = spawn(process.execPath, [YOUNG_HEAP, ...(options.nodeOptions ?? []), workerEntry()], {
       // In a process group of its own: Ctrl-C in a terminal is for the coordinator, who then ends the workers in order.
       detached: true,
       stdio: ["ignore", "ignore", "pipe"],
