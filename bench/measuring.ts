@@ -92,4 +92,6 @@ async function bareThroughput(plan: ReturnType<typeof plansOf>[number]): Promise
   return committed.reduce((total, count) => total + count, 0) / (plan.durationMs / 1_000);
 }
 
-const linesOf = (child: ChildProcess) => createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+function linesOf(child: ChildProcess) {
+  return createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+}
