@@ -14,6 +14,8 @@ export interface Seen {
   final?: WorkerFinal | undefined;
   failure?: string | undefined;
   unavailable?: string | undefined;
+  /** Which server it cannot reach yet, and why. */
+  waitingFor?: string | undefined;
   /** It was told that it may end. */
   released?: boolean;
   /** By this process's monotonic clock. */
@@ -65,6 +67,7 @@ export function createRoster(run: string, workers: number) {
       committed: beat.committed,
       rejected: beat.rejected,
       heardAtMs: performance.now(),
+      waitingFor: beat.waitingFor,
     });
     worker.readyMs ??= beat.readyMs;
     worker.final ??= beat.final;
@@ -115,6 +118,8 @@ export function createRoster(run: string, workers: number) {
           lost.set(problem.index, problem);
       }
       for (const worker of seen.values()) {
+        if (worker.waitingFor !== undefined && !waiting.has(worker.index))
+          waiting.set(worker.index, { index: worker.index, reason: worker.waitingFor, fatal: false });
         const known = lost.get(worker.index);
         const said = worker.final === undefined ? known?.log !== undefined : known !== undefined;
         if (worker.failure !== undefined && !said) {

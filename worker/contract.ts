@@ -381,6 +381,8 @@ export const Heartbeat = z.strictObject({
   failure: z.string().optional(),
   /** The strategy cannot be used here, for this reason; the worker ends after this message. */
   unavailable: z.string().optional(),
+  /** Which server it cannot reach yet, and why. */
+  waitingFor: z.string().optional(),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 

@@ -38,6 +38,7 @@ let phase: Phase = "warming";
 let readyMs: number | undefined;
 let failure: string | undefined;
 let unavailable: string | undefined;
+let waitingFor: string | undefined;
 let result: () => LoopResult = () => ({ committed: 0, rejected: 0, unknown: 0, raised: 0, writers: [], errors: [] });
 let final: WorkerFinal | undefined;
 let loops: Loops | undefined;
@@ -70,7 +71,7 @@ const heartbeats = startHeartbeats({
   beat() {
     const { committed, rejected, unknown } = result();
     const base = { run: spec.run, index, uid, node: environment.HOLDFAST_NODE, phase, metricsPort: server.port };
-    return { ...base, committed, rejected, unknown, readyMs, final, failure, unavailable };
+    return { ...base, committed, rejected, unknown, readyMs, final, failure, unavailable, waitingFor };
   },
   onCommand: obey,
   onLost: (reason) => end(3, reason),
@@ -158,10 +159,13 @@ async function reached<T>(open: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + REACH_MS;
   for (;;) {
     try {
-      return await open();
+      const opened = await open();
+      waitingFor = undefined;
+      return opened;
     } catch (error) {
       const silent = error instanceof OperationError ? error.class === "connection" : error instanceof LockUnreachable;
       if (!silent || stop.signal.aborted || performance.now() > deadline) throw error;
+      waitingFor = error instanceof Error ? error.message : String(error);
       await sleep(500);
     }
   }
