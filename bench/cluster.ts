@@ -8,8 +8,10 @@
  */
 import { parseArgs } from "node:util";
 import type { RunReport } from "../coordinator/report/report.ts";
+import { mysqlRows } from "../test/e2e/support/mysql.ts";
 import { prometheusOf } from "../test/e2e/support/prometheus.ts";
 import { createSite, type Site } from "../test/e2e/support/site.ts";
+import { OPERATIONS_PER_WRITER } from "../worker/contract.ts";
 import { keep, machine, printTable } from "./support.ts";
 
 const { values } = parseArgs({
@@ -97,15 +99,12 @@ async function figuresOf({ run, strategy, overlap, reconciliation, seconds, data
 
 /** When each worker of each run read for the first time, by the database's clock in milliseconds. */
 async function firstOperations(of: Site): Promise<Map<string, number[]>> {
-  const query =
-    "SELECT run, MIN(UNIX_TIMESTAMP(read_at) * 1000) FROM ledger GROUP BY run, op DIV 268435456 ORDER BY run";
-  const client = `MYSQL_PWD="$MYSQL_PASSWORD" mysql --host=127.0.0.1 --user="$MYSQL_USER" --batch --skip-column-names "$MYSQL_DATABASE" --execute="${query}"`;
-  const lines = (await of.kubectl(["exec", "demo-holdfast-mysql-0", "--", "sh", "-c", client])).trim().split("\n");
+  const rows = await mysqlRows(
+    of,
+    `SELECT run, MIN(UNIX_TIMESTAMP(read_at) * 1000) FROM ledger GROUP BY run, op DIV ${OPERATIONS_PER_WRITER} ORDER BY run`,
+  );
   const starts = new Map<string, number[]>();
-  for (const line of lines) {
-    const [run = "", at] = line.split("\t");
-    starts.set(run, [...(starts.get(run) ?? []), Number(at)]);
-  }
+  for (const [run = "", at] of rows) starts.set(run, [...(starts.get(run) ?? []), Number(at)]);
   return starts;
 }
 

@@ -80,3 +80,12 @@ test("of many that wait, the first few are named", () => {
   assert.equal(roster.waiting().at(0), "worker-0: Pending");
   assert.equal(roster.waiting().at(-1), "and 12 more");
 });
+
+test("a worker that cannot reach a server yet is waited for, with its own words, until it can", () => {
+  const roster = rosterOf(beat(0, { phase: "warming", waitingFor: "Redis at r:6379 is out of reach" }));
+  roster.note([]);
+  assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-0: Redis at r:6379 is out of reach"]]);
+  roster.hear(beat(0, { phase: "ready" }));
+  roster.note([]);
+  assert.deepEqual(roster.waiting(), []);
+});

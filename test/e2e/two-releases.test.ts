@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { REDIS_USERS } from "../../worker/contract.ts";
 import { assertAgreement, assertBooksAgree, dataOf } from "./support/findings.ts";
+import { mysqlRows } from "./support/mysql.ts";
 import { prometheusOf } from "./support/prometheus.ts";
 import { type Body, scenario } from "./support/scenario.ts";
 import { createSite, type End, type Site } from "./support/site.ts";
@@ -84,8 +85,6 @@ const uidsOf = ({ reconciliation }: End["report"]["runs"][number]) => reconcilia
 
 /** Ids of the reports that have rows in the bundled MySQL of a site: the first part of the name of each run. */
 async function reportsInMySql(site: Site): Promise<string[]> {
-  const query = "SELECT DISTINCT SUBSTRING_INDEX(run, '-', 1) FROM ledger";
-  const client = `MYSQL_PWD="$MYSQL_PASSWORD" mysql --host=127.0.0.1 --user="$MYSQL_USER" --batch --skip-column-names "$MYSQL_DATABASE" --execute="${query}"`;
-  const rows = await site.kubectl(["exec", "demo-holdfast-mysql-0", "--", "sh", "-c", client]);
-  return rows.split("\n").filter(Boolean).sort();
+  const rows = await mysqlRows(site, "SELECT DISTINCT SUBSTRING_INDEX(run, '-', 1) FROM ledger");
+  return rows.flat().sort();
 }

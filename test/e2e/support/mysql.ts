@@ -1,0 +1,11 @@
+import type { Site } from "./site.ts";
+
+/** Rows of a query to the bundled MySQL of a site, each as the text of its columns. */
+export async function mysqlRows({ kubectl }: Site, query: string): Promise<string[][]> {
+  const client = `MYSQL_PWD="$MYSQL_PASSWORD" mysql --host=127.0.0.1 --user="$MYSQL_USER" --batch --skip-column-names "$MYSQL_DATABASE" --execute="${query}"`;
+  const printed = await kubectl(["exec", "demo-holdfast-mysql-0", "--", "sh", "-c", client]);
+  return printed
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => line.split("\t"));
+}
