@@ -12,8 +12,8 @@ import { QUICK } from "./support/values.ts";
 let one: Site;
 let other: Site;
 const onSites = (name: string, body: Body) => scenario(name, () => [one, other], body);
-/** Longer than in other tests: what else starts on the nodes can delay a worker by half a second. */
-const BUSY = { ...QUICK, duration: "6s", strategies: ["none", "redis"], startDeadline: "120s" };
+/** Longer than in other tests: what else starts on the nodes can hold a fleet up for seconds. */
+const BUSY = { ...QUICK, duration: "15s", strategies: ["none", "redis"], startDeadline: "120s" };
 
 before(async () => {
   [one, other] = await Promise.all([createSite("one"), createSite("other")]);
