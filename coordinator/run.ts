@@ -178,9 +178,8 @@ function specOf(
 async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
   const unavailable = roster.unavailable();
   if (unavailable !== undefined) throw new StrategyUnavailable(unavailable);
-  const lost = roster.lost();
-  if (lost.length > 0)
-    throw new FleetLost(`not started: ${lost.map(({ index, reason }) => `worker-${index}: ${reason}`).join("; ")}`);
+  // Which one and why stands beside this, with each worker that was lost.
+  if (roster.lost().length > 0) throw new FleetLost("not started");
   const absentWorkers = absent(roster.missing("ready"), "not ready");
   if (absentWorkers !== undefined) return [absentWorkers, ...roster.waiting()].join("; ");
   const scraped = await prometheus.workersWith("ready", plan.run).catch((error) => error as Error);
@@ -224,17 +223,12 @@ function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
   return indexes(plan.workers).flatMap((index): WorkerEvidence[] => {
     const ofIndex = seen.filter((worker) => worker.index === index);
     if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: lost.get(index) ?? "never came" }];
-    return ofIndex.map(({ uid, node, final, failure, readyMs }) => ({
-      index,
-      uid,
-      node,
-      final,
-      readyMs,
-      lost:
-        final === undefined || failure !== undefined
-          ? (lost.get(index) ?? failure ?? "did not come to its end")
-          : undefined,
-    }));
+    return ofIndex.map(({ uid, node, phase, final, failure, readyMs }) => {
+      // Who waited for the start in vain is not lost: why there was none is said of others.
+      const silent = phase === "running" || phase === "done" ? "did not come to its end" : undefined;
+      const ended = final !== undefined && failure === undefined;
+      return { index, uid, node, final, readyMs, lost: ended ? undefined : (lost.get(index) ?? failure ?? silent) };
+    });
   });
 }
 

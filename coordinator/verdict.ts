@@ -181,16 +181,17 @@ function verdictOf(aspect: Aspect, evidence: Evidence, checks: readonly CheckRes
 
 /** Why the run does not tell everything. What follows from a lost worker or a problem is left out beside it. */
 function incomplete({ plan, workers, problems }: Evidence, checks: readonly CheckResult[]): string[] {
-  const lost = Array.from({ length: plan.workers }, (_, index) => index).flatMap((index) => {
-    const found = workers.filter((worker) => worker.index === index);
-    if (found.length === 0) return [{ index, what: "never reported" }];
-    return found.flatMap((worker) => {
-      if (worker.lost !== undefined) return [{ index, what: `was lost: ${worker.lost}` }];
-      return worker.final === undefined ? [{ index, what: "gave no final numbers" }] : [];
-    });
-  });
+  const lost = workers.flatMap(({ index, lost: what }) =>
+    what === undefined ? [] : { index, what: `was lost: ${what}` },
+  );
   const causes = [...problems, ...together(lost)];
   if (causes.length > 0) return causes;
+  const silent = Array.from({ length: plan.workers }, (_, index) => index).flatMap((index) => {
+    const found = workers.filter((worker) => worker.index === index);
+    if (found.length === 0) return { index, what: "never reported" };
+    return found.filter(({ final }) => final === undefined).map(() => ({ index, what: "gave no final numbers" }));
+  });
+  if (silent.length > 0) return together(silent);
   return checks.filter(({ check, status }) => BOOKS.includes(check) && status !== "holds").map(({ detail }) => detail);
 }
 

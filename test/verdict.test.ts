@@ -17,6 +17,14 @@ const racing = (plan: Partial<RunPlan> = {}, races = 40): Evidence => {
   ).evidence;
 };
 
+/** Without the final numbers of this worker, or of all. */
+const unheard = (evidence: Evidence, only?: number): Evidence => ({
+  ...evidence,
+  workers: evidence.workers.map((worker) =>
+    only === undefined || worker.index === only ? { ...worker, final: undefined } : worker,
+  ),
+});
+
 const values = ({ data, exclusion, agreement }: Judgement) => [data.value, exclusion.value, agreement];
 
 // --- One run --------------------------------------------------------------------------------------------------------
@@ -101,6 +109,15 @@ for (const [what, change, reason] of [
     (e) => ({ ...e, workers: e.workers.map((w, i) => (i === 1 ? { ...w, lost: "exit 7" } : w)) }),
     "worker-1 was lost: exit 7",
   ],
+  [
+    "a fleet that waited for a worker that was lost: the others are not to blame",
+    (e) => ({
+      ...withLost(unheard(e), 2, "exit 1"),
+      problems: ["not started"],
+    }),
+    "not started; worker-2 was lost: exit 1",
+  ],
+  ["a worker without its final numbers", (e) => unheard(e, 1), "worker-1 gave no final numbers"],
   ["a worker that never came", (e) => ({ ...e, plan: { ...e.plan, workers: 5 } }), "worker-4 never reported"],
   [
     "many workers that never came",

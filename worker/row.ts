@@ -1,9 +1,10 @@
 /**
  * All SQL on the contested rows and their ledger.
  *
- * A transaction begins with its first statement and ends with the ledger rows and COMMIT in one round trip, so the ledger
- * costs no trip of its own. Times are the database's (`SYSDATE`, not `NOW`: `NOW` is fixed before a wait for a row lock).
+ * The ledger costs no round trip of its own. A transaction begins with its first statement and ends with the ledger rows
+ * and COMMIT in one trip; a write outside of any is one trip with its ledger row, as it is one trip without. Times are the database's (`SYSDATE`, not `NOW`: `NOW` is fixed before a wait for a row lock).
  */
+import { raw } from "mysql2";
 import mysql from "mysql2/promise";
 import type { WorkerSpec } from "./contract.ts";
 import { isAnswer, leavesUsable, OperationError, rejected, unanswered } from "./outcome.ts";
@@ -54,7 +55,7 @@ export interface Connection {
 
 export interface Rows {
   read(employeeId: number): Promise<Employee>;
-  /** A transaction of one write. */
+  /** A write that commits by itself: its update and its ledger row, or neither. */
   write(operation: Author, employee: Employee, salary: number, condition?: Condition): Promise<void>;
   transaction<T>(body: (transaction: Transaction) => Promise<T>): Promise<T>;
   /** For what belongs to a connection. There is one for each loop: who asks for a second one waits for itself. */
@@ -124,9 +125,10 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
     const result = await body({
       read: async (employeeId, lock) =>
         employeeOf(await step(`${SELECT_EMPLOYEE}${lock === undefined ? "" : ` ${lock}`}`, [spec.run, employeeId])),
-      async write(operation, employee, salary, condition = {}) {
-        const newVersion = await update(step, spec.run, operation.id, employee.id, salary, condition);
-        written.push({ op: operation.id, employee, salary, newVersion, fence: condition.fence ?? 0 });
+      async write({ id: op }, employee, salary, condition = {}) {
+        const update = updateOf(spec.run, op, employee.id, salary, condition);
+        const newVersion = update.applied(await step(update.sql, update.values));
+        written.push({ op, employee, salary, newVersion, fence: condition.fence ?? 0 });
       },
       async add(operation, employeeId, raise) {
         written.push(await add(step, spec.run, operation.id, employeeId, raise));
@@ -140,31 +142,26 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
 
   async function commit(connection: mysql.PoolConnection, written: readonly LedgerEntry[]) {
     const rows = spec.ledger ? written : [];
-    const values = rows.flatMap(({ op, employee, salary, newVersion, fence }) => [
-      spec.run,
-      employee.id,
-      op,
-      employee.lastOp,
-      employee.version,
-      newVersion,
-      employee.salary,
-      salary,
-      salary - employee.salary,
-      fence,
-      employee.readAt,
-    ]);
-    const insert = rows.length === 0 ? "" : `${INSERT_LEDGER} ${rows.map(() => LEDGER_VALUES).join(", ")}; `;
-    try {
-      await send(connection, `${insert}COMMIT`, values);
-    } catch (error) {
-      throw isAnswer(error) ? rejected(error) : unanswered(error);
-    }
+    const insert = rows.length === 0 ? "" : `${INSERT_LEDGER} VALUES ${rows.map(() => `(${LEDGER_ROW})`).join(", ")}; `;
+    const values = rows.flatMap((entry) => ledgerValues(spec.run, entry));
+    await send(connection, `${insert}COMMIT`, values).catch(rethrowUnlessAnswered);
   }
 
-  const transaction: Rows["transaction"] = (body) => onConnection((connection) => transact(connection, body));
+  /** The ledger row is left out where the update found no row to change: whoever reads the answer rejects the write. */
+  async function writeAlone({ id: op }: Author, employee: Employee, salary: number, condition: Condition = {}) {
+    const update = updateOf(spec.run, op, employee.id, salary, condition);
+    const entry = { op, employee, salary, newVersion: raw("LAST_INSERT_ID()"), fence: condition.fence ?? 0 };
+    const insert = `${INSERT_LEDGER} SELECT ${LEDGER_ROW} FROM DUAL WHERE ROW_COUNT() = 1`;
+    const [sql, values] = spec.ledger
+      ? [`START TRANSACTION; ${update.sql}; ${insert}; COMMIT`, [...update.values, ...ledgerValues(spec.run, entry)]]
+      : [update.sql, update.values];
+    const answer = await onConnection((connection) => send(connection, sql, values).catch(rethrowUnlessAnswered));
+    const newVersion = update.applied(spec.ledger ? (answer as unknown[])[1] : answer);
+    wrote?.(employee.version, newVersion);
+  }
 
   return {
-    transaction,
+    transaction: (body) => onConnection((connection) => transact(connection, body)),
     connection: (body) =>
       onConnection((connection) =>
         body({
@@ -174,8 +171,7 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
         }),
       ),
     read: async (employeeId) => employeeOf(await statement(SELECT_EMPLOYEE, [spec.run, employeeId])),
-    write: (operation, employee, salary, condition) =>
-      transaction((only) => only.write(operation, employee, salary, condition)),
+    write: writeAlone,
     async claim(employeeId, fence) {
       const sql = "UPDATE employee SET fence = ? WHERE run = ? AND id = ? AND fence < ?";
       const result = (await statement(sql, [fence, spec.run, employeeId, fence])) as mysql.ResultSetHeader;
@@ -208,13 +204,21 @@ interface LedgerEntry {
 const SELECT_EMPLOYEE =
   "SELECT id, version, salary, last_op AS lastOp, SYSDATE(6) AS readAt FROM employee WHERE run = ? AND id = ?";
 const INSERT_LEDGER =
-  "INSERT INTO ledger (run, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence, read_at, written_at) VALUES";
-const LEDGER_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, SYSDATE(6))";
+  "INSERT INTO ledger (run, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence, read_at, written_at)";
+
+const LEDGER_ROW = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, SYSDATE(6)";
+
+/** The new version is a number, or what the database is to put in its place. */
+function ledgerValues(run: string, entry: Omit<LedgerEntry, "newVersion"> & { readonly newVersion: unknown }) {
+  const { op, employee, salary, newVersion, fence } = entry;
+  const { id, lastOp, version, salary: readSalary, readAt } = employee;
+  return [run, id, op, lastOp, version, newVersion, readSalary, salary, salary - readSalary, fence, readAt];
+}
 
 type Step = (sql: string, values: unknown[]) => Promise<unknown>;
 
-/** Writes the row and returns its new version, as the database counted it. */
-async function update(step: Step, run: string, op: number, id: number, salary: number, condition: Condition) {
+/** Writes the row. `applied` reads the new version, as the database counted it, from the answer. */
+function updateOf(run: string, op: number, id: number, salary: number, condition: Condition) {
   const { version, fenceAbove, fenceIs } = condition;
   const set = ["version = LAST_INSERT_ID(version + 1)", "salary = ?", "last_op = ?"];
   const where = ["run = ?", "id = ?"];
@@ -231,13 +235,16 @@ async function update(step: Step, run: string, op: number, id: number, salary: n
     set.push("fence = ?");
     setValues.push(fenceAbove);
   }
-  const sql = `UPDATE employee SET ${set.join(", ")} WHERE ${where.join(" AND ")}`;
-  const result = (await step(sql, [...setValues, ...whereValues])) as mysql.ResultSetHeader;
-  if (result.affectedRows !== 1) {
-    const refused = version === undefined ? "fenced" : "conflict";
-    throw new OperationError("rejected", refused, `the row of employee ${id} is not as the write demands`);
-  }
-  return result.insertId;
+  return {
+    sql: `UPDATE employee SET ${set.join(", ")} WHERE ${where.join(" AND ")}`,
+    values: [...setValues, ...whereValues],
+    applied(answer: unknown): number {
+      const { affectedRows, insertId } = answer as mysql.ResultSetHeader;
+      if (affectedRows === 1) return insertId;
+      const refused = version === undefined ? "fenced" : "conflict";
+      throw new OperationError("rejected", refused, `the row of employee ${id} is not as the write demands`);
+    },
+  };
 }
 
 /**
@@ -284,4 +291,9 @@ async function abandon(connection: mysql.PoolConnection, error: unknown) {
 
 const rethrowRejected = (error: unknown): never => {
   throw rejected(error);
+};
+
+/** For a trip with a COMMIT in it: without an answer, nobody knows whether that was carried out. */
+const rethrowUnlessAnswered = (error: unknown): never => {
+  throw isAnswer(error) ? rejected(error) : unanswered(error);
 };

@@ -22,7 +22,7 @@ export interface LocalLauncherOptions {
 const END_MS = 3_000;
 const LOG_LINES = 20;
 /** As in helm/templates/worker/configmap.yaml: a worker makes little garbage at a time, and a fleet has many of them. */
-const YOUNG_HEAP = "--max-semi-space-size=2";
+export const YOUNG_HEAP = "--max-semi-space-size=2";
 
 export async function createLocalLauncher(options: LocalLauncherOptions): Promise<Launcher> {
   // The same ports in each run, so that Prometheus, which looks for new targets only every few seconds, knows them all.

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { KubernetesSettings, KubernetesTarget } from "../../coordinator/kubernetes/settings.ts";
+import { YOUNG_HEAP } from "../../coordinator/launchers/local.ts";
 import { parseWorkerTemplate } from "../../coordinator/launchers/worker-job.ts";
 import { RunOptions } from "../../coordinator/options.ts";
 import { WorkerEnvironment } from "../../worker/contract.ts";
@@ -90,6 +91,11 @@ for (const helm of bothHelms()) {
     WorkerEnvironment.parse({ ...env, HOLDFAST_SPEC: "{}" });
     assert.equal(env.REDIS_PASSWORD_MONITOR, undefined, "the monitor's password is the coordinator's alone");
     assert.equal(spec.restartPolicy, "Never");
+  });
+
+  test(`Helm ${helm.major}: a worker in a pod is started as one on this machine is`, () => {
+    const { spec } = parseWorkerTemplate(workerTemplate(objectsOf(template(helm))), "worker.yaml");
+    assert.deepEqual(spec!.containers[0]!.command, ["node", YOUNG_HEAP, "/app/worker.js"]);
   });
 
   test(`Helm ${helm.major}: as many independent Redis servers as asked for, each with an address`, () => {

@@ -59,7 +59,7 @@ export function workerFaults(of: () => FaultSite): void {
     assert.match(
       runOf(end.report, "redis").reason ?? "",
       // By its own words, or by the end of its pod where that is seen first.
-      /worker-\d: (exited with 1: worker: )?Redis at demo-holdfast-redis-0:6379 refuses user lock: WRONGPASS/,
+      /worker-\d was lost: (exited with 1: worker: )?Redis at demo-holdfast-redis-0:6379 refuses user lock: WRONGPASS/,
     );
   });
 }

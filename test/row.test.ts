@@ -1,0 +1,108 @@
+/** The rows against a real MariaDB: what a write leaves in the row and in the ledger, and when it leaves nothing. */
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import { createDatabase, type Database } from "../coordinator/database.ts";
+import { type Servers, startServers } from "../coordinator/servers/index.ts";
+import { createRows, type Employee, type Rows } from "../worker/row.ts";
+
+let servers: Servers;
+let database: Database;
+let rows: Rows;
+let run = "";
+let runs = 0;
+let wrote: [read: number, written: number][];
+
+before(async () => {
+  servers = await startServers({ coordinatorUrl: "http://127.0.0.1:1", only: ["mysql"] });
+  database = createDatabase(servers.mysql!.url);
+});
+
+after(async () => {
+  await rows?.close();
+  await database?.close();
+  await servers?.[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  await rows?.close();
+  runs += 1;
+  run = `run-${runs}`;
+  await database.reset(run, 1);
+  rows = open(true);
+});
+
+test("a write on its own leaves the row and its ledger row, as the database counted it", async () => {
+  const employee = await rows.read(1);
+  await rows.write({ id: 11 }, employee, employee.salary + 5);
+  // Read before the first write: stale, and the ledger says so.
+  await rows.write({ id: 12 }, employee, employee.salary + 7, { fence: 3 });
+  assert.deepEqual(wrote, [
+    [1, 2],
+    [1, 3],
+  ]);
+  assert.deepEqual(await versions(), [3, "11 1>2 +5 fence 0", "12 1>3 +7 fence 3"]);
+});
+
+for (const [what, stale, error] of [
+  ["version", { version: 1 }, "conflict"],
+  ["claimed token", { fenceIs: 9 }, "fenced"],
+  ["token", { fenceAbove: 0 }, "fenced"],
+] as const)
+  test(`a write whose ${what} is not as it demands is rejected and leaves nothing`, async () => {
+    const employee = await rows.read(1);
+    await rows.write({ id: 11 }, employee, employee.salary + 5);
+    await assert.rejects(rows.write({ id: 12 }, employee, 1, stale), { outcome: "rejected", class: error });
+    assert.deepEqual(await versions(), [2, "11 1>2 +5 fence 0"]);
+    await next(13, 2);
+  });
+
+test("a write whose ledger row is refused leaves nothing either", async () => {
+  const employee = await rows.read(1);
+  await rows.write({ id: 11 }, employee, employee.salary + 5);
+  // An operation is in the ledger once.
+  await assert.rejects(rows.write({ id: 11 }, employee, 1), { outcome: "rejected", class: "database" });
+  assert.deepEqual(await versions(), [2, "11 1>2 +5 fence 0"]);
+  await next(12, 2);
+});
+
+test("without a ledger the same write leaves the row alone", async () => {
+  await rows.close();
+  rows = open(false);
+  const employee = await rows.read(1);
+  await rows.write({ id: 11 }, employee, employee.salary + 5, { version: 1 });
+  await assert.rejects(rows.write({ id: 12 }, employee, 1, { version: 1 }), { outcome: "rejected", class: "conflict" });
+  assert.deepEqual(wrote, [[1, 2]]);
+  assert.deepEqual(await versions(), [2]);
+});
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** With one connection, so that whatever was left open on it would show in the next write. */
+function open(ledger: boolean): Rows {
+  wrote = [];
+  return createRows({
+    url: servers.mysql!.url,
+    spec: { run, concurrency: 1, statementTimeoutMs: 10_000, ledger },
+    wrote: (...versions) => wrote.push(versions),
+  });
+}
+
+async function next(id: number, version: number): Promise<void> {
+  const employee: Employee = await rows.read(1);
+  assert.equal(employee.version, version);
+  await rows.write({ id }, employee, employee.salary + 1);
+  assert.equal((await versions()).at(-1), `${id} ${version}>${version + 1} +1 fence 0`);
+}
+
+/** The row's version and all of its ledger, read over another connection. */
+async function versions(): Promise<(number | string)[]> {
+  const [employee] = await database.employees(run);
+  const [ledger] = await database.pool.query(
+    "SELECT op, read_version AS seen, new_version AS version, raise, fence FROM ledger WHERE run = ? ORDER BY seq",
+    [run],
+  );
+  const lines = (ledger as Record<string, number>[]).map(
+    ({ op, seen, version, raise, fence }) => `${op} ${seen}>${version} +${raise} fence ${fence}`,
+  );
+  return [employee!.version, ...lines];
+}
