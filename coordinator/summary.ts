@@ -1,6 +1,6 @@
 /** Evidence and judgement, put into the shape of the report. Pure: nothing is read and nothing is decided here. */
 import { type Outcome, STRATEGIES, type StrategyFacts } from "../worker/contract.ts";
-import { jain } from "./checks/liveness.ts";
+import { jain, timed } from "./checks/liveness.ts";
 import { reconcile } from "./checks/metrics.ts";
 import type { Evidence, Judgement } from "./evidence.ts";
 import type { WorkerProblem } from "./launcher.ts";
@@ -80,7 +80,7 @@ const countsOf = (parts: readonly Record<Outcome, number>[]) => ({
 
 /** From the first start to the last end, by the database's clock; from first read to last write where nobody came to an end. */
 function runningSeconds({ workers, ledger }: Evidence): number {
-  const finals = workers.flatMap(({ final }) => (final === undefined || final.endedAtUs === 0 ? [] : [final]));
+  const finals = timed(workers);
   const starts = finals.length > 0 ? finals.map(({ startedAtUs }) => startedAtUs) : [...ledger.readAtUs.subarray(0, 1)];
   const ends = finals.length > 0 ? finals.map(({ endedAtUs }) => endedAtUs) : [...ledger.writtenAtUs.subarray(-1)];
   return starts.length === 0 ? 0 : (Math.max(...ends) - Math.min(...starts)) / 1e6;

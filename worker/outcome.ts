@@ -45,6 +45,9 @@ export function leavesUsable(error: unknown): boolean {
   return !(cause instanceof Error) || isAnswer(cause) || !("code" in cause);
 }
 
+/** The server ended the transaction to let another one go on. */
+export const isDeadlock = (error: unknown) => error instanceof OperationError && error.class === "deadlock";
+
 const CLASSES: Record<string, string> = {
   ER_LOCK_DEADLOCK: "deadlock",
   ER_LOCK_WAIT_TIMEOUT: "lock-wait-timeout",

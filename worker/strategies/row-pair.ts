@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PairRules } from "../contract.ts";
-import { OperationError } from "../outcome.ts";
+import { isDeadlock } from "../outcome.ts";
 import type { Employee, Transaction } from "../row.ts";
 import type { Operation, Strategy } from "../strategy.ts";
 
@@ -62,5 +62,3 @@ function idsOf({ employeeId }: Operation, rows: number, { order }: PairRules): [
   const other = (employeeId % rows) + 1;
   return order === "same" && other < employeeId ? [other, employeeId] : [employeeId, other];
 }
-
-const isDeadlock = (error: unknown) => error instanceof OperationError && error.class === "deadlock";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { OperationError } from "../outcome.ts";
+import { isDeadlock } from "../outcome.ts";
 import type { Operation, Strategy } from "../strategy.ts";
 
 /**
@@ -34,5 +34,3 @@ export const sharedRowLock: Strategy = {
 
 const FIRST_WAIT_MS = 4;
 const LONGEST_WAIT_MS = 200;
-
-const isDeadlock = (error: unknown) => error instanceof OperationError && error.class === "deadlock";
