@@ -84,6 +84,10 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
       const { json, out, ...all } = flags;
       const { options, settings } = readRunOptions(givenOf(all, command));
       const environment = parse(Environment, dropEmpty(variables), "the environment");
+      if (environment.REDIS_URLS !== undefined && environment.REDIS_URL === undefined)
+        throw new ConfigError(
+          "REDIS_URLS is given without REDIS_URL; name with that the server of the other strategies",
+        );
       invocation = {
         command: "run",
         config: { settings, options, environment, json: json === true, out: String(out), variables },
@@ -123,6 +127,7 @@ Servers (a private MySQL-protocol server, Redis and Prometheus are started for e
   MYSQL_URL, MYSQL_PASSWORD       mysql://user@host:3306/database, with helm/files/schema.sql loaded
   REDIS_URL                       redis://host:6379; user and password inside it, or one password for each user:
   ${REDIS_USERS.map((user) => `REDIS_PASSWORD_${user.toUpperCase()}`).join(", ")}
+  REDIS_URLS                      redis://host:6379,redis://...: independent servers, for redlock and redlock-npm
   PROMETHEUS_URL                  http://host:9090, with http_sd on HOLDFAST_LISTEN's /targets
   HOLDFAST_LISTEN                 host:port of the coordinator, default a free port of 127.0.0.1
 

@@ -39,9 +39,10 @@ async function runScenario(config: Config): Promise<number> {
   });
   const signal = interruption();
   await using home = await homeOf(config, progress);
+  const isReplaced = () => signal.aborted && config.environment.HOLDFAST_LAUNCHER === "kubernetes";
   try {
     const report = await makeReport(config, home, progress, packageJson.version, signal);
-    const replaced = signal.aborted && config.environment.HOLDFAST_LAUNCHER === "kubernetes";
+    const replaced = isReplaced();
     const place = await home.saveReport(report, !replaced);
     progress.done();
     home.tell("Verdict", report.verdict.line);
@@ -49,6 +50,13 @@ async function runScenario(config: Config): Promise<number> {
     else process.stdout.write(formatReport(report, { color, width: process.stdout.columns ?? 120, place }));
     return replaced ? TERMINATED : report.verdict.exitCode;
   } catch (error) {
+    if (signal.aborted && error === signal.reason) {
+      progress.done();
+      process.stderr.write(
+        `holdfast: interrupted by ${(error as Error).message} before the first run: there is no report\n`,
+      );
+      return isReplaced() ? TERMINATED : EXIT.unknown;
+    }
     home.failed(error instanceof Error ? error.message : String(error));
     throw error;
   } finally {

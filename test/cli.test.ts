@@ -87,6 +87,12 @@ describe("options", () => {
     assertOneLine(ended, /workers/);
   });
 
+  test("servers for a majority, and none for the other strategies", async () => {
+    const ended = await holdfast([], { REDIS_URLS: "redis://127.0.0.1:1,redis://127.0.0.1:2,redis://127.0.0.1:3" });
+    assert.equal(ended.status, 2, ended.err);
+    assertOneLine(ended, /REDIS_URLS is given without REDIS_URL/);
+  });
+
   test("--help shows every option with its default and unit, the strategies and the exit status", async () => {
     const { status, out } = await holdfast(["run", "--help"]);
     assert.equal(status, 0);
@@ -145,6 +151,16 @@ describe("servers", () => {
         new RegExp(`correct ${variable}`),
       );
     }
+  });
+
+  test("SIGTERM while it waits for a server: one line, exit status 3", async () => {
+    const child = start(short, { ...whole, MYSQL_URL: `mysql://root@127.0.0.1:${await freePort()}/holdfast` });
+    const ended = end(child);
+    child.stdout!.on("data", (chunk) => {
+      if (String(chunk).includes("waiting: MySQL")) child.kill("SIGTERM");
+    });
+    assert.equal((await ended).status, 3);
+    assertOneLine(await ended, /interrupted by SIGTERM before the first run/);
   });
 
   test("a wrong password of MySQL", async () => {
