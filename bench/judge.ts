@@ -13,7 +13,7 @@ const rows = Number(count);
 const begun = performance.now();
 const seconds = (since: number) => Number(((performance.now() - since) / 1_000).toFixed(2));
 const database = createDatabase(url);
-const ledger = await database.ledger("bench");
+const { final, ledger, writers } = await database.snapshot("bench");
 const readSeconds = seconds(begun);
 
 const { settings, options } = readRunOptions({ strategies: ["row-lock"], duration: "60s" });
@@ -23,9 +23,9 @@ const workers = [0, 1, 2, 3].map((index) => ({ index, uid: `uid-${index}`, node:
 const evidence: Evidence = {
   plan,
   initial: [{ id: 1, version: 1, salary: 100_000, lastOp: 0 }],
-  final: await database.employees("bench"),
+  final,
   ledger,
-  writers: await database.writers("bench"),
+  writers,
   workers,
   prometheus: {
     workers: workers.map(({ index, uid }) => ({

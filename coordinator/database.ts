@@ -1,10 +1,13 @@
 /** The coordinator's view of the contested rows, by its own SQL and not the worker's: two ways to one number. */
+import type { Connection as PlainConnection } from "mysql2";
 import mysql from "mysql2/promise";
 import { ServerError } from "./errors.ts";
-import type { EmployeeState, Ledger, Writer } from "./evidence.ts";
+import type { EmployeeState, Evidence, Ledger, Writer } from "./evidence.ts";
 import { createLedgerBuilder } from "./ledger.ts";
 
 export type Database = ReturnType<typeof createDatabase>;
+/** What the database has of a run. */
+export type Rows = Pick<Evidence, "final" | "ledger" | "writers">;
 
 const INITIAL_SALARY = 100_000;
 /** Rows of runs older than this are removed when a report begins. */
@@ -22,13 +25,34 @@ export function createDatabase(url: string, password?: string) {
   });
   pool.pool.on("connection", (connection) => connection.query("SET time_zone = '+00:00'"));
 
-  async function rows<T>(sql: string, values: unknown[] = []): Promise<T[]> {
+  async function rows<T>(sql: string, values: unknown[] = [], on: Pick<mysql.Pool, "query"> = pool): Promise<T[]> {
     try {
-      const [result] = await pool.query({ sql, values, timeout: 60_000 });
+      const [result] = await on.query({ sql, values, timeout: 60_000 });
       return result as T[];
     } catch (error) {
       throw explain(where, error);
     }
+  }
+
+  const employees = (run: string, on?: mysql.PoolConnection): Promise<EmployeeState[]> =>
+    rows("SELECT id, version, salary, last_op AS lastOp FROM employee WHERE run = ? ORDER BY id", [run], on);
+
+  const writers = (run: string, on?: mysql.PoolConnection): Promise<Writer[]> =>
+    rows("SELECT id, worker, loop_index AS `loop`, uid FROM writer WHERE run = ? ORDER BY id", [run], on);
+
+  /** The whole ledger of a run, row by row into its columns: a million rows as objects would not fit. */
+  async function ledger(run: string, on: mysql.PoolConnection): Promise<Ledger> {
+    const [counted] = await rows<{ count: number }>("SELECT COUNT(*) AS count FROM ledger WHERE run = ?", [run], on);
+    const builder = createLedgerBuilder(Number(counted?.count ?? 0));
+    await new Promise<void>((resolve, reject) => {
+      // Only the plain connection gives row by row.
+      (on.connection as unknown as PlainConnection)
+        .query({ sql: SELECT_LEDGER, values: [run], rowsAsArray: true, timeout: 120_000 })
+        .on("result", (row) => builder.append(row as unknown as number[]))
+        .on("error", (error) => reject(explain(where, error)))
+        .on("end", resolve);
+    });
+    return builder.finish();
   }
 
   return {
@@ -69,24 +93,25 @@ export function createDatabase(url: string, password?: string) {
           await rows(`DELETE FROM ${table} WHERE run = ?`, [run]);
     },
 
-    employees: (run: string): Promise<EmployeeState[]> =>
-      rows("SELECT id, version, salary, last_op AS lastOp FROM employee WHERE run = ? ORDER BY id", [run]),
+    employees: (run: string) => employees(run),
 
-    writers: (run: string): Promise<Writer[]> =>
-      rows("SELECT id, worker, loop_index AS `loop`, uid FROM writer WHERE run = ? ORDER BY id", [run]),
-
-    /** The whole ledger of a run, row by row into its columns: a million rows as objects would not fit. */
-    async ledger(run: string): Promise<Ledger> {
-      const [counted] = await rows<{ count: number }>("SELECT COUNT(*) AS count FROM ledger WHERE run = ?", [run]);
-      const builder = createLedgerBuilder(Number(counted?.count ?? 0));
-      await new Promise<void>((resolve, reject) => {
-        pool.pool
-          .query({ sql: SELECT_LEDGER, values: [run], rowsAsArray: true, timeout: 120_000 })
-          .on("result", (row) => builder.append(row as unknown as number[]))
-          .on("error", (error) => reject(explain(where, error)))
-          .on("end", resolve);
+    /** All of a run at one moment: a write that is still under way is in the rows and in the ledger, or in neither. */
+    async snapshot(run: string): Promise<Rows> {
+      const connection = await pool.getConnection().catch((error) => {
+        throw explain(where, error);
       });
-      return builder.finish();
+      try {
+        await rows("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", [], connection);
+        await rows("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", [], connection);
+        return {
+          final: await employees(run, connection),
+          ledger: await ledger(run, connection),
+          writers: await writers(run, connection),
+        };
+      } finally {
+        // Closing it ends its transaction, whatever became of that.
+        connection.destroy();
+      }
     },
 
     close: () => pool.end(),

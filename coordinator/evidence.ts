@@ -30,11 +30,17 @@ export interface RunPlan {
   readonly expects?: ExpectedOfRun | undefined;
 }
 
+/** What a verdict is about: the row, and whether two were inside at the same time. */
+export const ASPECTS = ["data", "exclusion"] as const;
+export type Aspect = (typeof ASPECTS)[number];
+
 export interface ExpectedOfRun {
   readonly data: Expectation;
   readonly exclusion: Expectation;
   /** Why, in one sentence without its full stop. */
   readonly because: string;
+  /** What is not claimed here because the run could not show it, and what the strategy promises all the same. */
+  readonly unbroken?: readonly Aspect[];
   /** The violation is more than lost updates: a half of an operation is applied. */
   readonly halfApplied?: true;
 }

@@ -16,6 +16,8 @@ export interface Seen {
   unavailable?: string | undefined;
   /** Which server it cannot reach yet, and why. */
   waitingFor?: string | undefined;
+  /** It was told that the run is over, so that it ends is no news. */
+  aborted?: boolean;
   /** It was told that it may end. */
   released?: boolean;
   /** By this process's monotonic clock. */
@@ -74,7 +76,10 @@ export function createRoster(run: string, workers: number) {
     worker.failure ??= beat.failure;
     worker.unavailable ??= beat.unavailable;
     seen.set(uid, worker);
-    if (abortReason !== undefined) return { command: "abort", reason: abortReason };
+    if (abortReason !== undefined) {
+      worker.aborted = true;
+      return { command: "abort", reason: abortReason };
+    }
     if (worker.phase === "done" && released) {
       worker.released = true;
       return { command: "release" };
@@ -113,8 +118,9 @@ export function createRoster(run: string, workers: number) {
         const known = lost.get(problem.index);
         // Of a worker that was stopped, the launcher may know by whom.
         const vague = ended.some(({ failure }) => failure !== undefined && failure === known?.reason);
+        const obeyed = byIndex(problem.index).some(({ aborted, failure }) => aborted === true && failure === undefined);
         if (!problem.fatal) waiting.set(problem.index, problem);
-        else if (ended.every(({ failure }) => failure !== undefined) && (known === undefined || vague))
+        else if (ended.every(({ failure }) => failure !== undefined) && (known === undefined ? !obeyed : vague))
           lost.set(problem.index, problem);
       }
       for (const worker of seen.values()) {

@@ -13,7 +13,7 @@
  * problems in the evidence, and the verdict is `unknown` unless a violation was found all the same.
  */
 import type { WorkerSpec } from "../worker/contract.ts";
-import type { Database } from "./database.ts";
+import type { Database, Rows } from "./database.ts";
 import { ServerError } from "./errors.ts";
 import type { Evidence, RunPlan, WorkerEvidence } from "./evidence.ts";
 import type { CoordinatorServer } from "./http.ts";
@@ -80,7 +80,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     // 4. The operations.
     roster.start(START_IN_MS);
     watch.phase(plan, "running");
-    const drainMs = plan.durationMs + plan.lockTimeoutMs + STATEMENT_TIMEOUT_MS + START_IN_MS;
+    const drainMs = plan.durationMs + plan.lockTimeoutMs + plan.holdMs + STATEMENT_TIMEOUT_MS + START_IN_MS;
     await waitUntil(() => absent(roster.missing("done"), "not done"), { deadlineMs: drainMs, signal });
 
     // 5. The last scrape.
@@ -101,12 +101,15 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
 
   // 6. The evidence.
   watch.phase(plan, "judging");
-  const rows = await rowsOf(plan, database).catch((error: unknown) => {
+  // All before the rows: what a worker that was given up commits and says later is in none of the books.
+  const nowMs = Date.now();
+  const workers = workersOf(plan, roster);
+  const lost = roster.lost();
+  const rows = await database.snapshot(plan.run).catch((error: unknown) => {
     if (!(error instanceof ServerError)) throw error;
     problems.push(error.message);
     return NOT_READ;
   });
-  const nowMs = Date.now();
   const read = () => prometheus.read(plan.run, nowMs, nowMs - startedAt.getTime() + 60_000);
   // The same instant can be asked for again, and a busy server may miss the first time.
   const scraped = await read()
@@ -120,13 +123,13 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     plan,
     initial,
     ...rows,
-    workers: workersOf(plan, roster),
+    workers,
     prometheus: scraped,
     problems: [...problems, ...roster.strangers(), ...faultless(plan, roster)],
   };
 
   // 7. The verdict.
-  const report = summarize(evidence, judge(evidence), roster.lost(), startedAt, new Date());
+  const report = summarize(evidence, judge(evidence), lost, startedAt, new Date());
   roster.release();
   await settled(() => (roster.unreleased() === 0 ? undefined : "workers not released"), 1_000);
   watch.phase(plan, "finished");
@@ -140,14 +143,7 @@ export class StrategyUnavailable extends Error {
   override name = "StrategyUnavailable";
 }
 
-type Rows = Pick<Evidence, "final" | "ledger" | "writers">;
-
 /** All or nothing: half a ledger would look like lost operations. */
-const rowsOf = async ({ run }: RunPlan, database: Database): Promise<Rows> => ({
-  final: await database.employees(run),
-  ledger: await database.ledger(run),
-  writers: await database.writers(run),
-});
 const NOT_READ: Rows = { final: [], ledger: createLedgerBuilder().finish(), writers: [] };
 
 /** Not one worker is left to wait for. */

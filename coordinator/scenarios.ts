@@ -9,6 +9,7 @@ import { type Draft, draftOf } from "./scenarios/draft.ts";
 import { mixed } from "./scenarios/mixed.ts";
 import { spread } from "./scenarios/spread.ts";
 import { ttl } from "./scenarios/ttl.ts";
+import { isControlStrategy, theoryOf } from "./theory.ts";
 
 export interface ScenarioFacts {
   readonly summary: string;
@@ -88,7 +89,7 @@ export function plansOf(report: string, settings: RunSettings): RunPlan[] {
   const { scenario, strategies, startDeadlineMs, ...common } = settings;
   const facts = SCENARIOS[scenario];
   const drafts = facts.drafts(settings, strategies.length > 0 ? strategies : facts.strategies);
-  return drafts.map((draft, position) => ({
+  return withControl(drafts, settings).map((draft, position) => ({
     ...common,
     ...draft,
     run: `${report}-${position + 1}-${draft.mix === undefined ? draft.strategy : "mixed"}`,
@@ -97,6 +98,13 @@ export function plansOf(report: string, settings: RunSettings): RunPlan[] {
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** Behind a guard the controls hold as well; then one without it shows that a violation would be seen. */
+function withControl(drafts: readonly Draft[], { guard, workers }: RunSettings): readonly Draft[] {
+  const theories = drafts.map((draft) => theoryOf({ guard, workers, ...draft }).data);
+  const tamed = drafts.some(({ strategy }) => isControlStrategy(strategy)) && !theories.includes("violated");
+  return guard === "none" || !tamed ? drafts : [{ ...draftOf("none"), guard: "none" }, ...drafts];
+}
 
 function scenario(
   summary: string,

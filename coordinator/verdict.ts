@@ -10,13 +10,19 @@ import { set } from "./checks/set.ts";
 import { threadsOf } from "./checks/threads.ts";
 import { overlapOf, vacuity } from "./checks/vacuity.ts";
 import { moneyOf, value } from "./checks/value.ts";
-import type { Agreement, CheckResult, Evidence, Judgement, Measures, Verdict } from "./evidence.ts";
+import {
+  type Agreement,
+  ASPECTS,
+  type Aspect,
+  type CheckResult,
+  type Evidence,
+  type Judgement,
+  type Measures,
+  type Verdict,
+} from "./evidence.ts";
 import { type AclProbe, EXIT, type Report, type RunReport } from "./report/report.ts";
 import { labelsOf, namesAmong } from "./report/runs.ts";
 import { isControlStrategy, labelOf, type Theory, theoryOf } from "./theory.ts";
-
-const ASPECTS = ["data", "exclusion"] as const;
-type Aspect = (typeof ASPECTS)[number];
 
 /** What the checks of each aspect can violate; what is left out here only informs, or says how much the rest is worth. */
 const VIOLATE: Record<Aspect, readonly CheckResult["check"][]> = {
@@ -34,9 +40,8 @@ export function judge(evidence: Evidence): Judgement {
   const { checks, measures } = examine(evidence);
   const data = verdictOf("data", evidence, checks);
   const exclusion = verdictOf("exclusion", evidence, checks);
-  const aspects = ASPECTS.map((aspect) =>
-    agreementOf(aspect, theoryOf(evidence.plan)[aspect], { data, exclusion }[aspect], evidence, checks),
-  );
+  const theory = theoryOf(evidence.plan);
+  const aspects = ASPECTS.map((aspect) => agreementOf(aspect, theory, { data, exclusion }[aspect], evidence, checks));
   const worst = aspects.find(({ is }) => is === "mismatch") ?? aspects.find(({ is }) => is === "unknown");
   return { data, exclusion, agreement: worst?.is ?? "expected", reason: worst?.reason, checks, measures };
 }
@@ -111,9 +116,12 @@ const openProbes = (acl: readonly AclProbe[]) =>
     .filter(({ refused }) => !refused)
     .map(({ user, attempt }) => `Redis lets user ${user} run ${attempt}, which must be refused`);
 
-/** Theory says that an aspect holds, and it was violated. */
+/** An aspect that must not be violated was. */
 const isBroken = (run: JudgedRun) =>
-  ASPECTS.some((aspect) => run.expects[aspect] === "holds" && run[aspect].value === "violated");
+  ASPECTS.some((aspect) => isPromised(run.expects, aspect) && run[aspect].value === "violated");
+
+const isPromised = (theory: JudgedRun["expects"], aspect: Aspect) =>
+  theory[aspect] === "holds" || theory.unbroken?.includes(aspect) === true;
 
 /** A violation that theory expects shows that the instrument sees; whether it was seen is part of that run's agreement. */
 function controlDoubts(runs: readonly JudgedRun[]): string[] {
@@ -207,19 +215,25 @@ const NAMED_APART = 8;
 
 function agreementOf(
   aspect: Aspect,
-  expected: Theory[Aspect],
+  theory: Theory,
   verdict: Verdict,
   evidence: Evidence,
   checks: readonly CheckResult[],
 ): { is: Agreement; reason?: string } {
-  if (expected === "unclaimed") return { is: "expected" };
+  const expected = theory[aspect];
+  if (verdict.value === "violated" && isPromised(theory, aspect))
+    return { is: "mismatch", reason: `${aspect} should hold, but ${verdict.reason}` };
+  if (expected === "unclaimed") {
+    // Nothing is claimed of what the run shows; that all of it was seen is claimed of every run.
+    const [missing] = incomplete(evidence, checks);
+    return missing === undefined ? { is: "expected" } : { is: "unknown", reason: missing };
+  }
   if (verdict.value === "unknown") return { is: "unknown", reason: verdict.reason };
   if (verdict.value === "holds") {
     if (expected === "holds") return { is: "expected" };
     const reason = `${aspect} should be violated, but ${verdict.operations} operations show no violation`;
     return { is: "mismatch", reason };
   }
-  if (expected === "holds") return { is: "mismatch", reason: `${aspect} should hold, but ${verdict.reason}` };
   // Theory expects stale writes and overlaps of a control, not lost operations, forged rows or a worker that dies.
   const [missing] = incomplete(evidence, checks);
   if (missing !== undefined) return { is: "unknown", reason: `${aspect} was violated as expected, but ${missing}` };

@@ -74,6 +74,18 @@ test("who is silent is lost once the run has started; before that it is waited f
   assert.deepEqual(reasons(roster), [[1, "no heartbeat for 11 s (node n)"]]);
 });
 
+test("who ends because it was told to is not lost; who fails by itself still is", () => {
+  const roster = rosterOf(beat(0), beat(1));
+  roster.abort("the run is over");
+  roster.hear(beat(0));
+  roster.hear(beat(1, { failure: "Redis refuses user lock" }));
+  roster.note([0, 1].map((index) => ({ index, reason: "exited with 3", fatal: true })));
+  assert.deepEqual(
+    roster.lost().map(({ index }) => index),
+    [1],
+  );
+});
+
 test("of many that wait, the first few are named", () => {
   const roster = createRoster("r", 20);
   roster.note(Array.from({ length: 20 }, (_, index) => ({ index, reason: "Pending", fatal: false })));

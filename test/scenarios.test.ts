@@ -78,6 +78,18 @@ describe("what each scenario changes from run to run", () => {
     assert.equal(plans("benchmark", { pause: "1s" })[0]?.intervalMs, 1_000);
   });
 
+  test("behind a guard that tames every control, one without it comes first", () => {
+    const runs = (given: Record<string, unknown>) =>
+      plans("compare", given).map((plan) => `${plan.strategy} ${plan.guard} ${theoryOf(plan).data}`);
+    assert.deepEqual(runs({ strategies: ["none", "redis"], guard: "version" }), [
+      "none none violated",
+      "none version holds",
+      "redis version holds",
+    ]);
+    assert.equal(runs({ strategies: ["none", "redis"], guard: "fence-write" }).length, 2);
+    assert.equal(runs({ strategies: ["redis"], guard: "version" }).length, 1);
+  });
+
   test("contention: powers of two up to the workers, and two hold times", () => {
     const steps = (given: object) =>
       plans("contention", { strategies: ["redis"], ...given }).map(({ workers, holdMs }) => `${workers}/${holdMs}`);
@@ -100,13 +112,16 @@ describe("what each scenario changes from run to run", () => {
     );
   });
 
-  test("spread: where operations hardly meet, nothing is claimed", () => {
-    const claims = plans("spread", { strategies: ["row-lock"] }).map((plan) => [plan.rows, theoryOf(plan).data]);
+  test("spread: where operations hardly meet, nothing is claimed, and no violation is expected", () => {
+    const claims = plans("spread", { strategies: ["version"] }).map((plan) => {
+      const { data, unbroken } = theoryOf(plan);
+      return [plan.rows, data, unbroken];
+    });
     assert.deepEqual(claims, [
-      [1, "holds"],
-      [2, "holds"],
-      [10, "holds"],
-      [100, "unclaimed"],
+      [1, "holds", undefined],
+      [2, "holds", undefined],
+      [10, "holds", undefined],
+      [100, "unclaimed", ["data"]],
     ]);
   });
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import type { Evidence, Judgement, RunPlan } from "../coordinator/evidence.ts";
 import { ledgerOf } from "../coordinator/ledger.ts";
+import { unproven } from "../coordinator/scenarios/draft.ts";
 import { isControl, theoryOf } from "../coordinator/theory.ts";
 import { type JudgedRun, judge, judgeReport } from "../coordinator/verdict.ts";
 import { GUARDS, STRATEGY_NAMES, type StrategyName } from "../worker/contract.ts";
@@ -224,6 +225,46 @@ test("a guard that rejects stale writes makes the data of every strategy hold", 
   assert.deepEqual(theoryOf({ strategy: "redis", guard: "version", workers: 4 }), {
     data: "holds",
     exclusion: "holds",
+  });
+});
+
+test("a guard changes nothing for a strategy that does not write under it", () => {
+  for (const guard of GUARDS)
+    assert.deepEqual(
+      theoryOf({ strategy: "get-lock", guard, workers: 4 }),
+      theoryOf({ strategy: "get-lock", guard: "none", workers: 4 }),
+    );
+  const theory = (mix: StrategyName[]) => theoryOf({ strategy: mix[0]!, mix, guard: "version", workers: 4 }).data;
+  assert.deepEqual([theory(["redis", "none"]), theory(["get-lock", "version"])], ["holds", "violated"]);
+});
+
+describe("where nothing can be shown, nothing is claimed, and", () => {
+  const unshown = (strategy: StrategyName, evidence: Evidence): Evidence => ({
+    ...evidence,
+    plan: { ...evidence.plan, strategy, expects: unproven(strategy, "operations hardly meet") },
+  });
+  test("a violation is one all the same", () => {
+    const judgement = judge(unshown("redis", racing()));
+    assert.deepEqual(values(judgement), ["violated", "violated", "mismatch"]);
+    assert.match(judgement.reason!, /^data should hold, but /);
+    // No lock claims exclusion for it, and a control may do as it likes.
+    const early = withRows(serial(100), (rows) => {
+      rows[50]!.readAtUs -= 1_500;
+    });
+    assert.equal(judge(unshown("version", early)).agreement, "expected");
+    assert.equal(judge(unshown("redis", early)).agreement, "mismatch");
+    assert.equal(judge(unshown("none", racing())).agreement, "expected");
+  });
+  test("what was not seen leaves it unknown", () => {
+    assert.equal(judge(unshown("redis", serial(100))).agreement, "expected");
+    const lost = judge(unshown("redis", withLost(serial(100), 2, "killed")));
+    assert.deepEqual([lost.agreement, lost.reason], ["unknown", "worker-2 was lost: killed"]);
+  });
+  test("the whole report is violated by it", () => {
+    const theory = { data: "unclaimed", exclusion: "unclaimed", unbroken: ["data"] } as const;
+    assert.equal(judgeReport([run("none"), { ...broken("redis"), expects: theory }]).exitCode, 1);
+    const aside = { ...run("redis"), exclusion: { value: "violated", count: 1, reason: "overlap" } } as const;
+    assert.equal(judgeReport([run("none"), { ...aside, expects: theory }]).exitCode, 0);
   });
 });
 

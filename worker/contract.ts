@@ -25,10 +25,14 @@ export interface StrategyFacts {
   readonly limits?: string;
   /** Its own write cannot be stale, whatever others do to the row: what it relies on ends together with the write. */
   readonly protectsItself?: true;
+  /** It reads and writes under the run's guard; see {@link GUARDS}. The others have a condition of their own, or none. */
+  readonly guarded?: true;
   /** Its lock has a key, so it may guard each row by itself or all of them by one; see {@link KEY_SCOPES}. */
   readonly keyed?: true;
   /** Its lock ends by time: `watched`, extended and looked at before the write; `blind`, neither. */
   readonly lease?: "watched" | "blind";
+  /** The lock rounds a TTL up to a multiple of this, milliseconds; 1 unless said otherwise. */
+  readonly ttlStepMs?: number;
   /** Its lock gives a token that grows with each holder, for the guards that compare tokens. */
   readonly fenced?: true;
   /** Employees that it needs; 1 unless said otherwise. */
@@ -42,11 +46,13 @@ export const STRATEGIES = {
   none: {
     summary: "read, compute, write, with nothing in between",
     expects: { data: "violated", exclusion: "violated" },
+    guarded: true,
     control: true,
   },
   memory: {
     summary: "a mutex inside each process",
     expects: { data: "violated", exclusion: "violated" },
+    guarded: true,
     keptIn: "process",
     expectsOfOneWorker: { data: "holds", exclusion: "holds" },
     control: true,
@@ -54,6 +60,7 @@ export const STRATEGIES = {
   redis: {
     summary: "a lock in one Redis, with owner, TTL and extension",
     expects: { data: "holds", exclusion: "holds" },
+    guarded: true,
     keptIn: "redis",
     keyed: true,
     lease: "watched",
@@ -81,6 +88,7 @@ export const STRATEGIES = {
   "seed-mutex": {
     summary: "a lock in Redis as it is often written first: a constant value and no owner",
     expects: { data: "holds", exclusion: "holds" },
+    guarded: true,
     keptIn: "redis",
     keyed: true,
     lease: "blind",
@@ -88,6 +96,7 @@ export const STRATEGIES = {
   redlock: {
     summary: "a lock on the majority of independent Redis servers",
     expects: { data: "holds", exclusion: "holds" },
+    guarded: true,
     keptIn: "redis",
     keyed: true,
     lease: "watched",
@@ -108,15 +117,18 @@ export const STRATEGIES = {
   file: {
     summary: "a lock on a file that all workers share",
     expects: { data: "holds", exclusion: "holds" },
+    guarded: true,
     keptIn: "file system",
     keyed: true,
   },
   lease: {
     summary: "a Lease of Kubernetes, by compare-and-set on its resourceVersion",
     expects: { data: "holds", exclusion: "holds" },
+    guarded: true,
     keptIn: "cluster",
     keyed: true,
     lease: "watched",
+    ttlStepMs: 1_000,
     fenced: true,
     needs: "cluster",
   },
@@ -144,6 +156,7 @@ export const STRATEGIES = {
   "redis-semaphore": {
     summary: "the mutex of the npm package redis-semaphore",
     expects: { data: "holds", exclusion: "holds" },
+    guarded: true,
     keptIn: "redis",
     keyed: true,
     lease: "watched",
@@ -151,6 +164,7 @@ export const STRATEGIES = {
   "redlock-npm": {
     summary: "the npm package redlock, on all Redis servers that there are",
     expects: { data: "holds", exclusion: "holds" },
+    guarded: true,
     keptIn: "redis",
     keyed: true,
     lease: "watched",

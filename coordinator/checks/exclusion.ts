@@ -1,13 +1,14 @@
+import { STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import type { CheckResult, Evidence, Ledger, Witness } from "../evidence.ts";
 import { namesOf, plural, WITNESSES } from "./names.ts";
 import { employeePrefix, threadsOf } from "./threads.ts";
 
 /**
- * Nobody read the employee between another's read and write, by the database's clock. The interval from read to write
+ * Nobody read what a lock guards between another's read and write, by the database's clock: one employee, or all of them where one key guards them all. The interval from read to write
  * lies inside the true critical section, so an overlap is real; one that is shorter than the way to the database, or
  * whose operation wrote nothing, is not seen. Intervals that only touch do not overlap: they must share some time.
  *
- * The ledger has the writes of one employee in the order of their end, so one sweep from the last to the first finds
+ * The ledger has the writes of what a lock guards in the order of their end, so one sweep from the last to the first finds
  * every interval that reaches beyond the start of a later one. The count is the number of operations less the number of
  * groups that do not touch each other.
  */
@@ -19,7 +20,7 @@ export function exclusion(evidence: Evidence, threads = threadsOf(evidence.ledge
     const detail = `the database's clock went back at operation ${ledger.op[back]}, so its times cannot be compared`;
     return { check: "exclusion", status: "unknown", detail, count: 0, witnesses: [] };
   }
-  const { count, first } = sweep(ledger);
+  const { count, first } = sweep(ledger, guardsAll(evidence) ? () => 0 : (row) => ledger.employee[row]!);
   return {
     check: "exclusion",
     status: count > 0 ? "violated" : "holds",
@@ -45,20 +46,23 @@ function clockWentBack({ length, readAtUs, writtenAtUs }: Ledger, previous: Int3
   return -1;
 }
 
+const guardsAll = ({ plan: { keyScope, strategy, mix = [strategy] } }: Evidence) =>
+  keyScope === "global" && mix.every((one) => (STRATEGIES[one] as StrategyFacts).keyed);
+
 /** Pairs of rows: one that ended after the other had started, and that other. The first pairs are the earliest. */
-function sweep({ length, employee, readAtUs, writtenAtUs }: Ledger) {
+function sweep({ length, readAtUs, writtenAtUs }: Ledger, guardedBy: (row: number) => number) {
   const earliest = new Map<number, number>();
   const first: [row: number, other: number][] = [];
   let count = 0;
   for (let row = length - 1; row >= 0; row--) {
-    const later = earliest.get(employee[row]!);
+    const later = earliest.get(guardedBy(row));
     const took = readAtUs[row]! < writtenAtUs[row]!;
     if (took && later !== undefined && readAtUs[later]! < writtenAtUs[row]!) {
       count++;
       first.unshift([row, later]);
       if (first.length > WITNESSES) first.pop();
     }
-    if (later === undefined || readAtUs[row]! < readAtUs[later]!) earliest.set(employee[row]!, row);
+    if (later === undefined || readAtUs[row]! < readAtUs[later]!) earliest.set(guardedBy(row), row);
   }
   return { count, first };
 }

@@ -10,6 +10,8 @@ export const LEAST_OPERATIONS = 30;
 /** Neighbours in the ledger by different writers: at least so many, and at least this share. */
 export const LEAST_TURNS = 10;
 export const LEAST_TURN_SHARE = 0.01;
+/** Writes that would have been stale by chance, had nothing kept the writers apart; none at all of 5 is seen once in 150 runs. */
+export const LEAST_BY_CHANCE = 5;
 /** The part of the planned duration in which all workers must have run. */
 export const LEAST_OVERLAP = 0.9;
 
@@ -24,6 +26,7 @@ export function vacuity(
 ): CheckResult {
   const { ledger, plan } = evidence;
   const { turns, pairs } = turnsOf(evidence, threads.previous);
+  const byChance = staleByChance(evidence);
   const overlap = overlapOf(evidence);
   const idle = idleOf(plan, committedByWorker(evidence, accounts));
   const reasons: string[] = [];
@@ -34,6 +37,10 @@ export function vacuity(
     );
   else if (plan.workers * plan.concurrency > 1 && (turns < LEAST_TURNS || turns < LEAST_TURN_SHARE * pairs))
     reasons.push(`the writers hardly contended: ${turns} of ${plural(pairs, "write")} followed another writer's`);
+  else if (byChance < LEAST_BY_CHANCE)
+    reasons.push(
+      `the writers hardly met: with nothing between them, about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale; ${LEAST_BY_CHANCE} are needed: take fewer rows, shorter pauses or a longer run`,
+    );
   if (idle.length > 0) reasons.push(`${enumerate(idle)} committed nothing`);
   if (overlap === null) reasons.push("no data on when all workers ran");
   else if (overlap < LEAST_OVERLAP)
@@ -85,6 +92,30 @@ function turnsOf({ ledger }: Evidence, previous: Int32Array) {
     if (writer !== Math.floor(ledger.op[before]! / OPERATIONS_PER_WRITER)) turns++;
   }
   return { turns, pairs };
+}
+
+/**
+ * How many writes would have been stale had the writers come at the same rate and with nothing between them: for each
+ * write, as many as others wrote to that employee on average in the time from its read to its end.
+ */
+function staleByChance({ ledger, plan }: Evidence): number {
+  const employees = new Map<number, Map<number, { writes: number; insideUs: number }>>();
+  for (let row = 0; row < ledger.length; row++) {
+    const employee = ledger.employee[row]!;
+    const writers = employees.get(employee) ?? new Map<number, { writes: number; insideUs: number }>();
+    const writer = Math.floor(ledger.op[row]! / OPERATIONS_PER_WRITER);
+    const own = writers.get(writer) ?? { writes: 0, insideUs: 0 };
+    own.writes++;
+    own.insideUs += Math.max(0, ledger.writtenAtUs[row]! - ledger.readAtUs[row]!);
+    writers.set(writer, own);
+    employees.set(employee, writers);
+  }
+  let stale = 0;
+  for (const writers of employees.values()) {
+    const writes = [...writers.values()].reduce((total, own) => total + own.writes, 0);
+    for (const own of writers.values()) stale += (own.insideUs * (writes - own.writes)) / (plan.durationMs * 1_000);
+  }
+  return stale;
 }
 
 const percent = (part: number) => `${Math.floor(part * 100)} %`;

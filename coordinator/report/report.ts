@@ -1,6 +1,7 @@
 /** The report as data: what `report.json` holds. The schema is versioned; text, Markdown and JUnit are made from it. */
 import * as z from "zod";
 import { GUARDS, STRATEGY_NAMES } from "../../worker/contract.ts";
+import { ASPECTS } from "../evidence.ts";
 
 const VerdictSchema = z.discriminatedUnion("value", [
   z.strictObject({ value: z.literal("holds"), operations: z.int(), rateBelow: z.number() }),
@@ -60,7 +61,16 @@ export const RunReport = z.strictObject({
   summary: z.string(),
   plan: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   control: z.boolean(),
-  expects: z.strictObject({ data: z.string(), exclusion: z.string(), because: z.string().optional() }),
+  expects: z.strictObject({
+    data: z.string(),
+    exclusion: z.string(),
+    because: z.string().optional(),
+    unbroken: z
+      .array(z.enum(ASPECTS))
+      .readonly()
+      .optional()
+      .describe("Not claimed to hold, and yet must not be violated"),
+  }),
   startedAt: z.iso.datetime(),
   /** What was made to fail on purpose; absent or empty where nothing was. */
   faults: z.array(z.string()).optional(),

@@ -1,5 +1,5 @@
 import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../worker/contract.ts";
-import type { ExpectedOfRun, RunPlan } from "../evidence.ts";
+import { ASPECTS, type ExpectedOfRun, type RunPlan } from "../evidence.ts";
 import { isControlStrategy } from "../theory.ts";
 
 /** What a scenario says of one of its runs; the rest is the user's. */
@@ -14,6 +14,12 @@ export const draftOf = (strategy: StrategyName): Draft => ({ strategy });
 
 /** Nothing is expected of such a run, for this reason. */
 export const unclaimed = (because: string): ExpectedOfRun => ({ data: "unclaimed", exclusion: "unclaimed", because });
+
+/** Nothing can be shown by such a run, for this reason; what the strategy promises in general must not be seen to break. */
+export function unproven(strategy: StrategyName, because: string): ExpectedOfRun {
+  const { expects }: StrategyFacts = STRATEGIES[strategy];
+  return { ...unclaimed(because), unbroken: ASPECTS.filter((aspect) => expects[aspect] === "holds") };
+}
 
 /** Strategies that hold somewhere, as opposed to controls. */
 export const isGuarding = (strategy: StrategyName): boolean => !isControlStrategy(strategy);

@@ -12,14 +12,14 @@ const SHORT_TTL_MS = 400;
  * others, the death of a holder alone.
  */
 export function ttl(settings: RunSettings, strategies: readonly StrategyName[]): Draft[] {
-  const short = Math.min(settings.lockTtlMs, SHORT_TTL_MS);
   const common = { concurrency: 1, holdMs: 2, pauseMs: 0, guard: "none" as const };
   return strategies.flatMap((strategy): Draft[] => {
+    const { lease, fenced, ttlStepMs = 1 }: StrategyFacts = STRATEGIES[strategy];
+    const short = Math.max(ttlStepMs, Math.min(settings.lockTtlMs, SHORT_TTL_MS));
     const run = (draft: Partial<Draft>): Draft => ({ strategy, ...common, ...draft });
     const slow = { lockTtlMs: short, fault: slowWork(short) };
     const stall = { lockTtlMs: short, extend: true, fault: standingStill(short) };
     const dies = run({ fault: death(settings), durationMs: lifeOf(settings), extend: true });
-    const { lease, fenced }: StrategyFacts = STRATEGIES[strategy];
     if (lease === undefined) return [dies];
     if (lease === "blind") return [run({ ...slow, extend: false, expects: BLIND }), dies];
     return [

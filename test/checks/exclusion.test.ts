@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { exclusion } from "../../coordinator/checks/exclusion.ts";
+import type { RunPlan } from "../../coordinator/evidence.ts";
 import { ledgerOf } from "../../coordinator/ledger.ts";
 import { op, serial, simulate, type Turn, turns, withRows } from "../support/histories.ts";
 import { overlaps } from "../support/oracle.ts";
@@ -41,6 +42,17 @@ test("one that stayed inside while three others came and went makes three overla
 test("sections on different employees never overlap", () => {
   const other: Turn = { ...turn(1), employee: 2 };
   assert.equal(exclusion(simulate([turn(0), other, turn(0), other]).evidence).status, "holds");
+});
+
+test("one key for all employees keeps sections on different ones apart as well", () => {
+  const other: Turn = { ...turn(1), employee: 2 };
+  const judged = (plan: Partial<RunPlan>) =>
+    exclusion(simulate([turn(0), other, turn(0), other], plan).evidence).status;
+  assert.equal(judged({ strategy: "redis", keyScope: "global" }), "violated");
+  assert.equal(judged({ strategy: "redis", keyScope: "row" }), "holds");
+  // What has no key locks each row by itself, whatever the scope.
+  assert.equal(judged({ strategy: "row-lock", keyScope: "global" }), "holds");
+  assert.equal(judged({ strategy: "redis", mix: ["redis", "row-lock"], keyScope: "global" }), "holds");
 });
 
 test("the data can be right and exclusion broken all the same", () => {

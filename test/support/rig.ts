@@ -80,7 +80,6 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
       const launcher = await launcherOf(meddling);
       server.setTargets(launcher.targets());
       const real = meddling.prometheus?.(prometheus) ?? prometheus;
-      let judging: Promise<void> | undefined;
       return run(
         plan,
         {
@@ -90,10 +89,9 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
           database: {
             ...database,
             // The first thing that is read once the workers are done.
-            async employees(name) {
-              if (judging === undefined) judging = Promise.resolve();
-              else await meddling.beforeJudging?.(plan);
-              return database.employees(name);
+            async snapshot(name) {
+              await meddling.beforeJudging?.(plan);
+              return database.snapshot(name);
             },
           },
           prometheus: real,
