@@ -1,6 +1,6 @@
 import type { StrategyName } from "../../worker/contract.ts";
 import type { RunSettings } from "../options.ts";
-import { type Draft, isGuarding, unclaimed } from "./draft.ts";
+import { type Draft, unproven } from "./draft.ts";
 
 /** A beat of 100 ms leaves an idle strategy alone with its own time; without pauses it shows what it can bear. */
 const BEAT_MS = 100;
@@ -12,7 +12,7 @@ export function benchmark({ pauseMs }: RunSettings, strategies: readonly Strateg
   return [
     ...strategies.map((strategy) => ({
       ...{ strategy, intervalMs, pauseMs: 0 },
-      ...(isGuarding(strategy) ? {} : { expects: unclaimed(because) }),
+      expects: unproven(strategy, because),
     })),
     ...strategies.map((strategy) => ({ strategy, pauseMs: 0 })),
   ];
