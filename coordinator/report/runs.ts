@@ -74,7 +74,8 @@ export function moneySentence(run: RunReport, grantedWidth = 0): string {
 export function verdictOf(run: RunReport, aspect: Aspect): { word: string; tone: Tone } {
   const { value } = run[aspect];
   const expected = run.expects[aspect];
-  if (expected === "unclaimed") return { word: "not claimed", tone: "quiet" };
+  const isBroken = value === "violated" && run.expects.unbroken?.includes(aspect) === true;
+  if (expected === "unclaimed" && !isBroken) return { word: "not claimed", tone: "quiet" };
   if (value === "unknown") return { word: "UNKNOWN", tone: "unsure" };
   if (value !== expected) return { word: value.toUpperCase(), tone: "alarm" };
   return value === "holds" ? { word: "HOLDS", tone: "good" } : { word: "VIOLATED", tone: "bad" };
