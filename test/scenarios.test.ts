@@ -125,6 +125,17 @@ describe("what each scenario changes from run to run", () => {
     ]);
   });
 
+  test("ttl: a lock that keeps whole seconds gets one, and is outlived by as much", () => {
+    const stalls = plans("ttl", { strategies: ["lease"] }).filter(({ fault }) => fault?.action === "stall");
+    assert.deepEqual(
+      stalls.map(({ lockTtlMs, fault }) => [lockTtlMs, fault!.forMs]),
+      [
+        [1_000, 2_500],
+        [1_000, 2_500],
+      ],
+    );
+  });
+
   test("ttl: work that outlives the lock, a holder that stands still, and one that dies", () => {
     const runs = plans("ttl", { strategies: ["redis", "seed-mutex", "version"] });
     assert.deepEqual(

@@ -2,7 +2,8 @@
  * All SQL on the contested rows and their ledger.
  *
  * The ledger costs no round trip of its own. A transaction begins with its first statement and ends with the ledger rows
- * and COMMIT in one trip; a write outside of any is one trip with its ledger row, as it is one trip without. Times are the database's (`SYSDATE`, not `NOW`: `NOW` is fixed before a wait for a row lock).
+ * and COMMIT in one trip; a write outside of any is one trip with its ledger row, as it is one trip without. Times are the
+ * database's (`SYSDATE`, not `NOW`: `NOW` is fixed before a wait for a row lock).
  */
 import { raw } from "mysql2";
 import mysql from "mysql2/promise";
@@ -205,7 +206,6 @@ const SELECT_EMPLOYEE =
   "SELECT id, version, salary, last_op AS lastOp, SYSDATE(6) AS readAt FROM employee WHERE run = ? AND id = ?";
 const INSERT_LEDGER =
   "INSERT INTO ledger (run, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence, read_at, written_at)";
-
 const LEDGER_ROW = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, SYSDATE(6)";
 
 /** The new version is a number, or what the database is to put in its place. */

@@ -4,13 +4,14 @@ import { namesOf, plural, WITNESSES } from "./names.ts";
 import { employeePrefix, threadsOf } from "./threads.ts";
 
 /**
- * Nobody read what a lock guards between another's read and write, by the database's clock: one employee, or all of them where one key guards them all. The interval from read to write
- * lies inside the true critical section, so an overlap is real; one that is shorter than the way to the database, or
- * whose operation wrote nothing, is not seen. Intervals that only touch do not overlap: they must share some time.
+ * Nobody read what a lock guards between another's read and write, by the database's clock: one employee, or all of them
+ * where one key guards them all. The interval from read to write lies inside the true critical section, so an overlap is
+ * real; one that is shorter than the way to the database, or whose operation wrote nothing, is not seen. Intervals that
+ * only touch do not overlap: they must share some time.
  *
- * The ledger has the writes of what a lock guards in the order of their end, so one sweep from the last to the first finds
- * every interval that reaches beyond the start of a later one. The count is the number of operations less the number of
- * groups that do not touch each other.
+ * The ledger has the writes of what a lock guards in the order of their end, so one sweep from the last to the first
+ * finds every interval that reaches beyond the start of a later one. The count is the number of operations less the
+ * number of groups that do not touch each other.
  */
 export function exclusion(evidence: Evidence, threads = threadsOf(evidence.ledger)): CheckResult {
   const { ledger } = evidence;

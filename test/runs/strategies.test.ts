@@ -23,7 +23,7 @@ const checkOf = (report: RunReport, name: string) => report.checks.find(({ check
 const countOf = (report: RunReport, errorClass: string, outcome: string) =>
   report.errors.find((error) => error.class === errorClass && error.outcome === outcome)?.count ?? 0;
 
-/** Whoever has just released a lock that is polled gets it again, unless it pauses; and on a busy machine all take their time. */
+/** Whoever has just released a lock that is polled gets it again, unless it pauses; a busy machine takes its time. */
 const UNFAIR = { durationMs: 2_500, pauseMs: 10 };
 
 for (const strategy of [
