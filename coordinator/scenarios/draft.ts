@@ -12,13 +12,11 @@ type Settled = {
 
 export const draftOf = (strategy: StrategyName): Draft => ({ strategy });
 
-/** Nothing is expected of such a run, for this reason. */
-export const unclaimed = (because: string): ExpectedOfRun => ({ data: "unclaimed", exclusion: "unclaimed", because });
-
 /** Nothing can be shown by such a run, for this reason; what the strategy promises in general must not be seen to break. */
 export function unproven(strategy: StrategyName, because: string): ExpectedOfRun {
   const { expects }: StrategyFacts = STRATEGIES[strategy];
-  return { ...unclaimed(because), unbroken: ASPECTS.filter((aspect) => expects[aspect] === "holds") };
+  const unbroken = ASPECTS.filter((aspect) => expects[aspect] === "holds");
+  return { data: "unclaimed", exclusion: "unclaimed", because, unbroken };
 }
 
 /** Strategies that hold somewhere, as opposed to controls. */
