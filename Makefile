@@ -44,7 +44,7 @@ build: $(INSTALLED) ## bundle worker and coordinator into dist/
 
 .PHONY: deps
 deps: $(INSTALLED) ## install what is missing: npm packages, and from Debian MariaDB, Redis and Prometheus
-	@sh coordinator/servers/install.sh
+	@sh coordinator/platform/local/servers/install.sh
 
 .PHONY: clean
 clean: ## remove what was built and reported

@@ -22,7 +22,10 @@ const options: BuildOptions = {
 // Pieces have names of their own contents: those of earlier builds would stay.
 await rm("dist", { recursive: true, force: true });
 await Promise.all([
-  build({ ...options, entryPoints: { worker: "worker/main.ts", keeper: "coordinator/servers/keeper-main.ts" } }),
+  build({
+    ...options,
+    entryPoints: { worker: "worker/main.ts", keeper: "coordinator/platform/local/servers/keeper-main.ts" },
+  }),
   // In pieces: the client of the API server is half of it, and is loaded only where there is one.
   build({ ...options, entryPoints: { coordinator: "coordinator/main.ts" }, splitting: true }),
 ]);

@@ -7,7 +7,7 @@
  * Fifty workers over two nodes: --workers 50 --strategies none,row-lock --duration 30s
  */
 import { parseArgs } from "node:util";
-import type { RunReport } from "../coordinator/report/report.ts";
+import type { RunReport } from "../coordinator/judge/report-data.ts";
 import { mysqlRows } from "../test/e2e/support/mysql.ts";
 import { prometheusOf } from "../test/e2e/support/prometheus.ts";
 import { createSite, type Site } from "../test/e2e/support/site.ts";

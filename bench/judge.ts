@@ -1,11 +1,11 @@
 /** The measured half of judging.ts, a process of its own: reads the ledger of run `bench`, judges it, makes the report. */
-import { createDatabase } from "../coordinator/database.ts";
-import type { Evidence } from "../coordinator/evidence.ts";
-import { readRunOptions } from "../coordinator/options.ts";
+import { createDatabase } from "../coordinator/clients/mysql.ts";
+import type { Evidence } from "../coordinator/judge/evidence.ts";
+import { judge, judgeReport } from "../coordinator/judge/run-verdict.ts";
+import { summarize } from "../coordinator/judge/summarize.ts";
+import { readRunOptions } from "../coordinator/plan/options.ts";
+import { plansOf } from "../coordinator/plan/scenarios/index.ts";
 import { formatReport } from "../coordinator/report/text.ts";
-import { plansOf } from "../coordinator/scenarios.ts";
-import { summarize } from "../coordinator/summary.ts";
-import { judge, judgeReport } from "../coordinator/verdict.ts";
 import type { WorkerFinal } from "../worker/contract.ts";
 
 const [url = "", count = ""] = process.argv.slice(2);

@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
 import mysql from "mysql2/promise";
-import { startServers } from "../coordinator/servers/index.ts";
+import { startServers } from "../coordinator/platform/local/servers/index.ts";
 import { keep, machine, printTable } from "./support.ts";
 
 const { values } = parseArgs({ options: { rows: { type: "string", default: "1000000" } } });

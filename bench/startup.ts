@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import type { Report } from "../coordinator/report/report.ts";
+import type { Report } from "../coordinator/judge/report-data.ts";
 import { keep, machine, median, printTable } from "./support.ts";
 
 const { values } = parseArgs({ options: { repeat: { type: "string", default: "3" } } });

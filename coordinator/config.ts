@@ -3,8 +3,17 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
 import { REDIS_USERS, STRATEGIES } from "../worker/contract.ts";
 import { ConfigError } from "./errors.ts";
-import { duration, isDefault, kebabOf, parse, RunOptions, type RunSettings, readRunOptions, toMs } from "./options.ts";
-import { SCENARIOS } from "./scenarios.ts";
+import {
+  duration,
+  isDefault,
+  kebabOf,
+  parse,
+  RunOptions,
+  type RunSettings,
+  readRunOptions,
+  toMs,
+} from "./plan/options.ts";
+import { SCENARIOS } from "./plan/scenarios/index.ts";
 
 const Environment = z.object({
   HOLDFAST_LAUNCHER: z.enum(["local", "kubernetes"]).default("local"),

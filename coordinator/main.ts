@@ -5,12 +5,12 @@
 import packageJson from "../package.json" with { type: "json" };
 import { type Config, ConfigError, type Invocation, readInvocation } from "./config.ts";
 import { ServerError } from "./errors.ts";
-import type { Home } from "./home.ts";
-import { localHome } from "./homes/local.ts";
-import { createProgress, type Progress } from "./progress.ts";
-import { EXIT } from "./report/report.ts";
+import { EXIT } from "./judge/report-data.ts";
+import { localHome } from "./platform/local/platform.ts";
+import type { Home } from "./platform/platform.ts";
+import { createProgress, type Progress } from "./report/progress.ts";
 import { formatReport } from "./report/text.ts";
-import { makeReport } from "./scenario.ts";
+import { makeReport } from "./runner/scenario.ts";
 
 /** Ended by SIGTERM: not a verdict, so the Job puts another pod in this one's place, which goes on with the report. */
 const TERMINATED = 143;
@@ -67,7 +67,7 @@ async function runScenario(config: Config): Promise<number> {
 /** The client of the API server is large, so it is loaded only where there is one. */
 async function homeOf(config: Config, progress: Progress): Promise<Home> {
   if (config.environment.HOLDFAST_LAUNCHER === "local") return localHome(config, progress);
-  const { kubernetesHome } = await import("./homes/kubernetes.ts");
+  const { kubernetesHome } = await import("./platform/kubernetes/platform.ts");
   return kubernetesHome(config, progress);
 }
 
@@ -76,7 +76,7 @@ async function onKubernetes({
   waitMs,
   variables,
 }: Extract<Invocation, { command: "reset" | "verdict" }>): Promise<number> {
-  const { reset, verdict } = await import("./kubernetes/commands.ts");
+  const { reset, verdict } = await import("./platform/kubernetes/commands.ts");
   return command === "reset" ? reset(variables, { waitMs }) : verdict(variables, { waitMs });
 }
 

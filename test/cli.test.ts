@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import mysql from "mysql2/promise";
-import { Report } from "../coordinator/report/report.ts";
-import { type Servers, startServers } from "../coordinator/servers/index.ts";
-import { freePort } from "../coordinator/servers/ports.ts";
+import { Report } from "../coordinator/judge/report-data.ts";
+import { type Servers, startServers } from "../coordinator/platform/local/servers/index.ts";
+import { freePort } from "../coordinator/platform/local/servers/ports.ts";
 import { workerProcesses } from "./support/processes.ts";
 
 const MAIN = join(import.meta.dirname, "../coordinator/main.ts");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parser } from "@prometheus-io/lezer-promql";
-import { createCoordinatorMetrics } from "../coordinator/metrics.ts";
+import { createCoordinatorMetrics } from "../coordinator/runner/metrics.ts";
 import { METRICS } from "../worker/contract.ts";
 import { dashboard, dashboardQueries, substitute } from "./support/dashboard.ts";
 

@@ -1,8 +1,8 @@
 /** The rows against a real MariaDB: what a write leaves in the row and in the ledger, and when it leaves nothing. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { createDatabase, type Database } from "../coordinator/database.ts";
-import { type Servers, startServers } from "../coordinator/servers/index.ts";
+import { createDatabase, type Database } from "../coordinator/clients/mysql.ts";
+import { type Servers, startServers } from "../coordinator/platform/local/servers/index.ts";
 import { createRows, type Employee, type Rows } from "../worker/row.ts";
 
 let servers: Servers;

@@ -12,7 +12,7 @@ const LONG: Readonly<Record<string, string>> = {
 };
 
 /** Judging and printing, which get everything as arguments. */
-const PURE = /^coordinator\/(checks\/.*|report\/.*|verdict|theory|ledger|evidence|summary|particulars)\.ts$/;
+const PURE = /^coordinator\/(errors|(plan|judge|report|text)\/(?!progress).*)\.ts$/;
 const PURE_PACKAGES = ["zod", "cli-table3", "markdown-table", "junit-report-builder", "ms", "node:util"];
 
 /** Static, dynamic and re-exported. */

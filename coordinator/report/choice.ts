@@ -1,7 +1,7 @@
 /** Which strategy to take under which condition, as far as runs with the same load carry it. */
 import { STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
-import { perSecond } from "./format.ts";
-import type { RunReport } from "./report.ts";
+import type { RunReport } from "../judge/report-data.ts";
+import { perSecond } from "../text/format.ts";
 
 /** Jain's index from which on workers had the same share, to within what a few seconds can tell. */
 const EVEN = 0.99;

@@ -1,6 +1,6 @@
+import type { Report } from "../judge/report-data.ts";
 import { formatJunit } from "./junit.ts";
 import { formatMarkdown } from "./markdown.ts";
-import type { Report } from "./report.ts";
 import { formatReport } from "./text.ts";
 
 /** Every form of a report by its file name, the same in a folder and in a ConfigMap. */

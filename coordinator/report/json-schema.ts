@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Report } from "./report.ts";
+import { Report } from "../judge/report-data.ts";
 
 /** JSON Schema (draft 2020-12) of report.json, from the zod schema. */
 export function reportJsonSchema(): Record<string, unknown> {

@@ -4,9 +4,9 @@
  * error, because it must not look green.
  */
 import junit, { type Builder } from "junit-report-builder";
-import { oneLine } from "./format.ts";
-import type { Report, RunReport } from "./report.ts";
-import { ASPECTS, type Aspect, labelsOf, moneySentence, strengthOf, troublesOf, witnessesOf } from "./runs.ts";
+import type { Report, RunReport } from "../judge/report-data.ts";
+import { oneLine } from "../text/format.ts";
+import { ASPECTS, type Aspect, labelsOf, moneySentence, strengthOf, troublesOf, witnessesOf } from "./describe-run.ts";
 
 export function formatJunit(report: Report): string {
   const labels = labelsOf(report.runs);

@@ -1,11 +1,9 @@
 /** The report as GitHub-flavored Markdown: the verdict first, because a page is read from its top. */
 import { markdownTable } from "markdown-table";
-import { answers } from "./advice.ts";
-import { costColumns, happenedColumns, verdictColumns } from "./columns.ts";
-import { curvesOf } from "./curves.ts";
-import { count, NO_DATA, oneLine, percent } from "./format.ts";
-import type { Column } from "./layout.ts";
-import type { Report, RunReport } from "./report.ts";
+import type { Report, RunReport } from "../judge/report-data.ts";
+import { count, NO_DATA, oneLine, percent } from "../text/format.ts";
+import type { Column } from "../text/layout.ts";
+import { answers } from "./answers.ts";
 import {
   booksTitle,
   labelsOf,
@@ -18,7 +16,9 @@ import {
   troublesOf,
   verdictOf,
   witnessesOf,
-} from "./runs.ts";
+} from "./describe-run.ts";
+import { curvesOf } from "./scenario-tables.ts";
+import { costColumns, happenedColumns, verdictColumns } from "./tables.ts";
 
 export function formatMarkdown(report: Report): string {
   const labels = labelsOf(report.runs);

@@ -1,5 +1,5 @@
-import type { Paint } from "./paint.ts";
-import type { Report, RunReport } from "./report.ts";
+import type { Report, RunReport } from "../judge/report-data.ts";
+import type { Paint } from "../text/paint.ts";
 
 /** What the sections of the report have in common. */
 export interface Page {

@@ -1,14 +1,23 @@
 /** The report for a terminal. Details come first: what a reader came for is what the screen shows at the end. */
-import { answers } from "./advice.ts";
-import { costColumns, happenedColumns, verdictColumns } from "./columns.ts";
-import { curvesOf } from "./curves.ts";
-import { findings } from "./findings.ts";
-import { count, oneLine, percent } from "./format.ts";
-import { bar, beside, besideLines, padded, paragraph, table, wrap } from "./layout.ts";
+
+import type { Report, RunReport } from "../judge/report-data.ts";
+import { count, oneLine, percent } from "../text/format.ts";
+import { bar, beside, besideLines, padded, paragraph, table, wrap } from "../text/layout.ts";
+import { badge, type Paint, painter } from "../text/paint.ts";
+import { answers } from "./answers.ts";
+import {
+  labelsOf,
+  moneyOf,
+  moneySentence,
+  nothingRan,
+  STRENGTH_NOTE,
+  sharedSettings,
+  verdictOf,
+} from "./describe-run.ts";
 import { mostOf, type Page, section } from "./page.ts";
-import { badge, type Paint, painter } from "./paint.ts";
-import type { Report, RunReport } from "./report.ts";
-import { labelsOf, moneyOf, moneySentence, nothingRan, STRENGTH_NOTE, sharedSettings, verdictOf } from "./runs.ts";
+import { curvesOf } from "./scenario-tables.ts";
+import { costColumns, happenedColumns, verdictColumns } from "./tables.ts";
+import { findings } from "./text-sections.ts";
 
 export interface TextOptions {
   /** Escape sequences are written only where this is true. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { KubernetesSettings, KubernetesTarget } from "../../coordinator/kubernetes/settings.ts";
-import { YOUNG_HEAP } from "../../coordinator/launchers/local.ts";
-import { parseWorkerTemplate } from "../../coordinator/launchers/worker-job.ts";
-import { RunOptions } from "../../coordinator/options.ts";
+import { RunOptions } from "../../coordinator/plan/options.ts";
+import { KubernetesSettings, KubernetesTarget } from "../../coordinator/platform/kubernetes/settings.ts";
+import { parseWorkerTemplate } from "../../coordinator/platform/kubernetes/worker-job.ts";
+import { YOUNG_HEAP } from "../../coordinator/platform/local/launcher.ts";
 import { WorkerEnvironment } from "../../worker/contract.ts";
 import { bothHelms } from "./helm.ts";
 import { type Any, CI_VALUES, objectsOf, podTemplates, template, workerTemplate } from "./objects.ts";

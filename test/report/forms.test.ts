@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { Report } from "../../coordinator/judge/report-data.ts";
 import { reportJsonSchema } from "../../coordinator/report/json-schema.ts";
 import { formatJunit } from "../../coordinator/report/junit.ts";
 import { formatMarkdown } from "../../coordinator/report/markdown.ts";
-import { Report } from "../../coordinator/report/report.ts";
 import { assertGolden } from "../support/golden.ts";
 import { sampleReport, troubledReport, violatedReport } from "../support/sample-report.ts";
 

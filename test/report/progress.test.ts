@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { describe, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
-import { createProgress, type ProgressOptions, type Rate } from "../../coordinator/progress.ts";
+import { createProgress, type ProgressOptions, type Rate } from "../../coordinator/report/progress.ts";
 import { sampleReport, troubledReport } from "../support/sample-report.ts";
 
 const rate = (elapsedMs: number): Rate => ({

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { answers } from "../../coordinator/report/advice.ts";
-import { curvesOf } from "../../coordinator/report/curves.ts";
+import { Report } from "../../coordinator/judge/report-data.ts";
+import { answers } from "../../coordinator/report/answers.ts";
+import { inProse, labelsOf, namesAmong } from "../../coordinator/report/describe-run.ts";
 import { formatJunit } from "../../coordinator/report/junit.ts";
 import { formatMarkdown } from "../../coordinator/report/markdown.ts";
-import { Report } from "../../coordinator/report/report.ts";
-import { inProse, labelsOf, namesAmong } from "../../coordinator/report/runs.ts";
+import { curvesOf } from "../../coordinator/report/scenario-tables.ts";
 import { formatReport } from "../../coordinator/report/text.ts";
 import { assertGolden } from "../support/golden.ts";
 import { aclReport, contentionReport, mixedReport, ttlReport } from "../support/sample-scenarios.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
-import type { Report, RunReport } from "../../coordinator/report/report.ts";
+import type { Report, RunReport } from "../../coordinator/judge/report-data.ts";
 import { formatReport } from "../../coordinator/report/text.ts";
 import { assertGolden } from "../support/golden.ts";
 import { sampleReport, troubledReport, violatedReport } from "../support/sample-report.ts";

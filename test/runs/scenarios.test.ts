@@ -6,8 +6,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { answers } from "../../coordinator/report/advice.ts";
-import { Report, type RunReport } from "../../coordinator/report/report.ts";
+import { Report, type RunReport } from "../../coordinator/judge/report-data.ts";
+import { answers } from "../../coordinator/report/answers.ts";
 import { formatReport } from "../../coordinator/report/text.ts";
 
 const MAIN = join(import.meta.dirname, "../../coordinator/main.ts");

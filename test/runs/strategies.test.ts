@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Redis } from "ioredis";
-import type { RunReport } from "../../coordinator/report/report.ts";
+import type { RunReport } from "../../coordinator/judge/report-data.ts";
 import { LOCK_KEY_PREFIX, type StrategyName } from "../../worker/contract.ts";
 import { startCuttingProxy } from "../support/cutting-proxy.ts";
 import { createRig, type Rig } from "../support/rig.ts";

@@ -1,7 +1,13 @@
 /** Histories of operations on simulated rows, with what is known about them by construction. */
 import fc from "fast-check";
-import type { EmployeeState, Evidence, PrometheusWorker, RunPlan, WorkerEvidence } from "../../coordinator/evidence.ts";
-import { type LedgerRow, ledgerOf, rowsOf } from "../../coordinator/ledger.ts";
+import type {
+  EmployeeState,
+  Evidence,
+  PrometheusWorker,
+  RunPlan,
+  WorkerEvidence,
+} from "../../coordinator/judge/evidence.ts";
+import { type LedgerRow, ledgerOf, rowsOf } from "../../coordinator/judge/ledger.ts";
 import { operationId, type WorkerFinal, type WriterFinal } from "../../worker/contract.ts";
 
 export const INITIAL_VERSION = 1;

@@ -1,8 +1,8 @@
 /** docs/metrics.md, made from what is really exported. */
 import { markdownTable } from "markdown-table";
 import type { Registry } from "prom-client";
-import { createCoordinatorMetrics } from "../../coordinator/metrics.ts";
-import { MYSQL_SERIES, REDIS_SERIES } from "../../coordinator/server-series.ts";
+import { createCoordinatorMetrics } from "../../coordinator/runner/metrics.ts";
+import { MYSQL_SERIES, REDIS_SERIES } from "../../coordinator/runner/server-series.ts";
 import { METRIC_LABELS, type WorkerSpec } from "../../worker/contract.ts";
 import { createMetrics } from "../../worker/metrics.ts";
 

@@ -2,8 +2,8 @@
  * What the checks must find, computed in other ways and without regard to time: over pairs of operations, over the graph
  * of who read whose write, and with sets of strings. For histories of a few hundred operations.
  */
-import type { Evidence } from "../../coordinator/evidence.ts";
-import { type LedgerRow, rowsOf } from "../../coordinator/ledger.ts";
+import type { Evidence } from "../../coordinator/judge/evidence.ts";
+import { type LedgerRow, rowsOf } from "../../coordinator/judge/ledger.ts";
 import { OPERATIONS_PER_WRITER } from "../../worker/contract.ts";
 
 /** Writes with another write between the version that they read and the one that they wrote: anti-dependency cycles. */

@@ -2,19 +2,19 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import mysql from "mysql2/promise";
-import { createDatabase } from "../../coordinator/database.ts";
-import type { RunPlan } from "../../coordinator/evidence.ts";
-import { serveCoordinator } from "../../coordinator/http.ts";
-import { createLocalLauncher } from "../../coordinator/launchers/local.ts";
-import { readRunOptions } from "../../coordinator/options.ts";
-import { createPrometheus, type Prometheus } from "../../coordinator/prometheus.ts";
-import type { RunReport } from "../../coordinator/report/report.ts";
-import type { Roster } from "../../coordinator/roster.ts";
-import { run } from "../../coordinator/run.ts";
-import { plansOf } from "../../coordinator/scenarios.ts";
-import { startServers } from "../../coordinator/servers/index.ts";
-import { freePort } from "../../coordinator/servers/ports.ts";
-import { passwordVariables } from "../../coordinator/users.ts";
+import { createDatabase } from "../../coordinator/clients/mysql.ts";
+import { createPrometheus, type Prometheus } from "../../coordinator/clients/prometheus.ts";
+import { passwordVariables } from "../../coordinator/clients/redis-users.ts";
+import type { RunPlan } from "../../coordinator/judge/evidence.ts";
+import type { RunReport } from "../../coordinator/judge/report-data.ts";
+import { readRunOptions } from "../../coordinator/plan/options.ts";
+import { plansOf } from "../../coordinator/plan/scenarios/index.ts";
+import { createLocalLauncher } from "../../coordinator/platform/local/launcher.ts";
+import { startServers } from "../../coordinator/platform/local/servers/index.ts";
+import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
+import { serveCoordinator } from "../../coordinator/runner/http-server.ts";
+import type { Roster } from "../../coordinator/runner/roster.ts";
+import { run } from "../../coordinator/runner/run.ts";
 import type { StrategyName } from "../../worker/contract.ts";
 
 export interface Meddling {

@@ -1,6 +1,6 @@
 /** Reports as a real run makes them, for the tests of everything that prints one. */
 
-import type { Report, RunReport } from "../../coordinator/report/report.ts";
+import type { Report, RunReport } from "../../coordinator/judge/report-data.ts";
 import { STRATEGIES, type StrategyName } from "../../worker/contract.ts";
 
 /** All as theory says: two controls that lose updates, three strategies that hold. */

@@ -1,5 +1,5 @@
 /** Reports of scenarios with many runs, made from the runs of the sample report. */
-import type { Report, RunReport } from "../../coordinator/report/report.ts";
+import type { Report, RunReport } from "../../coordinator/judge/report-data.ts";
 import { sampleReport } from "./sample-report.ts";
 
 const runOf = (strategy: string): RunReport => {

@@ -3,8 +3,8 @@
  * waits. SIGINT makes it look at Redis once more, as for a partial report, and stop; other signals end it at once.
  */
 
-import { monitorConnection } from "../../coordinator/monitor.ts";
-import { startServers } from "../../coordinator/servers/index.ts";
+import { monitorConnection } from "../../coordinator/clients/redis.ts";
+import { startServers } from "../../coordinator/platform/local/servers/index.ts";
 
 const [folder = "", ...only] = process.argv.slice(2);
 const servers = await startServers({

@@ -1,6 +1,6 @@
 /** Every query of the dashboard, asked of the Prometheus that scraped a run. */
 import assert from "node:assert/strict";
-import type { Report } from "../../../coordinator/report/report.ts";
+import type { Report } from "../../../coordinator/judge/report-data.ts";
 import { dashboard, dashboardQueries, substitute } from "../../support/dashboard.ts";
 import { prometheusOf, type Series } from "./prometheus.ts";
 import { scenario } from "./scenario.ts";

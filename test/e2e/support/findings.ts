@@ -1,6 +1,6 @@
 /** What tests look for in a report. */
 import assert from "node:assert/strict";
-import type { Report, RunReport } from "../../../coordinator/report/report.ts";
+import type { Report, RunReport } from "../../../coordinator/judge/report-data.ts";
 import type { End } from "./site.ts";
 
 export function runOf(report: Report, strategy: string): RunReport {

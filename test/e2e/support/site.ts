@@ -1,7 +1,7 @@
 /** One namespace with one release in it: made for a test, and removed after it whatever the test did. */
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { Report } from "../../../coordinator/report/report.ts";
+import { Report } from "../../../coordinator/judge/report-data.ts";
 import {
   apply,
   CONTEXT,

@@ -1,0 +1,27 @@
+import { createHash, randomBytes } from "node:crypto";
+import { REDIS_USERS, type RedisUser, WORKER_REDIS_USERS } from "../../worker/contract.ts";
+
+export type RedisPasswords = Readonly<Record<RedisUser, string>>;
+
+/** 128 random bits for each user, in characters that need no escaping in a URL. */
+export function randomPasswords(): RedisPasswords {
+  const passwords = REDIS_USERS.map((user) => [user, randomBytes(16).toString("hex")] as const);
+  return Object.fromEntries(passwords) as Record<RedisUser, string>;
+}
+
+/** helm/files/users.acl with the hash of each password in its place. Throws if a place is left over. */
+export function fillUsers(template: string, passwords: RedisPasswords): string {
+  const filled = REDIS_USERS.reduce(
+    (text, user) => text.replaceAll(`#%${user.toUpperCase()}%`, `#${sha256(passwords[user])}`),
+    template,
+  );
+  const left = /^user .*#%(\w+)%/m.exec(filled);
+  if (left !== null) throw new Error(`users.acl names a user without a password: ${left[1]}`);
+  return filled;
+}
+
+/** The passwords that workers may know, as variables of their environment. */
+export const passwordVariables = (passwords: Readonly<Record<string, string>>): Record<string, string | undefined> =>
+  Object.fromEntries(WORKER_REDIS_USERS.map((user) => [`REDIS_PASSWORD_${user.toUpperCase()}`, passwords[user]]));
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

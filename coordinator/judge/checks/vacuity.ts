@@ -1,0 +1,121 @@
+import { OPERATIONS_PER_WRITER } from "../../../worker/contract.ts";
+import type { CheckResult, Evidence } from "../evidence.ts";
+import { committedByWorker, timed } from "./liveness.ts";
+import { threadsOf } from "./version-order.ts";
+import { enumerate, plural } from "./witnesses.ts";
+import { accountsOf } from "./writer-histories.ts";
+
+/** Below this many writes a clean run bounds the rate of violations at 10 % (3/n), which says next to nothing. */
+export const LEAST_OPERATIONS = 30;
+/** Neighbours in the ledger by different writers: at least so many, and at least this share. */
+export const LEAST_TURNS = 10;
+export const LEAST_TURN_SHARE = 0.01;
+/** Writes that would have been stale by chance, had nothing kept the writers apart; none at all of 5 is seen once in 150 runs. */
+export const LEAST_BY_CHANCE = 5;
+/** The part of the planned duration in which all workers must have run. */
+export const LEAST_OVERLAP = 0.9;
+
+/**
+ * Whether the run could have shown a violation at all. A lock that refuses everybody and a fleet that takes turns by
+ * chance look perfect; such a run is unknown, not held.
+ */
+export function vacuity(
+  evidence: Evidence,
+  threads = threadsOf(evidence.ledger),
+  accounts = accountsOf(evidence),
+): CheckResult {
+  const { ledger, plan } = evidence;
+  const { turns, pairs } = turnsOf(evidence, threads.previous);
+  const byChance = staleByChance(evidence);
+  const overlap = overlapOf(evidence);
+  const idle = idleOf(plan, committedByWorker(evidence, accounts));
+  const reasons: string[] = [];
+  if (plan.workers * plan.concurrency === 1) reasons.push("one writer alone has nobody to contend with");
+  if (ledger.length < LEAST_OPERATIONS)
+    reasons.push(
+      `only ${plural(ledger.length, "operation")} committed, ${LEAST_OPERATIONS} are needed: run for longer`,
+    );
+  else if (plan.workers * plan.concurrency > 1 && (turns < LEAST_TURNS || turns < LEAST_TURN_SHARE * pairs))
+    reasons.push(`the writers hardly contended: ${turns} of ${plural(pairs, "write")} followed another writer's`);
+  else if (byChance < LEAST_BY_CHANCE)
+    reasons.push(
+      `the writers hardly met: with nothing between them, about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale; ${LEAST_BY_CHANCE} are needed: take fewer rows, shorter pauses or a longer run`,
+    );
+  if (idle.length > 0) reasons.push(`${enumerate(idle)} committed nothing`);
+  if (overlap === null) reasons.push("no data on when all workers ran");
+  else if (overlap < LEAST_OVERLAP)
+    reasons.push(
+      `all workers ran together for ${percent(overlap)} of the planned time only, ${percent(LEAST_OVERLAP)} is needed`,
+    );
+  return {
+    check: "vacuity",
+    status: reasons.length > 0 ? "unknown" : "holds",
+    detail:
+      reasons.length > 0
+        ? reasons.join("; ")
+        : `${plural(ledger.length, "operation")}, ${percent(turns / pairs)} after another writer's, all workers together for ${percent(overlap ?? 0)} of the planned time`,
+    count: 0,
+    witnesses: [],
+  };
+}
+
+/**
+ * The part of the planned duration, 0 to 1, in which all workers ran, by the database's clock; null unless all of them
+ * said when they ran. One that died on purpose is not waited for.
+ */
+export function overlapOf({ plan, workers }: Evidence): number | null {
+  const finals = timed(workers).filter(({ died }) => !died);
+  const died = workers.filter(({ final }) => final?.died).length;
+  if (finals.length === 0 || finals.length < plan.workers - died || plan.durationMs <= 0) return null;
+  const startedAtUs = finals.reduce((last, final) => Math.max(last, final.startedAtUs), Number.NEGATIVE_INFINITY);
+  const endedAtUs = finals.reduce((first, final) => Math.min(first, final.endedAtUs), Number.POSITIVE_INFINITY);
+  return Math.min(1, Math.max(0, (endedAtUs - startedAtUs) / 1_000 / plan.durationMs));
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** In a mix, who tries may starve beside who waits; then one worker of each strategy is enough. */
+function idleOf({ mix }: Evidence["plan"], counts: readonly number[]): string[] {
+  if (mix === undefined) return counts.flatMap((count, index) => (count === 0 ? [`worker-${index}`] : []));
+  const busy = new Set(counts.flatMap((count, index) => (count === 0 ? [] : [mix[index % mix.length]])));
+  return [...new Set(mix)].filter((strategy) => !busy.has(strategy)).map((strategy) => `each worker of ${strategy}`);
+}
+
+function turnsOf({ ledger }: Evidence, previous: Int32Array) {
+  let turns = 0;
+  let pairs = 0;
+  for (let row = 0; row < ledger.length; row++) {
+    const before = previous[row]!;
+    if (before < 0) continue;
+    pairs++;
+    const writer = Math.floor(ledger.op[row]! / OPERATIONS_PER_WRITER);
+    if (writer !== Math.floor(ledger.op[before]! / OPERATIONS_PER_WRITER)) turns++;
+  }
+  return { turns, pairs };
+}
+
+/**
+ * How many writes would have been stale had the writers come at the same rate and with nothing between them: for each
+ * write, as many as others wrote to that employee on average in the time from its read to its end.
+ */
+function staleByChance({ ledger, plan }: Evidence): number {
+  const employees = new Map<number, Map<number, { writes: number; insideUs: number }>>();
+  for (let row = 0; row < ledger.length; row++) {
+    const employee = ledger.employee[row]!;
+    const writers = employees.get(employee) ?? new Map<number, { writes: number; insideUs: number }>();
+    const writer = Math.floor(ledger.op[row]! / OPERATIONS_PER_WRITER);
+    const own = writers.get(writer) ?? { writes: 0, insideUs: 0 };
+    own.writes++;
+    own.insideUs += Math.max(0, ledger.writtenAtUs[row]! - ledger.readAtUs[row]!);
+    writers.set(writer, own);
+    employees.set(employee, writers);
+  }
+  let stale = 0;
+  for (const writers of employees.values()) {
+    const writes = [...writers.values()].reduce((total, own) => total + own.writes, 0);
+    for (const own of writers.values()) stale += (own.insideUs * (writes - own.writes)) / (plan.durationMs * 1_000);
+  }
+  return stale;
+}
+
+const percent = (part: number) => `${Math.floor(part * 100)} %`;

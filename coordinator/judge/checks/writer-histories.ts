@@ -1,0 +1,137 @@
+import { OPERATIONS_PER_WRITER, operationId, type WriterFinal } from "../../../worker/contract.ts";
+import type { Evidence } from "../evidence.ts";
+
+/** What one writer says that it did beside what the ledger says, operation by operation. */
+export interface Account {
+  readonly writer: number;
+  readonly registered: boolean;
+  /** Index and uid of the worker whose loop this is. */
+  readonly worker: number;
+  readonly uid: string;
+  /** Absent where the worker was lost before it could say. */
+  readonly final?: WriterFinal | undefined;
+  /** One bit for each operation, from 1 on, least significant bit first. */
+  readonly acknowledged: Uint8Array;
+  readonly unknown: Uint8Array;
+  readonly present: Uint8Array;
+  /** Different operations of this writer in the ledger. */
+  readonly operations: number;
+  /** Operations of unknown outcome that the ledger has. */
+  readonly recovered: number;
+  /** Sum of the raises in the ledger, without those of recovered operations: nobody acknowledged them. */
+  readonly raised: number;
+}
+
+export interface Accounts {
+  readonly writers: ReadonlyMap<number, Account>;
+  /** Ledger rows of operations that nobody attempted, by their row number. */
+  readonly unexpected: readonly number[];
+  /** Ledger rows whose operation has an earlier row already: allowed for another employee only. */
+  readonly repeated: readonly number[];
+}
+
+/** Two passes of integer arithmetic; a set of a million operation ids would cost a hundred times the memory. */
+export function accountsOf(evidence: Evidence): Accounts {
+  const { ledger } = evidence;
+  const writers = openAccounts(evidence);
+  const unexpected: number[] = [];
+  const repeated: number[] = [];
+  for (let row = 0; row < ledger.length; row++) {
+    const op = ledger.op[row]!;
+    const writer = Math.floor(op / OPERATIONS_PER_WRITER);
+    const sequence = op - writer * OPERATIONS_PER_WRITER;
+    const account = writers.get(writer);
+    if (account === undefined || !attempted(account, sequence)) {
+      unexpected.push(row);
+      continue;
+    }
+    if (has(account.present, sequence)) repeated.push(row);
+    else {
+      account.present = mark(account.present, sequence);
+      account.operations++;
+      if (has(account.unknown, sequence)) account.recovered++;
+    }
+    if (!has(account.unknown, sequence)) account.raised += ledger.raise[row]!;
+  }
+  return { writers, unexpected, repeated };
+}
+
+export const has = (bits: Uint8Array, sequence: number) =>
+  (((bits[(sequence - 1) >>> 3] ?? 0) >>> ((sequence - 1) & 7)) & 1) === 1;
+
+/** The operations whose bit `select` leaves set: how many, and the ids of the first ones. */
+export function pick(account: Account, most: number, select: (byte: number) => number) {
+  const bytes = Math.max(account.acknowledged.length, account.unknown.length, account.present.length);
+  const first: number[] = [];
+  let count = 0;
+  for (let byte = 0; byte < bytes; byte++) {
+    const bits = select(byte) & 0xff;
+    if (bits === 0) continue;
+    for (let bit = 0; bit < 8; bit++) {
+      if (((bits >>> bit) & 1) === 0) continue;
+      count++;
+      if (first.length < most) first.push(operationId(account.writer, byte * 8 + bit + 1));
+    }
+  }
+  return { count, first };
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+type OpenAccount = { -readonly [Key in keyof Account]: Account[Key] };
+
+/** One for each writer that registered, and for each that a worker says it had. */
+function openAccounts({ writers, workers }: Evidence): Map<number, OpenAccount> {
+  const accounts = new Map<number, OpenAccount>();
+  const open = (writer: number, worker: number, uid: string, registered: boolean, final?: WriterFinal) =>
+    accounts.set(writer, {
+      writer,
+      registered,
+      worker,
+      uid,
+      final,
+      acknowledged: final === undefined ? NOTHING : Buffer.from(final.acknowledged, "base64"),
+      unknown: final === undefined ? NOTHING : bitsOf(final.unknown),
+      present: new Uint8Array(final === undefined ? 0 : (final.attempted + 7) >>> 3),
+      operations: 0,
+      recovered: 0,
+      raised: 0,
+    });
+  const said = new Map(workers.flatMap(({ final }) => final?.writers.map((writer) => [writer.writer, writer]) ?? []));
+  // A worker that gave its final numbers without naming a writer says that this writer attempted nothing.
+  const complete = new Set(
+    workers.flatMap(({ index, uid, final }) => (final === undefined ? [] : [`${index} ${uid}`])),
+  );
+  for (const { id, worker, uid } of writers) {
+    const idle = complete.has(`${worker} ${uid}`)
+      ? { writer: id, attempted: 0, acknowledged: "", unknown: [] }
+      : undefined;
+    open(id, worker, uid, true, said.get(id) ?? idle);
+  }
+  for (const { index, uid, final } of workers)
+    for (const writer of final?.writers ?? [])
+      if (!accounts.has(writer.writer)) open(writer.writer, index, uid, false, writer);
+  return accounts;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Rows of a writer that never registered are unexpected even where a worker claims them. */
+const attempted = ({ registered, final }: Account, sequence: number) =>
+  registered && sequence >= 1 && (final === undefined || sequence <= final.attempted);
+
+function bitsOf(operations: readonly number[]): Uint8Array {
+  let bits = new Uint8Array(0);
+  for (const operation of operations) bits = mark(bits, operation % OPERATIONS_PER_WRITER);
+  return bits;
+}
+
+/** Sets one bit, in a larger copy where it lies beyond the end. */
+function mark(bits: Uint8Array, sequence: number): Uint8Array<ArrayBuffer> {
+  const byte = (sequence - 1) >>> 3;
+  const room =
+    byte < bits.length ? (bits as Uint8Array<ArrayBuffer>) : new Uint8Array(Math.max(byte + 1, bits.length * 2));
+  if (room !== bits) room.set(bits);
+  room[byte]! |= 1 << ((sequence - 1) & 7);
+  return room;
+}

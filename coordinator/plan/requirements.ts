@@ -1,0 +1,34 @@
+/** What a strategy needs beside one MySQL and one Redis, and whether it is here. */
+import { type Need, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
+import type { RunPlan } from "../judge/evidence.ts";
+import type { ServerAddresses } from "../platform/platform.ts";
+
+/** The smallest number of servers that still has a majority when one of them is lost. */
+export const MAJORITY_SERVERS = 3;
+
+/** Why this run cannot be made here, in words for the report; undefined where it can. */
+export function missingFor(plan: RunPlan, servers: Pick<ServerAddresses, "redisUrls" | "cluster">): string | undefined {
+  if (plan.guard === "fence-claim" && factsOf(plan).some((facts) => !facts.fenced && !facts.protectsItself))
+    return "the guard fence-claim needs a lock that gives fencing tokens";
+  for (const need of needsOf(plan)) {
+    const missing = MISSING[need](servers);
+    if (missing !== undefined) return missing;
+  }
+  return undefined;
+}
+
+export const needsMajority = (plan: RunPlan): boolean => needsOf(plan).includes("redis-majority");
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const MISSING: Record<Need, (servers: Pick<ServerAddresses, "redisUrls" | "cluster">) => string | undefined> = {
+  cluster: ({ cluster }) => (cluster ? undefined : "needs a cluster"),
+  "redis-majority": ({ redisUrls }) =>
+    redisUrls.length >= MAJORITY_SERVERS
+      ? undefined
+      : `needs ${MAJORITY_SERVERS} independent Redis servers or more, and REDIS_URLS names ${redisUrls.length} (chart: redis.instances)`,
+};
+
+const factsOf = ({ strategy, mix = [strategy] }: RunPlan): StrategyFacts[] => mix.map((name) => STRATEGIES[name]);
+
+const needsOf = (plan: RunPlan): Need[] => factsOf(plan).flatMap(({ needs }) => needs ?? []);

@@ -1,0 +1,58 @@
+import type { V1Job, V1Pod } from "@kubernetes/client-node";
+import { waitUntil } from "../../wait.ts";
+import { ask, find, type KubernetesApi } from "./api.ts";
+
+/**
+ * Deletes a Job and, unlike the API's default, its pods. False when it was not there.
+ * `Foreground` keeps the Job visible until its own pods are gone.
+ */
+export async function deleteJob(
+  api: KubernetesApi,
+  namespace: string,
+  name: string,
+  propagationPolicy: "Background" | "Foreground" = "Background",
+): Promise<boolean> {
+  // The policy goes into the body: where there is a body, the server ignores the query parameter.
+  const deleted = await find(`delete Job ${name}`, () =>
+    api.batch.deleteNamespacedJob({ name, namespace, body: { propagationPolicy } }),
+  );
+  return deleted !== undefined;
+}
+
+export async function listPods(api: KubernetesApi, namespace: string, labelSelector: string, patienceMs?: number) {
+  const list = await ask("list pods", () => api.core.listNamespacedPod({ namespace, labelSelector }), patienceMs);
+  return list.items;
+}
+
+/** Waits until no pod of the selection can do anything new: each ended or is being deleted. Throws DeadlinePassed. */
+export function podsStopped(api: KubernetesApi, namespace: string, labelSelector: string, deadlineMs: number) {
+  const look = async () => {
+    const pods = await listPods(api, namespace, labelSelector);
+    const left = pods.filter((pod) => !podIsGoing(pod) && !podIsFinished(pod)).map((pod) => pod.metadata?.name);
+    return left.length === 0 ? undefined : `still running: ${left.join(", ")}`;
+  };
+  return waitUntil(look, { deadlineMs, everyMs: 250, signal: new AbortController().signal });
+}
+
+export const podIsFinished = (pod: V1Pod) => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+export const podIsGoing = (pod: V1Pod) => pod.metadata?.deletionTimestamp !== undefined;
+
+/** The condition that ended a Job, if it ended. */
+export const jobEnd = (job: V1Job) =>
+  job.status?.conditions?.find(
+    (condition) => ["Complete", "Failed"].includes(condition.type) && condition.status === "True",
+  );
+
+export const isOwnedBy = (object: V1Job, ownerUid: string) =>
+  object.metadata?.ownerReferences?.some((owner) => owner.uid === ownerUid) ?? false;
+
+/** The last lines of the first container. Fails where it never ran or its node does not answer. */
+export async function lastLines(api: KubernetesApi, pod: V1Pod): Promise<string | undefined> {
+  const { name, namespace } = pod.metadata!;
+  const container = pod.spec!.containers[0]!.name;
+  const read = () =>
+    api.core.readNamespacedPodLog({ name: name!, namespace: namespace!, container, tailLines: 20, limitBytes: 16_384 });
+  const log = await ask(`read the log of ${name}`, read, 0);
+  // The kubelet answers in place of a log that is gone, and with success.
+  return /^unable to retrieve container logs for /.test(log) ? undefined : log;
+}

@@ -1,0 +1,119 @@
+/** Pure: the pod template that Helm rendered, what a worker is told, and who asks, made into one Indexed Job. */
+import { loadYaml, type V1Job, type V1PodTemplate, type V1PodTemplateSpec } from "@kubernetes/client-node";
+import type { WorkerSpec } from "../../../worker/contract.ts";
+import { ConfigError } from "../../config.ts";
+import { REPORT_LABEL, RUN_LABEL, STRATEGY_LABEL } from "./settings.ts";
+
+/** Kubernetes limit for the name of a pod, and for its host name, which is the Job's name and `-<index>`. */
+const NAME_LIMIT = 63;
+/** Added to the lifetime of a fleet: time for slow machines, not part of any plan. */
+const SLACK_MS = 60_000;
+
+export interface WorkerJobSettings {
+  readonly namespace: string;
+  readonly release: string;
+  /** The coordinator's Job, which owns the worker Jobs. */
+  readonly ownerName: string;
+  readonly ownerUid: string;
+  /** How long the fleet may take to become ready. */
+  readonly startDeadlineMs: number;
+}
+
+export function workerJob(template: V1PodTemplateSpec, spec: WorkerSpec, settings: WorkerJobSettings): V1Job {
+  const ours = {
+    "app.kubernetes.io/instance": settings.release,
+    "app.kubernetes.io/component": "worker",
+    "app.kubernetes.io/managed-by": "holdfast-coordinator",
+    [REPORT_LABEL]: labelValue(spec.report),
+    [RUN_LABEL]: labelValue(spec.run),
+    [STRATEGY_LABEL]: spec.strategy,
+  };
+  const labels = {
+    "app.kubernetes.io/name": "holdfast",
+    "app.kubernetes.io/part-of": "holdfast",
+    ...template.metadata?.labels,
+  };
+  return {
+    apiVersion: "batch/v1",
+    kind: "Job",
+    metadata: {
+      name: workerJobName(settings.release, spec.run, spec.workers),
+      namespace: settings.namespace,
+      labels: { ...labels, ...ours },
+      ownerReferences: [
+        {
+          apiVersion: "batch/v1",
+          kind: "Job",
+          name: settings.ownerName,
+          uid: settings.ownerUid,
+          controller: true,
+          // `true` would need the right to update finalizers where OwnerReferencesPermissionEnforcement is on.
+          blockOwnerDeletion: false,
+        },
+      ],
+    },
+    spec: {
+      completionMode: "Indexed",
+      completions: spec.workers,
+      parallelism: spec.workers,
+      // Per index, because a plain backoffLimit of 0 kills the whole fleet, evidence and all, with its first dead worker.
+      // And 0, because a replacement would write into a run that was planned without it.
+      backoffLimitPerIndex: 0,
+      podReplacementPolicy: "Failed",
+      activeDeadlineSeconds: Math.ceil(lifetimeMs(spec, settings.startDeadlineMs) / 1000),
+      ttlSecondsAfterFinished: 600,
+      template: {
+        metadata: { ...template.metadata, labels: { ...labels, ...ours } },
+        spec: { ...withSpec(template, spec), restartPolicy: "Never" },
+      },
+    },
+  };
+}
+
+/** Reads the file that Helm rendered. `path` is for the message of the error that it throws. */
+export function parseWorkerTemplate(text: string, path: string): V1PodTemplateSpec {
+  // loadYaml knows whole objects only, and without it fields such as `exec` would get lost on their way to the API.
+  const object = `apiVersion: v1\nkind: PodTemplate\ntemplate:\n${text.replace(/^---\s*$/m, "").replace(/^/gm, "  ")}`;
+  let template: V1PodTemplateSpec | undefined;
+  try {
+    template = loadYaml<V1PodTemplate>(object).template;
+  } catch (cause) {
+    throw new ConfigError(`worker template ${path} is not YAML: ${(cause as Error).message.split("\n")[0]}`);
+  }
+  const first = template?.spec?.containers?.[0]?.name;
+  if (first !== "worker") {
+    const found = first === undefined ? "no container" : `\`${first}\``;
+    throw new ConfigError(`worker template ${path}: the first container must be called \`worker\`, found ${found}`);
+  }
+  return template!;
+}
+
+/** `<release>-<run>`. The release is cut where it is too long, never the run, which makes the name unique. */
+export function workerJobName(release: string, run: string, workers: number): string {
+  const suffix = `-${dnsLabel(run)}`;
+  const room = NAME_LIMIT - `-${workers - 1}`.length;
+  const name = `${dnsLabel(release).slice(0, Math.max(0, room - suffix.length))}${suffix}`.slice(-room);
+  return name.replace(/^-+|-+$/g, "");
+}
+
+export const labelValue = (text: string) =>
+  text
+    .replace(/[^A-Za-z0-9_.-]/g, "-")
+    .slice(0, NAME_LIMIT)
+    .replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, "");
+
+const dnsLabel = (text: string) => text.toLowerCase().replace(/[^a-z0-9-]/g, "-");
+
+function withSpec(template: V1PodTemplateSpec, spec: WorkerSpec): NonNullable<V1PodTemplateSpec["spec"]> {
+  const [worker, ...others] = template.spec!.containers;
+  const env = (worker!.env ?? []).filter((variable) => variable.name !== "HOLDFAST_SPEC");
+  env.push({ name: "HOLDFAST_SPEC", value: JSON.stringify(spec) });
+  return { ...template.spec!, containers: [{ ...worker!, env }, ...others] };
+}
+
+/** After this long the fleet ends by itself, whatever became of the coordinator. */
+function lifetimeMs(spec: WorkerSpec, startDeadlineMs: number): number {
+  // One operation in flight: its wait, its critical section, and its few statements.
+  const drainMs = spec.lockTimeoutMs + spec.holdMs + 4 * spec.statementTimeoutMs;
+  return startDeadlineMs + spec.durationMs + drainMs + spec.lingerMs + SLACK_MS;
+}

@@ -1,0 +1,120 @@
+/** Workers as child processes: the command and the environment are those of a pod. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import type { WorkerEnvironment, WorkerSpec } from "../../../worker/contract.ts";
+import { entryPoint } from "../../paths.ts";
+import type { Launcher, WorkerProblem } from "../launcher.ts";
+import { freePort } from "./servers/ports.ts";
+
+export interface LocalLauncherOptions {
+  readonly coordinatorUrl: string;
+  readonly token: string;
+  /** Servers and passwords, as the worker reads them. */
+  readonly servers: Partial<Record<keyof WorkerEnvironment, string | undefined>>;
+  /** The largest fleet that will be asked for. */
+  readonly workersMax: number;
+  /** Further options of node, such as a module to import first: how tests plant a bug in a strategy. */
+  readonly nodeOptions?: readonly string[];
+}
+
+/** How long a worker that was told to end may take. */
+const END_MS = 3_000;
+const LOG_LINES = 20;
+/** As in helm/templates/worker/configmap.yaml: a worker makes little garbage at a time, and a fleet has many of them. */
+export const YOUNG_HEAP = "--max-semi-space-size=2";
+
+export async function createLocalLauncher(options: LocalLauncherOptions): Promise<Launcher> {
+  // The same ports in each run, so that Prometheus, which looks for new targets only every few seconds, knows them all.
+  const ports = await freePorts(options.workersMax);
+
+  return {
+    where: "processes on this machine",
+    coordinatorUrl: options.coordinatorUrl,
+    // Nobody but the workers themselves ends them when the coordinator is killed.
+    coordinatorLostMs: 10_000,
+    targets: () => ports.map((port) => `127.0.0.1:${port}`),
+    async launch(spec: WorkerSpec) {
+      const children = ports.slice(0, spec.workers).map((port, index) => start(spec, index, port));
+      return {
+        async problems() {
+          return children.flatMap(({ problem }) => problem() ?? []);
+        },
+        async [Symbol.asyncDispose]() {
+          await Promise.all(children.map(({ end }) => end()));
+        },
+      };
+    },
+  };
+
+  function start(spec: WorkerSpec, index: number, port: number) {
+    const child = spawn(
+      process.execPath,
+      [YOUNG_HEAP, ...(options.nodeOptions ?? []), entryPoint("../worker/main.ts", "worker")],
+      {
+        // In a process group of its own: Ctrl-C in a terminal is for the coordinator, who then ends the workers in order.
+        detached: true,
+        stdio: ["ignore", "ignore", "pipe"],
+        env: {
+          ...Object.fromEntries(Object.entries(options.servers).filter(([, value]) => value !== undefined)),
+          NODE_ENV: "production",
+          NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+          PATH: process.env.PATH,
+          HOLDFAST_SPEC: JSON.stringify(spec),
+          HOLDFAST_INDEX: String(index),
+          HOLDFAST_UID: randomUUID(),
+          HOLDFAST_NODE: "local",
+          HOLDFAST_TOKEN: options.token,
+          HOLDFAST_METRICS_HOST: "127.0.0.1",
+          HOLDFAST_METRICS_PORT: String(port),
+        },
+      },
+    );
+    const log = tail(child);
+    const ended = once(child, "exit").catch((error) => log.push(String(error)));
+    return {
+      problem(): WorkerProblem | undefined {
+        const { exitCode, signalCode } = child;
+        if (exitCode === null && signalCode === null && child.pid !== undefined) return undefined;
+        if (exitCode === 0) return undefined;
+        const how =
+          signalCode !== null
+            ? `killed by ${signalCode}`
+            : child.pid === undefined
+              ? "could not be started"
+              : `exited with ${exitCode}`;
+        const last = log.at(-1);
+        return {
+          index,
+          reason: last === undefined ? how : `${how}: ${last}`,
+          fatal: true,
+          log: log.join("\n") || undefined,
+        };
+      },
+      async end() {
+        if (child.exitCode !== null || child.signalCode !== null) return;
+        child.kill("SIGTERM");
+        const hard = setTimeout(() => child.kill("SIGKILL"), END_MS);
+        await ended;
+        clearTimeout(hard);
+      },
+    };
+  }
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function tail(child: ChildProcess): string[] {
+  const lines: string[] = [];
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    lines.push(...text.split("\n").filter((line) => line.trim() !== ""));
+    lines.splice(0, Math.max(0, lines.length - LOG_LINES));
+  });
+  return lines;
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freePort());
+  return [...ports];
+}

@@ -1,0 +1,125 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import mysql from "mysql2/promise";
+import { ServerError } from "../../../errors.ts";
+import { filesFolder } from "../../../paths.ts";
+import type { Keeper } from "./keeper.ts";
+import { freePort } from "./ports.ts";
+import { findProgram } from "./programs.ts";
+import { untilDone, untilReady } from "./ready.ts";
+
+const DATABASE = "holdfast";
+const USER = "holdfast";
+/** MariaDB takes one second, MySQL several. */
+const INITIALIZE_MS = 90_000;
+const READY_MS = 30_000;
+
+/**
+ * Starts a MySQL or MariaDB with helm/files/mysql.cnf on new data: the database with helm/files/schema.sql, and one user
+ * who may do anything in it. There is no other account that can log in. Throws ServerError.
+ */
+export async function startMysql(keeper: Keeper) {
+  const command = await findProgram(["mysqld", "mariadbd"], "mariadb-server-core");
+  const isMariadb = (await versionOf(command)).includes("MariaDB");
+  const thing = `${isMariadb ? "MariaDB" : "MySQL"} (${command})`;
+  const password = randomBytes(16).toString("hex");
+  const data = join(keeper.folder, "mysql");
+  await mkdir(data);
+  const options = [
+    // First, and instead of the files in /etc.
+    `--defaults-file=${join(filesFolder(), "mysql.cnf")}`,
+    `--datadir=${data}`,
+    `--tmpdir=${keeper.folder}`,
+    ...(process.getuid?.() === 0 ? ["--user=root"] : []),
+  ];
+
+  const setup = join(keeper.folder, "setup.sql");
+  await writeFile(setup, await setupSql(isMariadb ? await systemTables(command) : "", password), { mode: 0o600 });
+  const initialize = keeper.run({
+    command,
+    // Data that a crash would spoil before the report begins need not reach the disk.
+    args: [
+      ...options,
+      ...(isMariadb ? ["--bootstrap", "--loose-debug-no-sync"] : ["--initialize", `--init-file=${setup}`]),
+    ],
+    cwd: keeper.folder,
+    log: join(keeper.folder, "mysql-initialize.log"),
+    input: isMariadb ? setup : undefined,
+  });
+  await untilDone(initialize, thing, INITIALIZE_MS);
+  // The password stands in it.
+  await rm(setup);
+
+  const port = await freePort();
+  const server = keeper.run({
+    command,
+    args: [
+      ...options,
+      ...["--bind-address=127.0.0.1", `--port=${port}`, "--socket=", `--pid-file=${join(keeper.folder, "mysql.pid")}`],
+    ],
+    cwd: keeper.folder,
+    log: join(keeper.folder, "mysql.log"),
+  });
+  const url = `mysql://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
+  const version = await untilReady(server, thing, READY_MS, () => askVersion(url));
+  return { url, version: isMariadb ? `MariaDB ${version}` : `MySQL ${version}`, pid: server.pid! };
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+async function versionOf(command: string): Promise<string> {
+  try {
+    return (await promisify(execFile)(command, ["--no-defaults", "--version"], { timeout: 20_000 })).stdout;
+  } catch (error) {
+    throw new ServerError(command, `cannot be run: ${(error as Error).message}`, "see whether it starts by itself");
+  }
+}
+
+/** One statement on each line, as both servers want it while they set up new data. */
+async function setupSql(systemTables: string, password: string): Promise<string> {
+  const schema = await readFile(join(filesFolder(), "schema.sql"), "utf8");
+  const account = `'${USER}'@'127.0.0.1'`;
+  const statements = [
+    `CREATE DATABASE ${DATABASE}`,
+    `CREATE USER ${account} IDENTIFIED BY '${password}'`,
+    `GRANT ALL PRIVILEGES ON ${DATABASE}.* TO ${account}`,
+    `USE ${DATABASE}`,
+    ...schema
+      .replaceAll(/--.*$/gm, "")
+      .split(";")
+      .map((statement) => statement.replaceAll(/\s+/g, " ").trim())
+      .filter((statement) => statement !== ""),
+  ];
+  return `${systemTables}${statements.join(";\n")};\n`;
+}
+
+/**
+ * The tables that MariaDB keeps its accounts in. Its own mariadb-install-db needs programs of a package that is not
+ * installed with the server, and fills in help pages for most of its time.
+ */
+async function systemTables(command: string): Promise<string> {
+  const prefix = dirname(dirname(await realpath(command)));
+  const folders = ["mysql", "mariadb"].map((name) => join(prefix, "share", name));
+  const files = folders.flatMap((folder) => [
+    join(folder, "mysql_system_tables.sql"),
+    join(folder, "mariadb_system_tables.sql"),
+  ]);
+  const file = files.find((candidate) => existsSync(candidate));
+  if (file === undefined)
+    throw new ServerError(command, `has no mysql_system_tables.sql in ${folders.join(" or ")}`, "install it again");
+  return `CREATE DATABASE mysql;\nUSE mysql;\n${await readFile(file, "utf8")}\nFLUSH PRIVILEGES;\n`;
+}
+
+async function askVersion(url: string): Promise<string> {
+  const connection = await mysql.createConnection({ uri: url, connectTimeout: 2_000 });
+  try {
+    const [rows] = await connection.query({ sql: "SELECT VERSION() AS version", timeout: 2_000 });
+    return (rows as { version: string }[])[0]!.version.replace(/-.*/, "");
+  } finally {
+    connection.destroy();
+  }
+}

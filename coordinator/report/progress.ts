@@ -1,0 +1,230 @@
+/** What is shown while a report is made: one living line on a terminal, plain lines elsewhere, or JSON lines. */
+import { createLogUpdate } from "log-update";
+import type { RunReport } from "../judge/report-data.ts";
+import { labelOf } from "../plan/theory.ts";
+import { count, oneLine, percent, perSecond, plural } from "../text/format.ts";
+import { bar, padded } from "../text/layout.ts";
+import { type Paint, painter } from "../text/paint.ts";
+import { moneyOf, moneySentence, verdictOf } from "./describe-run.ts";
+
+export interface Progress {
+  /** What is done or waited for now. Saying the same again costs nothing. */
+  step(text: string): void;
+  /** How a run goes, as often as the caller likes. */
+  rate(rate: Rate): void;
+  /** A run that was judged; its name where the strategy's is not enough. */
+  verdict(run: RunReport, name?: string): void;
+  warn(text: string): void;
+  /** Leaves the terminal as it was; may be called again. */
+  done(): void;
+}
+
+export interface Rate {
+  readonly strategy: string;
+  readonly elapsedMs: number;
+  readonly durationMs: number;
+  readonly workers: number;
+  readonly committed: number;
+  readonly committedPerSecond: number;
+  readonly rejectedPerSecond: number;
+  /** Workers that were lost. */
+  readonly lost: number;
+}
+
+export interface ProgressOptions {
+  readonly stream: NodeJS.WritableStream & { readonly columns?: number };
+  readonly isTty: boolean;
+  readonly format: "text" | "json" | "none";
+  /** Colors on a terminal; true unless said otherwise. Elsewhere there are none. */
+  readonly color?: boolean;
+  /** Milliseconds of a monotonic clock; another one in tests. */
+  readonly now?: () => number;
+}
+
+export function createProgress(options: ProgressOptions): Progress {
+  if (options.format === "none") return { step() {}, rate() {}, verdict() {}, warn() {}, done() {} };
+  if (options.format === "json") return jsonProgress(options);
+  return options.isTty ? terminalProgress(options) : plainProgress(options);
+}
+
+// --- A terminal -----------------------------------------------------------------------------------------------------
+
+const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const FRAME_MS = 120;
+/** A wait this long shows its seconds, so that nobody wonders whether it hangs. */
+const LONG_WAIT_MS = 3000;
+
+/** One line that changes in place; verdicts and warnings stay above it. */
+function terminalProgress({ stream, color = true, now = () => performance.now() }: ProgressOptions): Progress {
+  const paint = painter(color);
+  const live = createLogUpdate(stream, { showCursor: true });
+  let shown: { text: string; since: number; rate?: Rate } | undefined;
+  let frame = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const draw = () => {
+    if (!shown) return;
+    const width = (stream.columns ?? 80) - 1;
+    const spinner = SPINNER[frame % SPINNER.length]!;
+    if (shown.rate) {
+      live(rateLine(shown.rate, spinner, width, paint));
+      return;
+    }
+    const waited = now() - shown.since;
+    const seconds = waited >= LONG_WAIT_MS ? `  ${Math.floor(waited / 1000)} s` : "";
+    live(`${paint("quiet", spinner)} ${cut(shown.text, width - 2 - seconds.length)}${paint("quiet", seconds)}`);
+  };
+  const show = (text: string, rate?: Rate) => {
+    const same = shown?.text === text;
+    shown = { text, since: same ? (shown?.since ?? now()) : now(), ...(rate ? { rate } : {}) };
+    timer ??= setInterval(() => {
+      frame++;
+      draw();
+    }, FRAME_MS).unref();
+    draw();
+  };
+  /** Written above the living line, which then goes on. */
+  const stay = (line: string) => {
+    live.clear();
+    stream.write(`${line}\n`);
+    draw();
+  };
+
+  return {
+    step: (text) => show(oneLine(text)),
+    rate: (rate) => show(rate.strategy, rate),
+    verdict(run, name) {
+      shown = undefined;
+      stay(verdictLine(run, paint, name));
+    },
+    warn: (text) => stay(`${paint("unsure", "warning:")} ${oneLine(text)}`),
+    done() {
+      clearInterval(timer);
+      timer = undefined;
+      shown = undefined;
+      live.clear();
+    },
+  };
+}
+
+function rateLine(rate: Rate, spinner: string, width: number, paint: Paint): string {
+  const share = rate.durationMs === 0 ? 1 : Math.min(1, rate.elapsedMs / rate.durationMs);
+  const { seconds, numbers } = rateWords(rate);
+  const head = padded(rate.strategy, STRATEGY_WIDTH);
+  const cells = Math.min(24, width - head.length - seconds.length - numbers.length - 8);
+  if (cells < 6) return cut(`${head}  ${seconds}  ${numbers}`, width);
+  const filled = bar(share, cells);
+  const rest = paint("quiet", "·".repeat(cells - filled.length));
+  return `${paint("quiet", spinner)} ${paint("title", head)}  ${filled}${rest}  ${paint("quiet", seconds)}  ${numbers}`;
+}
+
+// --- Lines ----------------------------------------------------------------------------------------------------------
+
+/** Between two lines that differ in their numbers only. */
+const REPEAT_MS = 2000;
+
+function plainProgress({ stream, now = () => performance.now() }: ProgressOptions): Progress {
+  const paint = painter(false);
+  const start = now();
+  const line = (text: string) => stream.write(`${clock(now() - start)}  ${text}\n`);
+  const steps = steady(now);
+  const rates = rarely(now);
+  return {
+    step(text) {
+      if (steps(oneLine(text))) line(oneLine(text));
+    },
+    rate(rate) {
+      if (!rates(rate.strategy)) return;
+      const { seconds, numbers } = rateWords(rate);
+      line(`${padded(rate.strategy, STRATEGY_WIDTH)}  ${seconds}  ${numbers}`);
+    },
+    verdict: (run, name) => line(verdictLine(run, paint, name)),
+    warn: (text) => line(`warning: ${oneLine(text)}`),
+    done() {},
+  };
+}
+
+function jsonProgress({ stream, now = () => performance.now() }: ProgressOptions): Progress {
+  const start = now();
+  const line = (event: string, fields: object, level = "info") => {
+    const elapsedMs = Math.round(now() - start);
+    stream.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, elapsedMs, ...fields })}\n`);
+  };
+  const steps = steady(now);
+  const rates = rarely(now);
+  return {
+    step(text) {
+      if (steps(text)) line("step", { text });
+    },
+    rate({ elapsedMs, ...rate }) {
+      if (rates(rate.strategy)) line("rate", { ...rate, runElapsedMs: elapsedMs });
+    },
+    verdict(judged) {
+      const { run, strategy, guard, data, exclusion, agreement, reason, operations } = judged;
+      const { lostUpdates, grantedMoney, lostMoney, throughput } = judged;
+      const numbers = { operations, lostUpdates, grantedMoney, lostMoney, throughput };
+      const level = agreement === "expected" ? "info" : "warn";
+      line("verdict", { run, strategy, guard, data, exclusion, agreement, reason, ...numbers }, level);
+    },
+    warn: (text) => line("warning", { text }, "warn"),
+    done() {},
+  };
+}
+
+/** False for what was said last; for the same with other numbers (`2 ready`, `3 ready`) true only every few seconds. */
+function steady(now: () => number): (text: string) => boolean {
+  let last = { text: "", shape: "", at: 0 };
+  return (text) => {
+    const shape = text.replace(/\d+/g, "0");
+    if (text === last.text || (shape === last.shape && now() - last.at < REPEAT_MS)) return false;
+    last = { text, shape, at: now() };
+    return true;
+  };
+}
+
+/** True once every few seconds of a series, and not at its start, where there is nothing to say yet. */
+function rarely(now: () => number): (series: string) => boolean {
+  let last = { series: "", at: 0 };
+  return (series) => {
+    const due = last.series === series && now() - last.at >= REPEAT_MS;
+    if (due || last.series !== series) last = { series, at: now() };
+    return due;
+  };
+}
+
+// --- What is said ---------------------------------------------------------------------------------------------------
+
+/** Columns line up for the strategies that most reports are about; a longer name pushes the rest of its line aside. */
+const STRATEGY_WIDTH = "row-lock".length;
+
+function rateWords({ elapsedMs, durationMs, committedPerSecond, rejectedPerSecond, committed, lost }: Rate) {
+  const shown = Math.min(elapsedMs, durationMs);
+  return {
+    seconds: `${(shown / 1000).toFixed(1)} / ${(durationMs / 1000).toFixed(1)} s`,
+    numbers: [
+      `${perSecond(committedPerSecond)} committed/s`,
+      ...(rejectedPerSecond > 0 ? [`${perSecond(rejectedPerSecond)} rejected/s`] : []),
+      `${count(committed)} so far`,
+      ...(lost > 0 ? [`${plural(lost, "worker")} lost`] : []),
+    ].join(", "),
+  };
+}
+
+/** `none      VIOLATED   26 % of the raises arrived ...`: one line that says what a run showed. */
+export function verdictLine(run: RunReport, paint: Paint, name = labelOf(run)): string {
+  const { word, tone } = verdictOf(run, "data");
+  const money = moneyOf(run);
+  const share = money && money.granted > 0 ? `${percent(money.arrived / money.granted).padStart(6)}  ` : "";
+  const numbers =
+    run.agreement === "unknown" && run.reason !== undefined ? oneLine(run.reason) : share + moneySentence(run);
+  const rate = run.throughput === null ? "" : paint("quiet", `  ${perSecond(run.throughput)} committed/s`);
+  return `${padded(name, STRATEGY_WIDTH)}  ${paint(tone, padded(word, 8))}  ${numbers}${rate}`;
+}
+
+const cut = (text: string, width: number) =>
+  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
+
+function clock(elapsedMs: number): string {
+  const seconds = Math.floor(elapsedMs / 1000);
+  return `${String(Math.floor(seconds / 60)).padStart(2, "0")}:${String(seconds % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,200 @@
+/** The sections between the tables and the conclusion: what was found, what agrees, what was refused, what went wrong. */
+
+import type { RunReport } from "../judge/report-data.ts";
+import { count, list, NO_DATA, oneLine, plural } from "../text/format.ts";
+import { beside, type Column, flow, padded, paragraph, table } from "../text/layout.ts";
+import type { Tone } from "../text/paint.ts";
+import { booksAgree, booksTitle, refusedProbes, rowAgrees, troublesOf, witnessesOf } from "./describe-run.ts";
+import { mostOf, type Page, section } from "./page.ts";
+
+/** Each section is empty where there is nothing to say. */
+export function findings(page: Page): string[] {
+  return [witnesses(page), errors(page), books(page), probes(page), troubles(page), skipped(page), environment(page)];
+}
+
+function witnesses(page: Page): string {
+  const lines = page.report.runs.flatMap((run) =>
+    labelled(
+      page,
+      run,
+      witnessesOf(run).flatMap(({ check, detail, witnesses }) => [
+        { text: `${check}: ${detail}` },
+        ...witnesses.map((text) => ({ mark: "· ", text })),
+      ]),
+    ),
+  );
+  return lines.length === 0 ? "" : section(page, "What was violated, and operations that show it", ...lines);
+}
+
+function errors(page: Page): string {
+  const lines = page.report.runs.flatMap((run) =>
+    labelled(
+      page,
+      run,
+      run.errors.map((error) => ({
+        text: `${count(error.count)} ${error.outcome}, ${error.class}: ${oneLine(error.example)}`,
+      })),
+    ),
+  );
+  return lines.length === 0 ? "" : section(page, "Errors by class, each with one example", ...lines);
+}
+
+function books(page: Page): string {
+  const { runs } = page.report;
+  if (runs.length === 0) return "";
+  const agreeing = runs.filter(booksAgree);
+  if (agreeing.length < MANY_RUNS) return section(page, booksTitle(runs), ...runs.map((run) => booksOf(page, run)));
+  const total = count(agreeing.reduce((sum, run) => sum + run.ledgerRows, 0));
+  const summed = `${count(agreeing.length)} runs: ${total} rows of the ledger, the same in all books for each worker of each`;
+  const others = runs.filter((run) => !booksAgree(run));
+  const line = paragraph(`  ${page.paint("good", "✓")} `, summed, page);
+  return section(page, booksTitle(runs), line, ...others.map((run) => booksOf(page, run)));
+}
+
+/** So many lines that all say yes would only hide one that does not. */
+const MANY_RUNS = 12;
+
+/** A line where all agree; otherwise the workers about which they do not. */
+function booksOf(page: Page, run: RunReport): string {
+  const label = page.labels.get(run) ?? "";
+  const workers = plural(run.reconciliation.length, "worker");
+  const [prometheus, reported, ledger] = [
+    totalOf(run, (row) => row.prometheus),
+    totalOf(run, (row) => row.reported),
+    totalOf(run, (row) => row.ledger),
+  ];
+  const named = (mark: string, text: string) =>
+    beside({ before: `  ${mark} `, label, labelWidth: page.labelWidth, after: "  " }, text, page);
+  if (booksAgree(run)) {
+    const died = run.reconciliation.filter((row) => row.died && row.prometheus !== row.ledger);
+    const sums =
+      died.length === 0
+        ? `${prometheus} = ${reported} = ${ledger} committed, and so for each of ${workers}`
+        : `${reported} = ${ledger} committed, and so for each of ${workers}; Prometheus has ${prometheus}, since ${list(died.map((row) => `worker-${row.worker}`))} died after its last scrape`;
+    return named(page.paint("good", "✓"), sums);
+  }
+  const off = run.reconciliation.filter((row) => !rowAgrees(row));
+  const detail = run.checks.find(({ check, status }) => check === "metrics" && status !== "holds")?.detail;
+  const indent = " ".repeat(page.labelWidth + 6);
+  const sums = `Prometheus ${prometheus}, workers ${reported}, ledger ${ledger}: not one number for ${count(off.length)} of ${workers}`;
+  return [
+    named(page.paint("unsure", "✗"), sums),
+    ...(off.length > 0 ? [table(BOOKS, off, { ...page, indent })] : []),
+    ...(detail ? [paragraph(indent, oneLine(detail), { ...page, tone: "quiet" })] : []),
+  ].join("\n");
+}
+
+function totalOf(run: RunReport, book: (row: Row) => number | null): string {
+  const numbers = run.reconciliation.map(book).filter((number) => number !== null);
+  if (numbers.length === 0 || numbers.length < run.reconciliation.length) return NO_DATA;
+  return count(numbers.reduce((sum, number) => sum + number, 0));
+}
+
+type Row = RunReport["reconciliation"][number];
+
+const BOOKS: Column<Row>[] = [
+  { head: "worker", cell: (row) => `worker-${row.worker}` },
+  { head: "node", cell: (row) => row.node },
+  { head: "Prometheus", align: "right", cell: (row) => count(row.prometheus) },
+  { head: "worker says", align: "right", cell: (row) => count(row.reported) },
+  { head: "ledger", align: "right", cell: (row) => count(row.ledger) },
+  { head: "", cell: (row) => (row.lost === undefined ? "" : "lost"), tone: () => "unsure" },
+];
+
+function probes(page: Page): string {
+  const { acl, aclNote } = page.report;
+  const note = aclNote ? [paragraph("  ", oneLine(aclNote), { ...page, tone: "quiet" })] : [];
+  if (acl.length === 0) return section(page, "What Redis refuses", ...(note.length > 0 ? note : [`  ${NO_DATA}`]));
+  const width = Math.max(...acl.map(({ user }) => user.length));
+  const lead = (mark: string, user: string) => `  ${mark} ${padded(user, width)}  `;
+  const open = acl
+    .filter(({ refused }) => !refused)
+    .map(({ user, attempt, answer }) => {
+      const text = `${oneLine(attempt)}: NOT REFUSED, the answer was: ${oneLine(answer) || NO_DATA}`;
+      return paragraph(lead(page.paint("alarm", "✗"), user), text, { ...page, tone: "alarm" });
+    });
+  const alike = Map.groupBy(
+    acl.filter(({ refused }) => refused),
+    ({ user, answer }) => `${user} ${refusalOf(answer)}`,
+  );
+  const refused = [...alike.values()].flatMap((probes) => {
+    const { user, answer } = probes[0]!;
+    return [
+      paragraph(lead(page.paint("good", "✓"), user), refusalOf(answer), page),
+      flow(
+        " ".repeat(width + 6),
+        probes.map(({ attempt }) => oneLine(attempt)),
+        { ...page, tone: "quiet" },
+      ),
+    ];
+  });
+  const granted = (page.report.aclGranted ?? []).flatMap(({ user, attempts }, index) => [
+    ...(index === 0 ? [paragraph("  ", GRANTED, page)] : []),
+    flow(lead(page.paint("good", "✓"), user), attempts, { ...page, tone: "quiet" }),
+  ]);
+  const title = `Redis refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts, in its own words`;
+  return section(page, title, ...open, ...refused, ...granted, ...note);
+}
+
+const GRANTED = "What each user needs was let through, so an attempt that is let through is seen:";
+
+/** Redis's own words, less the name of the command, which the attempt has already: most refusals differ in it alone. */
+const refusalOf = (answer: string) => oneLine(answer).replace(/'[^']*'/g, "'...'") || NO_DATA;
+
+function troubles(page: Page): string {
+  const lines = page.report.runs.flatMap((run) =>
+    labelled(
+      page,
+      run,
+      troublesOf(run).flatMap(({ text, log }) => [
+        { text: oneLine(text) },
+        ...logLines(log).map((line) => ({ mark: "│ ", text: line, tone: "quiet" as const })),
+      ]),
+    ),
+  );
+  return lines.length === 0 ? "" : section(page, "Problems", ...lines);
+}
+
+/** The last lines of a log say why it ended. The whole of what was kept is in report.json. */
+const logLines = (log: string | undefined) =>
+  (log ?? "")
+    .split("\n")
+    .map(oneLine)
+    .filter((line) => line !== "")
+    .slice(-LOG_LINES);
+const LOG_LINES = 8;
+
+function skipped(page: Page): string {
+  const { skipped } = page.report;
+  if (skipped.length === 0) return "";
+  const longest = Math.max(page.labelWidth, ...skipped.map(({ strategy }) => strategy.length));
+  const labelWidth = Math.min(longest, mostOf(page.width));
+  return section(
+    page,
+    "Skipped",
+    ...skipped.map(({ strategy, reason }) =>
+      beside({ before: "  ", label: strategy, labelWidth, after: "  " }, oneLine(reason), page),
+    ),
+  );
+}
+
+function environment(page: Page): string {
+  const entries = Object.entries(page.report.environment).map(([key, value]) => `${key} ${oneLine(value)}`);
+  return entries.length === 0 ? "" : section(page, "Where it ran", flow("  ", entries, { ...page, tone: "quiet" }));
+}
+
+/** Paragraphs of one run: its name stands beside the first; those with a mark are details of the one above. */
+function labelled(page: Page, run: RunReport, paragraphs: readonly Detail[]): string[] {
+  const label = page.labels.get(run) ?? "";
+  return paragraphs.map(({ mark = "", text, tone = "plain" }, index) => {
+    const after = `  ${page.paint("quiet", mark)}`;
+    const column = { before: "  ", label: index === 0 ? label : "", labelWidth: page.labelWidth, after };
+    return beside(column, text, { ...page, tone });
+  });
+}
+
+interface Detail {
+  readonly mark?: string;
+  readonly text: string;
+  readonly tone?: Tone;
+}

@@ -1,0 +1,77 @@
+/** The coordinator's own server: heartbeats in, targets and metrics out. */
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Heartbeat } from "../../worker/contract.ts";
+import type { Roster } from "./roster.ts";
+
+export interface CoordinatorServer extends Disposable {
+  readonly port: number;
+  /** From now on heartbeats are of this roster's run. */
+  follow(roster: Roster): void;
+  /** What /targets answers: host:port of each /metrics, for Prometheus's http_sd. */
+  setTargets(targets: readonly string[]): void;
+}
+
+export interface CoordinatorServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+  readonly metrics: () => Promise<string>;
+}
+
+/** A worker's final heartbeat carries one bit an operation. */
+const BODY_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Rejects when the address cannot be listened on. */
+export async function serveCoordinator(options: CoordinatorServerOptions): Promise<CoordinatorServer> {
+  let roster: Roster | undefined;
+  let targets: readonly string[] = [];
+
+  const server = createServer(async (request, response) => {
+    const answer = (status: number, body: unknown, type = "application/json") =>
+      response.writeHead(status, { "content-type": type }).end(typeof body === "string" ? body : JSON.stringify(body));
+    try {
+      if (request.url === "/healthz") return answer(200, "ok\n", "text/plain");
+      if (request.url === "/metrics")
+        return answer(200, await options.metrics(), "text/plain; version=0.0.4; charset=utf-8");
+      if (request.url === "/targets") return answer(200, [{ targets, labels: {} }]);
+      if (request.url !== "/heartbeat" || request.method !== "POST") return answer(404, "not here\n", "text/plain");
+      if (request.headers.authorization !== `Bearer ${options.token}`)
+        return answer(401, "wrong token\n", "text/plain");
+      const beat = Heartbeat.safeParse(JSON.parse(await bodyOf(request)));
+      if (!beat.success) return answer(400, `not a heartbeat: ${beat.error.message}\n`, "text/plain");
+      answer(200, roster?.hear(beat.data) ?? { command: "wait" });
+    } catch (error) {
+      answer(400, `${error instanceof Error ? error.message : error}\n`, "text/plain");
+    }
+  });
+  server.keepAliveTimeout = 60_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject).listen(options.port, options.host, resolve);
+  });
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    follow(next) {
+      roster = next;
+    },
+    setTargets(next) {
+      targets = next;
+    },
+    [Symbol.dispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > BODY_BYTES_MAX) throw new Error(`a heartbeat of more than ${BODY_BYTES_MAX} bytes`);
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

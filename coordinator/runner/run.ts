@@ -1,0 +1,257 @@
+/**
+ * One run: one strategy, one fleet, from new rows to verdict.
+ *
+ *  1. put new rows into the database; nothing that another run uses is touched
+ *  2. ask the launcher for the fleet
+ *  3. wait until all workers are ready and Prometheus has scraped each once, so that its counts begin at 0
+ *  4. start them together, and wait until all are done
+ *  5. wait until Prometheus has the final numbers of all
+ *  6. read the evidence: Prometheus at one instant, the workers' own numbers, the rows and their ledger
+ *  7. judge, then release the workers
+ *
+ * A wait that passes its deadline, a lost worker, a server that is gone or a signal do not end the run: they become
+ * problems in the evidence, and the verdict is `unknown` unless a violation was found all the same.
+ */
+import type { WorkerSpec } from "../../worker/contract.ts";
+import type { Database, Rows } from "../clients/mysql.ts";
+import type { Prometheus } from "../clients/prometheus.ts";
+import { ServerError } from "../errors.ts";
+import type { Evidence, RunPlan, WorkerEvidence } from "../judge/evidence.ts";
+import { createLedgerBuilder } from "../judge/ledger.ts";
+import type { RunReport } from "../judge/report-data.ts";
+import { judge } from "../judge/run-verdict.ts";
+import { summarize } from "../judge/summarize.ts";
+import type { Fleet, Launcher } from "../platform/launcher.ts";
+import { DeadlinePassed, waitUntil } from "../wait.ts";
+import type { CoordinatorServer } from "./http-server.ts";
+import type { RunPhase } from "./metrics.ts";
+import { createRoster, type Roster } from "./roster.ts";
+
+export interface RunServices {
+  readonly report: string;
+  readonly launcher: Launcher;
+  readonly server: CoordinatorServer;
+  readonly database: Database;
+  readonly prometheus: Prometheus;
+  readonly startDeadlineMs: number;
+  /** Told what goes on, for the progress and the coordinator's own metrics. */
+  readonly watch: RunWatcher;
+}
+
+export interface RunWatcher {
+  phase(plan: RunPlan, phase: RunPhase): void;
+  /** About once a second while workers exist. */
+  fleet(plan: RunPlan, roster: Roster, elapsedMs: number | undefined): void;
+}
+
+/** From the word `start` to the first operation: more than one heartbeat, so that all workers have heard it. */
+const START_IN_MS = 600;
+const HEARTBEAT_MS = 250;
+const LOOK_MS = 1_000;
+const STATEMENT_TIMEOUT_MS = 10_000;
+/** Prometheus may be away for a while and come back; its last samples are waited for this long. */
+const SCRAPE_DEADLINE_MS = 45_000;
+
+export async function run(plan: RunPlan, services: RunServices, signal: AbortSignal): Promise<RunReport> {
+  const { database, launcher, prometheus, server, watch } = services;
+  const problems: string[] = [];
+  const startedAt = new Date();
+
+  // 1. New rows.
+  watch.phase(plan, "starting");
+  await database.reset(plan.run, plan.rows);
+  const initial = await database.employees(plan.run);
+
+  // 2. The fleet.
+  const roster = createRoster(plan.run, plan.workers);
+  server.follow(roster);
+  await using fleet = await launcher.launch(specOf(plan, services));
+  using _watching = watchFleet(plan, fleet, roster, watch, problems);
+
+  try {
+    // 3. The barrier.
+    watch.phase(plan, "warming");
+    await waitUntil(() => notReady(plan, roster, prometheus), {
+      deadlineMs: services.startDeadlineMs,
+      signal,
+      everyMs: 100,
+    });
+
+    // 4. The operations.
+    roster.start(START_IN_MS);
+    watch.phase(plan, "running");
+    const drainMs = plan.durationMs + plan.lockTimeoutMs + plan.holdMs + STATEMENT_TIMEOUT_MS + START_IN_MS;
+    await waitUntil(() => absent(roster.missing("done"), "not done"), { deadlineMs: drainMs, signal });
+
+    // 5. The last scrape.
+    watch.phase(plan, "draining");
+    await waitUntil(() => notScraped(plan, roster, prometheus), {
+      deadlineMs: SCRAPE_DEADLINE_MS,
+      signal,
+      everyMs: 100,
+    });
+  } catch (error) {
+    if (error instanceof DeadlinePassed || error instanceof FleetLost) problems.push(error.message);
+    else if (signal.aborted)
+      problems.push(`interrupted by ${signal.reason instanceof Error ? signal.reason.message : signal.reason}`);
+    else throw error;
+    roster.abort("the run is over");
+    await settle(roster);
+  }
+
+  // 6. The evidence.
+  watch.phase(plan, "judging");
+  // All before the rows: what a worker that was given up commits and says later is in none of the books.
+  const nowMs = Date.now();
+  const workers = workersOf(plan, roster);
+  const lost = roster.lost();
+  const rows = await database.snapshot(plan.run).catch((error: unknown) => {
+    if (!(error instanceof ServerError)) throw error;
+    problems.push(error.message);
+    return NOT_READ;
+  });
+  const read = () => prometheus.read(plan.run, nowMs, nowMs - startedAt.getTime() + 60_000);
+  // The same instant can be asked for again, and a busy server may miss the first time.
+  const scraped = await read()
+    .catch(read)
+    .catch((error) => {
+      // The wait for the last scrape may have ended by the same.
+      if (!problems.some((problem) => problem.includes(error.message))) problems.push(error.message);
+      return undefined;
+    });
+  const evidence: Evidence = {
+    plan,
+    initial,
+    ...rows,
+    workers,
+    prometheus: scraped,
+    problems: [...problems, ...roster.strangers(), ...faultless(plan, roster)],
+  };
+
+  // 7. The verdict.
+  const report = summarize(evidence, judge(evidence), lost, startedAt, new Date());
+  roster.release();
+  await settled(() => (roster.unreleased() === 0 ? undefined : "workers not released"), 1_000);
+  watch.phase(plan, "finished");
+  return report;
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** The strategy cannot be used where the workers are: there is no run, and the message is the reason. */
+export class StrategyUnavailable extends Error {
+  override name = "StrategyUnavailable";
+}
+
+/** All or nothing: half a ledger would look like lost operations. */
+const NOT_READ: Rows = { final: [], ledger: createLedgerBuilder().finish(), writers: [] };
+
+/** Not one worker is left to wait for. */
+class FleetLost extends Error {
+  override name = "FleetLost";
+}
+
+/** What a worker needs to know of the plan; what theory expects of it is not its business. */
+function specOf(
+  { expects, mix, keyScope = "row", ...plan }: RunPlan,
+  { report, launcher, startDeadlineMs }: RunServices,
+): WorkerSpec {
+  return {
+    ...plan,
+    keyScope,
+    ...(mix === undefined ? {} : { mix: [...mix] }),
+    report,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    ledger: true,
+    coordinatorUrl: launcher.coordinatorUrl,
+    heartbeatMs: HEARTBEAT_MS,
+    coordinatorLostMs: launcher.coordinatorLostMs,
+    lingerMs: Math.max(startDeadlineMs, SCRAPE_DEADLINE_MS + 15_000),
+  };
+}
+
+/** What the start still waits for. A worker that will not come ends the wait at once: the run cannot be complete. */
+async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
+  const unavailable = roster.unavailable();
+  if (unavailable !== undefined) throw new StrategyUnavailable(unavailable);
+  // Which one and why stands beside this, with each worker that was lost.
+  if (roster.lost().length > 0) throw new FleetLost("not started");
+  const absentWorkers = absent(roster.missing("ready"), "not ready");
+  if (absentWorkers !== undefined) return [absentWorkers, ...roster.waiting()].join("; ");
+  const scraped = await prometheus.workersWith("ready", plan.run).catch((error) => error as Error);
+  if (scraped instanceof Error) return scraped.message;
+  const unscraped = indexes(plan.workers).filter((index) => !scraped.includes(index));
+  return absent(unscraped, "not scraped by Prometheus");
+}
+
+async function notScraped(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
+  const ended = roster.all().filter(({ final }) => final !== undefined);
+  // Who died on purpose, or was stopped before the end, serves no last scrape.
+  const there = ended.filter(({ final, failure }) => !final?.died && failure === undefined);
+  const finished = new Set(there.map(({ index }) => index));
+  if (ended.length === 0) throw new FleetLost("no worker came to its end");
+  const scraped = await prometheus.workersWith("done", plan.run).catch((error) => error as Error);
+  if (scraped instanceof Error) return scraped.message;
+  return absent(
+    [...finished].filter((index) => !scraped.includes(index)),
+    "without a last scrape by Prometheus",
+  );
+}
+
+function absent(missing: readonly number[], what: string): string | undefined {
+  if (missing.length === 0) return undefined;
+  const names = missing.slice(0, 8).map((index) => `worker-${index}`);
+  return `${names.join(", ")}${missing.length > 8 ? ` and ${missing.length - 8} more` : ""} ${what}`;
+}
+
+/** After an abort, workers may still hand in their numbers or end; their last statements must be over before the ledger is read. */
+const settle = (roster: Roster) => settled(() => absent(roster.missing("done"), "still at work"), 2_500);
+
+/** A wait whose end does not matter. */
+const settled = (look: () => string | undefined, deadlineMs: number) =>
+  waitUntil(look, { deadlineMs, signal: new AbortController().signal }).catch(() => {});
+
+const indexes = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
+  const seen = roster.all();
+  const lost = new Map(roster.lost().map((problem) => [problem.index, problem.reason]));
+  return indexes(plan.workers).flatMap((index): WorkerEvidence[] => {
+    const ofIndex = seen.filter((worker) => worker.index === index);
+    if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: lost.get(index) ?? "never came" }];
+    return ofIndex.map(({ uid, node, phase, final, failure, readyMs }) => {
+      // Who waited for the start in vain is not lost: why there was none is said of others.
+      const silent = phase === "running" || phase === "done" ? "did not come to its end" : undefined;
+      const ended = final !== undefined && failure === undefined;
+      return { index, uid, node, final, readyMs, lost: ended ? undefined : (lost.get(index) ?? failure ?? silent) };
+    });
+  });
+}
+
+/** A fault that was planned and never happened has shown nothing. */
+function faultless({ fault }: RunPlan, roster: Roster): string[] {
+  if (fault === undefined || roster.all().some(({ final }) => (final?.faulted ?? 0) > 0)) return [];
+  return ["the planned fault never happened: no operation came by its place in time"];
+}
+
+/** Looks after the fleet once a second until disposed. */
+function watchFleet(plan: RunPlan, fleet: Fleet, roster: Roster, watch: RunWatcher, problems: string[]): Disposable {
+  let startedAtMs: number | undefined;
+  let looking = false;
+  const look = async () => {
+    if (looking) return;
+    looking = true;
+    try {
+      roster.note(await fleet.problems());
+    } catch (error) {
+      const message = `cannot look after the fleet: ${error instanceof Error ? error.message : error}`;
+      if (!problems.includes(message)) problems.push(message);
+    }
+    if (roster.count("running") > 0) startedAtMs ??= performance.now();
+    watch.fleet(plan, roster, startedAtMs === undefined ? undefined : performance.now() - startedAtMs);
+    looking = false;
+  };
+  const timer = setInterval(look, LOOK_MS);
+  void look();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}

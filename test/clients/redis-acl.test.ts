@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import { checkAccess, probeAcl } from "../../coordinator/clients/redis-acl.ts";
+import { fillUsers, randomPasswords } from "../../coordinator/clients/redis-users.ts";
+import { ServerError } from "../../coordinator/errors.ts";
+import { REDIS_USERS } from "../../worker/contract.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+
+const USERS_FILE = join(import.meta.dirname, "../../helm/files/users.acl");
+const WORKER = join(import.meta.dirname, "../../worker");
+/** As the tests' Redis has them. */
+const passwords = Object.fromEntries(REDIS_USERS.map((user) => [user, user]));
+
+let redis: TestRedis;
+let options: { redisUrl: string; passwords: Record<string, string> };
+before(async () => {
+  redis = await startRedis();
+  options = { redisUrl: `redis://127.0.0.1:${redis.port}`, passwords };
+});
+after(() => redis.stop());
+/** Back to the rules of the file. */
+beforeEach(async () => {
+  await redis.kill();
+  await redis.start();
+});
+
+test("the users can do what they must", async () => {
+  await checkAccess(options);
+  assert.equal(await redis.admin.dbsize(), 0, "and leave no key");
+});
+
+test("everything else is refused, in Redis's own words", async () => {
+  const probes = await probeAcl(options);
+  assert.ok(probes.length > 30);
+  for (const { user, attempt, refused, answer } of probes) {
+    assert.ok(refused, `${user}: ${attempt} was let through`);
+    assert.match(answer, /^NOPERM |^NOAUTH |^WRONGPASS |^ERR (The user executing the script|ACL failure in script)/);
+  }
+  const tried = (user: string) =>
+    probes.filter((probe) => probe.user === user).map(({ attempt }) => attempt.split(" ")[0]);
+  for (const command of ["GET", "SET", "FLUSHALL", "SWAPDB", "CONFIG", "KEYS", "SCRIPT", "ACL", "SUBSCRIBE"])
+    assert.ok(tried("lock").includes(command), command);
+  for (const user of REDIS_USERS)
+    for (const command of ["GET", "SET", "FLUSHALL"]) assert.ok(tried(user).includes(command), `${user}: ${command}`);
+});
+
+test("the whole matrix: each user with each forbidden thing and with the keys of each other", async () => {
+  const probes = await probeAcl({ ...options, matrix: true });
+  assert.deepEqual(
+    probes.filter(({ refused }) => !refused),
+    [],
+  );
+  for (const user of [...REDIS_USERS, "health"])
+    assert.ok(probes.filter((probe) => probe.user === user).length >= 19, user);
+});
+
+test("what is let through is told, and does no harm", async () => {
+  await redis.admin.acl("SETUSER", "lock", "~*", "&*", "+@all");
+  await redis.admin.acl("SETUSER", "default", "on", "nopass", "~*", "+@all");
+  await redis.admin.set("precious", "1");
+  await redis.admin.select(1);
+  await redis.admin.set("other database", "1");
+  await redis.admin.select(0);
+  const sha = await redis.admin.script("LOAD", "return 1");
+
+  const probes = await probeAcl(options);
+  const through = probes.filter(({ refused }) => !refused).map(({ user, attempt }) => `${user} ${attempt}`);
+  const expected = probes
+    .filter(({ user, attempt }) => user === "lock" || (user === "nobody" && !/^AUTH (?!default)\w+ /.test(attempt)))
+    .map(({ user, attempt }) => `${user} ${attempt}`);
+  assert.deepEqual(through, expected);
+
+  assert.equal(await redis.admin.get("precious"), "1");
+  assert.deepEqual(await redis.admin.script("EXISTS", sha as string), [1]);
+  await redis.admin.select(1);
+  assert.equal(await redis.admin.get("other database"), "1");
+  await redis.admin.select(0);
+});
+
+for (const { rules, user, message } of [
+  {
+    user: "lock",
+    rules: ["-rpush"],
+    message: /user lock, RPUSH: NOPERM .*; compare the user's rules with helm\/files\/users.acl/,
+  },
+  { user: "lock", rules: ["resetkeys", "~other:*"], message: /user lock, SET: NOPERM .* (a key|keys)\b/ },
+  { user: "lock", rules: ["resetchannels"], message: /user lock, PUBLISH: NOPERM .* (a channel|channels)\b/ },
+  { user: "monitor", rules: ["-info"], message: /user monitor, INFO: NOPERM / },
+  {
+    user: "monitor",
+    rules: ["off"],
+    message: /user monitor, PING: WRONGPASS .*; give the user's password in REDIS_PASSWORD_MONITOR/,
+  },
+])
+  test(`a user who lacks what it needs: ${user} ${rules.join(" ")}`, async () => {
+    await redis.admin.acl("SETUSER", user, ...rules);
+    await assert.rejects(checkAccess(options), (error) => {
+      assert.ok(error instanceof ServerError && error.final);
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+
+test("a Redis out of reach is an error, not a refusal", async () => {
+  await redis.kill();
+  for (const ask of [checkAccess, probeAcl])
+    await assert.rejects(
+      ask(options),
+      /^ServerError: Redis at 127.0.0.1:\d+: .*ECONNREFUSED.*; start it or correct REDIS_URL$/,
+    );
+});
+
+for (const [user, files, direct] of [
+  ["lock", ["locks/redis-scripts.ts", "locks/redlock.ts"], ["ping", "eval", "evalsha", "subscribe", "unsubscribe"]],
+  ["seed", ["locks/constant-lock.ts"], ["ping", "eval", "evalsha", "set"]],
+] as const)
+  test(`the user ${user} may run the commands of its lock, and no other`, async () => {
+    const sources = await Promise.all(files.map((file) => readFile(join(WORKER, file), "utf8")));
+    const inScripts = sources.flatMap((source) =>
+      [...source.matchAll(/redis\.call\('(\w+)'/g)].map(([, name]) => name!),
+    );
+    const used = new Set([...inScripts.map((name) => name.toLowerCase()), ...direct]);
+    const line = new RegExp(`^user ${user} .*$`, "m").exec(await readFile(USERS_FILE, "utf8"))![0];
+    const allowed = [...line.matchAll(/\+(\S+)/g)].map(([, name]) => name!);
+    assert.deepEqual(allowed.toSorted(), [...used].sort());
+  });
+
+test("the file of users gets hashes only, and one for each user", async () => {
+  const template = await readFile(USERS_FILE, "utf8");
+  const secrets = randomPasswords();
+  assert.notEqual(secrets.lock, randomPasswords().lock);
+  const filled = fillUsers(template, secrets);
+  assert.ok(!filled.includes(secrets.lock) && !filled.includes(secrets.monitor));
+  assert.match(filled, /^user lock on #[0-9a-f]{64} /m);
+  assert.throws(() => fillUsers(`${template}user admin on #%ADMIN% +@all\n`, secrets), /without a password: ADMIN/);
+});

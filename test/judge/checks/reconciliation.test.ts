@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seed } from "../../../coordinator/judge/checks/naive.ts";
+import { metrics, reconcile } from "../../../coordinator/judge/checks/reconciliation.ts";
+import type { Evidence, PrometheusWorker } from "../../../coordinator/judge/evidence.ts";
+import { bits, serial, simulate, withFinal, withLost, withRows, writerOfWorker } from "../../support/histories.ts";
+
+const scraped = (evidence: Evidence, index: number, change: Partial<PrometheusWorker>): Evidence => ({
+  ...evidence,
+  prometheus: {
+    ...evidence.prometheus!,
+    workers: evidence.prometheus!.workers.map((w) => (w.worker === index ? { ...w, ...change } : w)),
+  },
+});
+const counts = (evidence: Evidence, index: number) => evidence.workers[index]!.final!;
+
+test("three books that agree hold", () => {
+  const result = metrics(serial(100));
+  assert.equal(result.status, "holds");
+  assert.equal(result.detail, "Prometheus = workers = ledger, 100 operations of 4 workers");
+});
+
+test("planted: a worker that reports one operation too many is violated, also where Prometheus believes it", () => {
+  const evidence = serial(100);
+  const { committed } = counts(evidence, 2);
+  const boast = withFinal(evidence, 2, { committed: committed + 1 });
+  const result = metrics(boast);
+  assert.deepEqual([result.status, result.count], ["violated", 1]);
+  assert.match(result.witnesses[0]!.text, /worker-2 reports 26 committed \(raises \d+\), the ledger has 25 committed/);
+  assert.equal(metrics(scraped(boast, 2, { committed: committed + 1 })).status, "violated");
+});
+
+test("planted: a worker that reports more raises than the ledger has is violated", () => {
+  const evidence = serial(100);
+  assert.equal(metrics(withFinal(evidence, 2, { raised: counts(evidence, 2).raised + 1 })).status, "violated");
+});
+
+test("planted: a raise that the ledger has more than the worker made proves nothing, but does not hold", () => {
+  const raised = withRows(serial(100), (rows) => {
+    rows[50]!.raise += 1;
+  });
+  assert.equal(metrics(raised).status, "unknown");
+});
+
+test("operations of unknown outcome explain a ledger that has more, but no claim", () => {
+  const { evidence } = simulate(
+    [0, 1, 0, 1].flatMap((worker) => {
+      const turn = {
+        worker,
+        employee: 1,
+        raise: 5,
+        end: worker === 1 ? "recovered" : "committed",
+        afterUs: 10,
+      } as const;
+      return [turn, turn];
+    }),
+  );
+  assert.equal(metrics(evidence).status, "holds");
+  assert.equal(metrics(withFinal(evidence, 1, { committed: 1 })).status, "violated");
+  assert.deepEqual(
+    reconcile(evidence).map(({ prometheus, reported, ledger }) => [prometheus, reported, ledger]),
+    [
+      [2, 2, 2],
+      [0, 0, 2],
+    ],
+  );
+});
+
+test("a ledger that has more without a reason is unknown", () => {
+  const evidence = withFinal(serial(100), 1, { committed: 24 });
+  assert.equal(metrics(evidence).status, "unknown");
+});
+
+test("planted: a Prometheus that is missing, misses a worker, lags behind or knows a stranger is unknown", () => {
+  const evidence = serial(100);
+  const { prometheus } = evidence;
+  for (const [changed, expected] of [
+    [{ ...evidence, prometheus: undefined }, /Prometheus has no final numbers/],
+    [{ ...evidence, prometheus: { ...prometheus!, workers: prometheus!.workers.slice(1) } }, /no numbers of worker-0/],
+    [scraped(evidence, 3, { committed: 24 }), /worker-3 reports 25 .* Prometheus has 24/],
+    [scraped(evidence, 3, { committed: 26 }), /worker-3 reports 25 .* Prometheus has 26/],
+    [scraped(evidence, 3, { raised: 0 }), /Prometheus has 25 committed \(raises 0\)/],
+    [scraped(evidence, 3, { uid: "another" }), /no numbers of worker-3; .*\(another\) that is not in the fleet/],
+  ] as const) {
+    const result = metrics(changed);
+    assert.equal(result.status, "unknown", result.detail);
+    assert.match(result.detail, expected);
+  }
+});
+
+test("a lost worker is unknown, unless Prometheus had already seen more than the ledger has", () => {
+  const lost = withLost(serial(100), 2, "killed by SIGKILL");
+  assert.equal(metrics(scraped(lost, 2, { committed: 20 })).status, "unknown");
+  assert.equal(metrics(scraped(lost, 2, { committed: 26 })).status, "violated");
+  assert.deepEqual(reconcile(lost)[2], {
+    worker: 2,
+    uid: "uid-2",
+    node: "local",
+    prometheus: 25,
+    reported: null,
+    ledger: 25,
+    lost: "killed by SIGKILL",
+  });
+  const never = metrics({ ...lost, plan: { ...lost.plan, workers: 5 } });
+  assert.match(never.detail, /worker-4 never reported/);
+});
+
+test("counts that agree with each other and not with the own bits of the writer do not hold", () => {
+  const writers = [{ writer: writerOfWorker(0), attempted: 25, acknowledged: bits([1, 2, 3]), unknown: [4, 5] }];
+  assert.notEqual(metrics(withFinal(serial(100), 0, { writers })).status, "holds");
+});
+
+test("the naive check is skipped for the verdict, and counted from Prometheus or else from the workers", () => {
+  const evidence = withFinal(scraped(serial(100), 1, { naive: 7 }), 1, { naive: 5 });
+  const result = seed(evidence);
+  assert.deepEqual([result.status, result.count], ["skipped", 7]);
+  assert.match(result.detail, /cannot fail where the write names the version/);
+  assert.equal(seed({ ...evidence, prometheus: undefined }).count, 5);
+  assert.equal(seed({ ...evidence, prometheus: undefined, workers: [] }).status, "unknown");
+});

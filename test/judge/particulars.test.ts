@@ -1,0 +1,141 @@
+/** What runs with faults and mixes have of their own, on hand-made histories. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { metrics } from "../../coordinator/judge/checks/reconciliation.ts";
+import { overlapOf, vacuity } from "../../coordinator/judge/checks/vacuity.ts";
+import type { Evidence, RunPlan } from "../../coordinator/judge/evidence.ts";
+import { faultsOf, partsOf, recoveryOf, settingsOf } from "../../coordinator/judge/faults.ts";
+import { judge, judgeAcl, judgeReport } from "../../coordinator/judge/run-verdict.ts";
+import { serial, simulate, type Turn, withFinal } from "../support/histories.ts";
+
+/** Worker 0 dies at this share of the run, with its numbers handed in and its last scrape `behind` operations ago. */
+function withDeath(evidence: Evidence, share: number, behind: number): Evidence {
+  const { startedAtUs, endedAtUs } = evidence.workers[0]!.final!;
+  const died = withFinal(evidence, 0, {
+    died: true,
+    faulted: 1,
+    endedAtUs: Math.round(startedAtUs + (endedAtUs - startedAtUs) * share),
+  });
+  const prometheus = died.prometheus!;
+  const workers = prometheus.workers.map((worker) =>
+    worker.worker === 0 ? { ...worker, committed: worker.committed - behind, raised: worker.raised - behind } : worker,
+  );
+  return { ...died, prometheus: { ...prometheus, workers } };
+}
+
+test("a worker that died on purpose is neither waited for nor missing in a book", () => {
+  const dead = withDeath(serial(150), 0.3, 3);
+  assert.equal(overlapOf(dead), 1);
+  assert.equal(metrics(dead).status, "holds");
+  assert.deepEqual([judge(dead).data.value, judge(dead).agreement], ["holds", "expected"]);
+});
+
+test("a dead worker of which Prometheus has more than it did is no pass", () => {
+  assert.notEqual(metrics(withDeath(serial(150), 0.3, -2)).status, "holds");
+});
+
+test("a worker that did not die is still compared to the last operation", () => {
+  const { died: _, ...alive } = withDeath(serial(150), 1, 3).workers[0]!.final!;
+  const evidence = withDeath(serial(150), 1, 3);
+  const workers = evidence.workers.map((worker, index) => (index === 0 ? { ...worker, final: alive } : worker));
+  assert.notEqual(metrics({ ...evidence, workers }).status, "holds");
+});
+
+test("recovery is the time from a death to the next write, and no data where nobody wrote", () => {
+  const dead = withDeath(serial(150), 0.5, 0);
+  const at = dead.workers[0]!.final!.endedAtUs;
+  const next = dead.ledger.writtenAtUs.find((time) => time > at)!;
+  assert.equal(recoveryOf(dead), (next - at) / 1e6);
+  assert.equal(recoveryOf(withDeath(serial(150), 1.5, 0)), null);
+  assert.equal(recoveryOf(serial(150)), null);
+});
+
+test("faults are told with how often they happened, and not where they did not", () => {
+  const fault = { at: "before-write", action: "stall", worker: 0, forMs: 250, every: 5, afterMs: 0 } as const;
+  assert.deepEqual(faultsOf(fault, withFinal(serial(40), 0, { faulted: 7 })), [
+    "worker-0 stood still for 250 ms just before the write, 7 times",
+  ]);
+  assert.deepEqual(faultsOf(fault, serial(40)), []);
+});
+
+const turn = (worker: number): Turn => ({ worker, employee: 1, raise: 3, end: "committed", afterUs: 500 });
+/** Worker 0 reads, workers 1 and 3 write twice each, worker 0 writes from its old read: four writes are lost. */
+const mixed = (plan: Partial<RunPlan> = {}) =>
+  simulate([turn(0), ...[1, 1, 3, 3, 1, 1, 3, 3, 0, 2, 2].map(turn)], {
+    ...{ strategy: "redis", mix: ["redis", "row-lock"] },
+    ...plan,
+  }).evidence;
+
+test("each part of a mix has its own writes, stale writes, and writes that were lost under others'", () => {
+  assert.deepEqual(partsOf(["redis", "row-lock"], mixed()), [
+    { strategy: "redis", workers: 2, committed: 2, rejected: 0, staleWrites: 1, overwritten: 0 },
+    { strategy: "row-lock", workers: 2, committed: 4, rejected: 0, staleWrites: 0, overwritten: 4 },
+  ]);
+});
+
+test("in a mix one busy worker of each strategy is enough", () => {
+  const idle = (mix: RunPlan["mix"]) =>
+    vacuity({ ...serial(150, 4, {}), plan: { ...serial(150).plan, workers: 6, mix } });
+  assert.match(idle(undefined).detail, /worker-4 and worker-5 committed nothing/);
+  assert.doesNotMatch(idle(["redis", "none"]).detail, /committed nothing/);
+  assert.match(
+    idle(["redis", "redis", "redis", "redis", "version"]).detail,
+    /each worker of version committed nothing/,
+  );
+});
+
+test("a half of an operation may be applied only where theory says so", () => {
+  const outside = (expects: RunPlan["expects"]) => {
+    const evidence = mixed({ expects });
+    const final = [{ ...evidence.final[0]!, salary: evidence.final[0]!.salary + 1, version: 99 }];
+    return judge({ ...evidence, final }).agreement;
+  };
+  const expects = { data: "violated", exclusion: "unclaimed", because: "x" } as const;
+  assert.equal(outside({ ...expects, halfApplied: true }), "expected");
+  assert.equal(outside(expects), "unknown");
+});
+
+test("settings for the report are flat, without what has a place of its own", () => {
+  const settings = settingsOf({
+    ...serial(40).plan,
+    pair: { order: "same", onDeadlock: "retry" },
+    fault: { at: "after-read", action: "sleep", forMs: 1, every: 1, afterMs: 0 },
+    expects: { data: "holds", exclusion: "holds", because: "x" },
+  });
+  assert.deepEqual([settings.order, settings.onDeadlock, settings.fault], ["same", "retry", "outlives its TTL"]);
+  for (const key of ["run", "strategy", "mix", "expects"]) assert.ok(!(key in settings), key);
+});
+
+test("an expected violation stands in for a control, and what nobody asked for by name leaves no doubt", () => {
+  const run = (data: "holds" | "violated") => ({
+    ...({
+      strategy: "redis",
+      guard: "none",
+      plan: { lockTtlMs: data === "holds" ? 2_000 : 100 },
+      control: false,
+    } as const),
+    expects: { data, exclusion: "unclaimed" },
+    data:
+      data === "holds"
+        ? ({ value: "holds", operations: 90, rateBelow: 3 / 90 } as const)
+        : ({ value: "violated", count: 3, reason: "3 stale" } as const),
+    exclusion: { value: "holds", operations: 90, rateBelow: 3 / 90 } as const,
+    agreement: "expected" as const,
+  });
+  const skipped = { strategy: "lease", reason: "needs a cluster" };
+  const both = [run("holds"), run("violated")];
+  const verdict = judgeReport(both, [{ ...skipped, unavailable: true }]);
+  assert.deepEqual([verdict.value, verdict.exitCode], ["expected", 0]);
+  assert.match(verdict.line, /redis \(TTL 100 ms\) violated; redis \(TTL 2 s\) holds/);
+  assert.equal(judgeReport(both, [skipped]).value, "unknown");
+  assert.equal(judgeReport([run("holds")]).value, "unknown");
+});
+
+test("the users alone: refused, let through, or not tried", () => {
+  const probe = { user: "lock", attempt: "FLUSHALL", refused: true, answer: "NOPERM" };
+  assert.equal(judgeAcl([probe]).exitCode, 0);
+  const open = judgeAcl([probe, { ...probe, refused: false }]);
+  assert.equal(open.exitCode, 1);
+  assert.match(open.line, /Redis lets user lock run FLUSHALL/);
+  assert.equal(judgeAcl([], "not tried").exitCode, 3);
+});

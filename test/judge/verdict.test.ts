@@ -1,0 +1,427 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Evidence, Judgement, RunPlan } from "../../coordinator/judge/evidence.ts";
+import { ledgerOf } from "../../coordinator/judge/ledger.ts";
+import { type JudgedRun, judge, judgeReport } from "../../coordinator/judge/run-verdict.ts";
+import { unproven } from "../../coordinator/plan/scenarios/draft.ts";
+import { isControl, theoryOf } from "../../coordinator/plan/theory.ts";
+import { GUARDS, STRATEGY_NAMES, type StrategyName } from "../../worker/contract.ts";
+import { op, serial, serialTurns, simulate, type Turn, withFinal, withLost, withRows } from "../support/histories.ts";
+
+/** Worker 0 reads before, and writes after, the first of these turns by another worker. */
+const racing = (plan: Partial<RunPlan> = {}, races = 40): Evidence => {
+  const turn = (worker: number): Turn => ({ worker, employee: 1, raise: 3, end: "committed", afterUs: 500 });
+  const other = (index: number) => 1 + (index % 3);
+  return simulate(
+    Array.from({ length: races }, (_, index) => [turn(0), turn(other(index)), turn(other(index)), turn(0)]).flat(),
+    { strategy: "none", ...plan },
+  ).evidence;
+};
+
+/** Without the final numbers of this worker, or of all. */
+const unheard = (evidence: Evidence, only?: number): Evidence => ({
+  ...evidence,
+  workers: evidence.workers.map((worker) =>
+    only === undefined || worker.index === only ? { ...worker, final: undefined } : worker,
+  ),
+});
+
+const values = ({ data, exclusion, agreement }: Judgement) => [data.value, exclusion.value, agreement];
+
+// --- One run --------------------------------------------------------------------------------------------------------
+
+test("a lock that held, with its strength", () => {
+  const judgement = judge(serial(150));
+  assert.deepEqual(values(judgement), ["holds", "holds", "expected"]);
+  assert.deepEqual(judgement.data, { value: "holds", operations: 150, rateBelow: 0.02 });
+  assert.equal(judgement.reason, undefined);
+  assert.deepEqual(
+    judgement.checks.map(({ check, status }) => `${check} ${status}`),
+    [
+      "chain holds",
+      "value holds",
+      "set holds",
+      "exclusion holds",
+      "fence skipped",
+      "liveness holds",
+      "metrics holds",
+      "seed skipped",
+      "vacuity holds",
+    ],
+  );
+  const { grantedMoney, ...measures } = judgement.measures;
+  assert.deepEqual(measures, {
+    lostUpdates: 0,
+    lostMoney: 0,
+    naive: 0,
+    overlap: 1,
+    fairness: measures.fairness,
+    longestStallMs: 2,
+  });
+  assert.equal(
+    grantedMoney,
+    serialTurns(150)
+      .filter((_, index) => index % 2 === 0)
+      .reduce((sum, { raise }) => sum + raise, 0),
+  );
+});
+
+test("a control that is violated is as theory expects, a lock with the same history is not", () => {
+  const control = judge(racing());
+  assert.deepEqual(values(control), ["violated", "violated", "expected"]);
+  assert.equal(control.data.value === "violated" && control.data.count, 40);
+  assert.equal(control.measures.lostUpdates, 40);
+  const lock = judge(racing({ strategy: "redis" }));
+  assert.deepEqual(values(lock), ["violated", "violated", "mismatch"]);
+  assert.match(lock.reason!, /^data should hold, but 40 of 80 writes were stale \(lost updates\)/);
+});
+
+test("a control that is not violated is a mismatch", () => {
+  const judgement = judge(serial(100, 4, { strategy: "none" }));
+  assert.deepEqual(values(judgement), ["holds", "holds", "mismatch"]);
+  assert.match(judgement.reason!, /data should be violated, but 100 operations show no violation/);
+});
+
+test("data and exclusion are judged apart", () => {
+  const early = withRows(serial(100), (rows) => {
+    rows[50]!.readAtUs -= 1_500;
+  });
+  assert.deepEqual(values(judge(early)), ["holds", "violated", "mismatch"]);
+  const unclaimed = { ...early, plan: { ...early.plan, strategy: "version" as const } };
+  assert.deepEqual(values(judge(unclaimed)), ["holds", "violated", "expected"]);
+});
+
+test("a token that goes back is a loss of exclusion, and leaves the data", () => {
+  const tokens = withRows(serial(100), (rows) => {
+    for (const [index, row] of rows.entries()) row.fence = index + 1;
+    rows[60]!.fence = 60;
+  });
+  assert.deepEqual(values(judge(tokens)), ["holds", "violated", "mismatch"]);
+});
+
+for (const [what, change, reason] of [
+  [
+    "a worker that was lost",
+    (e: Evidence) => withLost(e, 2, "killed by SIGKILL"),
+    "worker-2 was lost: killed by SIGKILL",
+  ],
+  [
+    "a worker that ended badly after all",
+    (e) => ({ ...e, workers: e.workers.map((w, i) => (i === 1 ? { ...w, lost: "exit 7" } : w)) }),
+    "worker-1 was lost: exit 7",
+  ],
+  [
+    "a fleet that waited for a worker that was lost: the others are not to blame",
+    (e) => ({
+      ...withLost(unheard(e), 2, "exit 1"),
+      problems: ["not started"],
+    }),
+    "not started; worker-2 was lost: exit 1",
+  ],
+  ["a worker without its final numbers", (e) => unheard(e, 1), "worker-1 gave no final numbers"],
+  ["a worker that never came", (e) => ({ ...e, plan: { ...e.plan, workers: 5 } }), "worker-4 never reported"],
+  [
+    "many workers that never came",
+    (e) => ({ ...e, plan: { ...e.plan, workers: 20 } }),
+    "worker-4 and 15 more: each never reported",
+  ],
+  [
+    "a problem of the run",
+    (e) => ({ ...e, problems: ["Prometheus did not answer for 30 s"] }),
+    "Prometheus did not answer for 30 s",
+  ],
+  ["no Prometheus", (e) => ({ ...e, prometheus: undefined }), "Prometheus has no final numbers"],
+  [
+    "a Prometheus without one worker",
+    (e) => ({ ...e, prometheus: { ...e.prometheus!, workers: e.prometheus!.workers.slice(1) } }),
+    "Prometheus has no numbers of worker-0",
+  ],
+  [
+    "too little overlap",
+    (e) => ({ ...e, plan: { ...e.plan, durationMs: 2 * e.plan.durationMs } }),
+    "all workers ran together for 50 % of the planned time only, 90 % is needed",
+  ],
+  [
+    "a ledger that could not be read",
+    (e) => ({ ...e, ledger: ledgerOf([]), final: [], problems: ["MySQL is gone"] }),
+    "MySQL is gone",
+  ],
+] satisfies [string, (evidence: Evidence) => Evidence, string][]) {
+  test(`${what} is unknown, with the reason`, () => {
+    const judgement = judge(change(serial(100)));
+    assert.deepEqual(values(judgement), ["unknown", "unknown", "unknown"]);
+    assert.equal(judgement.data.value === "unknown" && judgement.data.reason, reason);
+    assert.equal(judgement.reason, reason);
+  });
+  if (what !== "a ledger that could not be read")
+    test(`a violation stays one beside ${what}`, () => {
+      assert.equal(judge(change(racing({ strategy: "redis" }))).agreement, "mismatch");
+      assert.equal(judge(change(racing())).data.value, "violated");
+    });
+}
+
+test("a ledger that was not read accuses nobody, and its measures are no data", () => {
+  const { checks, measures } = judge({ ...serial(100), ledger: ledgerOf([]), final: [] });
+  assert.deepEqual(
+    new Set(checks.filter(({ check }) => check !== "seed").map(({ status }) => status)),
+    new Set(["unknown"]),
+  );
+  assert.deepEqual([measures.lostUpdates, measures.lostMoney, measures.fairness], [null, null, null]);
+});
+
+test("nothing committed at all is unknown", () => {
+  const none = simulate(serialTurns(100).map((turn) => ({ ...turn, end: "rejected" as const })));
+  const judgement = judge(none.evidence);
+  assert.deepEqual(values(judgement), ["unknown", "unknown", "unknown"]);
+  assert.match(judgement.reason!, /only 0 operations committed, 30 are needed/);
+});
+
+test("a violated control whose books are incomplete has shown nothing for sure", () => {
+  const lost = judge(withLost(racing(), 2, "killed"));
+  assert.deepEqual([lost.data.value, lost.agreement], ["violated", "unknown"]);
+  assert.equal(lost.reason, "data was violated as expected, but worker-2 was lost: killed");
+});
+
+test("a control that is violated by something else than lost updates is not the control that theory means", () => {
+  const taken = serial(100, 4, { strategy: "none" });
+  const last = taken.final[0]!;
+  const judgement = judge({ ...taken, final: [{ ...last, salary: last.salary - 5 }] });
+  assert.deepEqual([judgement.data.value, judgement.agreement], ["violated", "mismatch"]);
+  const both = racing();
+  const version = both.final[0]!.version + 1;
+  const foreign = judge({ ...both, final: [{ ...both.final[0]!, version }] });
+  assert.deepEqual([foreign.data.value, foreign.agreement], ["violated", "unknown"]);
+  assert.match(foreign.reason!, /not by lost updates alone/);
+});
+
+for (const [what, change] of [
+  [
+    "a ledger row changed by hand",
+    (e: Evidence) => withRows(e, (rows) => void rows.splice(50, 1, { ...rows[50]!, raise: 5_000 })),
+  ],
+  ["a salary changed behind the workers' backs", (e) => ({ ...e, final: [{ ...e.final[0]!, salary: 1 }] })],
+  [
+    "a worker that reports one operation too many",
+    (e) => withFinal(e, 1, { committed: e.workers[1]!.final!.committed + 1 }),
+  ],
+  ["an acknowledged operation that is gone", (e) => withRows(e, (rows) => void rows.pop())],
+  ["a row by nobody", (e) => withRows(e, (rows) => void rows.push({ ...rows[99]!, op: op(70, 1) }))],
+] satisfies [string, (evidence: Evidence) => Evidence][])
+  test(`not fooled by ${what}`, () => {
+    const judgement = judge(change(serial(100)));
+    assert.deepEqual([judgement.data.value, judgement.agreement], ["violated", "mismatch"]);
+  });
+
+// --- Theory ---------------------------------------------------------------------------------------------------------
+
+test("a guard that rejects stale writes makes the data of every strategy hold", () => {
+  for (const strategy of STRATEGY_NAMES)
+    for (const guard of ["version", "fence-claim"] as const)
+      assert.equal(theoryOf({ strategy, guard, workers: 4 }).data, "holds");
+  assert.deepEqual(theoryOf({ strategy: "none", guard: "version", workers: 4 }), {
+    data: "holds",
+    exclusion: "unclaimed",
+  });
+  assert.deepEqual(theoryOf({ strategy: "redis", guard: "version", workers: 4 }), {
+    data: "holds",
+    exclusion: "holds",
+  });
+});
+
+test("a guard changes nothing for a strategy that does not write under it", () => {
+  for (const guard of GUARDS)
+    assert.deepEqual(
+      theoryOf({ strategy: "get-lock", guard, workers: 4 }),
+      theoryOf({ strategy: "get-lock", guard: "none", workers: 4 }),
+    );
+  const theory = (mix: StrategyName[]) => theoryOf({ strategy: mix[0]!, mix, guard: "version", workers: 4 }).data;
+  assert.deepEqual([theory(["redis", "none"]), theory(["get-lock", "version"])], ["holds", "violated"]);
+});
+
+describe("where nothing can be shown, nothing is claimed, and", () => {
+  const unshown = (strategy: StrategyName, evidence: Evidence): Evidence => ({
+    ...evidence,
+    plan: { ...evidence.plan, strategy, expects: unproven(strategy, "operations hardly meet") },
+  });
+  test("a violation is one all the same", () => {
+    const judgement = judge(unshown("redis", racing()));
+    assert.deepEqual(values(judgement), ["violated", "violated", "mismatch"]);
+    assert.match(judgement.reason!, /^data should hold, but /);
+    // No lock claims exclusion for it, and a control may do as it likes.
+    const early = withRows(serial(100), (rows) => {
+      rows[50]!.readAtUs -= 1_500;
+    });
+    assert.equal(judge(unshown("version", early)).agreement, "expected");
+    assert.equal(judge(unshown("redis", early)).agreement, "mismatch");
+    assert.equal(judge(unshown("none", racing())).agreement, "expected");
+  });
+  test("what was not seen leaves it unknown", () => {
+    assert.equal(judge(unshown("redis", serial(100))).agreement, "expected");
+    const lost = judge(unshown("redis", withLost(serial(100), 2, "killed")));
+    assert.deepEqual([lost.agreement, lost.reason], ["unknown", "worker-2 was lost: killed"]);
+  });
+  test("the whole report is violated by it", () => {
+    const theory = { data: "unclaimed", exclusion: "unclaimed", unbroken: ["data"] } as const;
+    assert.equal(judgeReport([run("none"), { ...broken("redis"), expects: theory }]).exitCode, 1);
+    const aside = { ...run("redis"), exclusion: { value: "violated", count: 1, reason: "overlap" } } as const;
+    assert.equal(judgeReport([run("none"), { ...aside, expects: theory }]).exitCode, 0);
+  });
+});
+
+test("a token checked only on the write promises nothing more than its strategy", () => {
+  for (const strategy of STRATEGY_NAMES)
+    assert.deepEqual(
+      theoryOf({ strategy, guard: "fence-write", workers: 4 }),
+      theoryOf({ strategy, guard: "none", workers: 4 }),
+    );
+});
+
+test("a control is one only where it is expected to fail", () => {
+  const controls = (workers: number) =>
+    STRATEGY_NAMES.flatMap((strategy) =>
+      GUARDS.filter((guard) => isControl({ strategy, guard, workers })).map((guard) => `${strategy} ${guard}`),
+    );
+  assert.deepEqual(controls(4), ["none none", "none fence-write", "memory none", "memory fence-write"]);
+  assert.deepEqual(controls(1), ["none none", "none fence-write"]);
+});
+
+test("a mutex in memory holds for many loops of one worker", () => {
+  const { evidence } = simulate(serialTurns(100, 1), { strategy: "memory", concurrency: 2 });
+  const loops = withRows(evidence, (rows) => {
+    for (const [index, row] of rows.entries()) {
+      if (index % 2 === 1) row.op += 2 ** 28;
+      if (index % 2 === 0 && index > 0) row.readOp += 2 ** 28;
+    }
+  });
+  const { writer, attempted, acknowledged } = evidence.workers[0]!.final!.writers[0]!;
+  const half = (mask: number) => Buffer.from(acknowledged, "base64").map((byte) => byte & mask);
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+  const writers = [writer, writer + 1].map((id, index) => ({
+    writer: id,
+    attempted,
+    acknowledged: base64(half(index === 0 ? 0b01010101 : 0b10101010)),
+    unknown: [],
+  }));
+  const both = {
+    ...withFinal(loops, 0, { writers }),
+    writers: writers.map(({ writer }, loop) => ({ id: writer, worker: 0, loop, uid: "uid-0" })),
+    final: [{ ...evidence.final[0]!, lastOp: evidence.final[0]!.lastOp + 2 ** 28 }],
+  };
+  assert.deepEqual(values(judge(both)), ["holds", "holds", "expected"]);
+});
+
+// --- The report -----------------------------------------------------------------------------------------------------
+
+const run = (
+  strategy: StrategyName,
+  change: Partial<Omit<JudgedRun, "plan">> & { workers?: number } = {},
+): JudgedRun => {
+  const { workers = 4, guard = "none", ...rest } = change;
+  const setting = { strategy, workers, guard };
+  const expects = theoryOf(setting);
+  const verdict = (expected: string) =>
+    expected === "violated"
+      ? ({ value: "violated", count: 3, reason: "3 of 9 writes were stale" } as const)
+      : ({ value: "holds", operations: 900, rateBelow: 3 / 900 } as const);
+  return {
+    strategy,
+    guard,
+    plan: { workers },
+    expects,
+    control: isControl(setting),
+    data: verdict(expects.data),
+    exclusion: verdict(expects.exclusion),
+    agreement: "expected",
+    ...rest,
+  };
+};
+const broken = (strategy: StrategyName) =>
+  run(strategy, {
+    data: { value: "violated", count: 12, reason: "12 stale" },
+    agreement: "mismatch",
+    reason: "data should hold, but 12 stale",
+  });
+const unknown = (strategy: StrategyName) =>
+  run(strategy, {
+    data: { value: "unknown", reason: "worker-2 was lost" },
+    agreement: "unknown",
+    reason: "worker-2 was lost",
+  });
+const unbroken = (strategy: StrategyName) =>
+  run(strategy, {
+    data: { value: "holds", operations: 900, rateBelow: 3 / 900 },
+    agreement: "mismatch",
+    reason: "data should be violated, but 900 operations show no violation",
+  });
+
+test("all as theory expects", () => {
+  const names = ["none", "memory", "redis", "row-lock", "version"] as const;
+  assert.deepEqual(judgeReport(names.map((name) => run(name))), {
+    value: "expected",
+    line: "VERDICT: as theory expects: none, memory violated; redis, row-lock, version hold (exit 0)",
+    exitCode: 0,
+    reasons: [],
+  });
+  assert.match(judgeReport([run("none"), run("redis")]).line, /none violated; redis holds \(exit 0\)/);
+  assert.match(judgeReport([run("none")]).line, /theory expects: none violated \(exit 0\)/);
+  assert.match(judgeReport([run("none"), run("redis", { guard: "version" })]).line, /redis\+version holds/);
+});
+
+test("a strategy that should hold and was violated is exit 1, before everything that is unknown", () => {
+  const verdict = judgeReport(
+    [run("none"), broken("redis"), unknown("version")],
+    [{ strategy: "row-lock", reason: "interrupted" }],
+  );
+  assert.deepEqual([verdict.value, verdict.exitCode], ["violated", 1]);
+  assert.equal(verdict.line, "VERDICT: violated: redis should hold and did not (exit 1)");
+  assert.deepEqual(verdict.reasons, [
+    "redis: data should hold, but 12 stale",
+    "row-lock was not run: interrupted",
+    "version: worker-2 was lost",
+  ]);
+  // The violation itself shows that the instrument sees.
+  assert.equal(judgeReport([broken("redis")]).exitCode, 1);
+  const exclusion = run("redis", {
+    exclusion: { value: "violated", count: 1, reason: "overlap" },
+    agreement: "mismatch",
+  });
+  assert.equal(judgeReport([run("none"), exclusion]).exitCode, 1);
+});
+
+test("a control that is not violated makes the whole report unknown", () => {
+  const verdict = judgeReport([unbroken("none"), run("redis")]);
+  assert.deepEqual([verdict.value, verdict.exitCode], ["unknown", 3]);
+  assert.equal(
+    verdict.line,
+    "VERDICT: unknown: none (positive control): data should be violated, but 900 operations show no violation (exit 3)",
+  );
+  assert.equal(judgeReport([run("none"), unbroken("memory"), run("redis")]).exitCode, 3);
+});
+
+test("an unknown run, a run that was not made, and no run at all are unknown", () => {
+  const verdict = judgeReport([run("none"), unknown("redis"), unknown("version")]);
+  assert.equal(verdict.exitCode, 3);
+  assert.equal(verdict.line, "VERDICT: unknown: redis: worker-2 was lost; and 1 more (exit 3)");
+  assert.equal(judgeReport([run("none")], [{ strategy: "redis", reason: "interrupted by SIGINT" }]).exitCode, 3);
+  assert.deepEqual(judgeReport([]).reasons, ["no run was made"]);
+  assert.equal(judgeReport([]).exitCode, 3);
+});
+
+test("without a positive control the report is unknown and says what to add", () => {
+  const verdict = judgeReport([run("redis"), run("version")]);
+  assert.equal(verdict.exitCode, 3);
+  assert.match(verdict.reasons[0]!, /no positive control ran.*add none to --strategies/);
+  const guarded = judgeReport([run("none", { guard: "version" }), run("redis", { guard: "version" })]);
+  assert.match(guarded.reasons[0]!, /since none\+version should hold here: run none with --guard none/);
+  const alone = judgeReport([run("memory", { workers: 1 })]);
+  assert.match(alone.reasons[0]!, /since memory should hold here/);
+});
+
+test("a Redis that lets a user do what it must not is a violation, whatever the strategies did", () => {
+  const probe = { user: "lock", attempt: "FLUSHALL", answer: "OK" };
+  const runs = [run("none"), run("redis")];
+  const verdict = judgeReport(runs, [], [{ ...probe, refused: false }]);
+  assert.equal(verdict.exitCode, 1);
+  assert.match(verdict.line, /Redis lets user lock run FLUSHALL/);
+  assert.equal(judgeReport(runs, [], [{ ...probe, refused: true }]).exitCode, 0);
+});

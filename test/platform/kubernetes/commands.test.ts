@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { reset, verdict } from "../../../coordinator/platform/kubernetes/commands.ts";
+import { createReportStore } from "../../../coordinator/platform/kubernetes/report-store.ts";
+import { sampleReport } from "../../support/sample-report.ts";
+import { type FakeApi, startFakeApi } from "./fake-api.ts";
+import { STATUS } from "./fixtures.ts";
+import { putCoordinator, putPod, settings, variables } from "./settings.ts";
+
+const SETTINGS = settings();
+const UID = SETTINGS.HOLDFAST_JOB_UID;
+const FILES = {
+  "report.json": JSON.stringify(sampleReport()),
+  "report.md": "",
+  "junit.xml": "",
+  "report.txt": "the report",
+};
+
+async function run(
+  command: typeof reset | typeof verdict,
+  fake: FakeApi,
+  waitMs = 100,
+  changes: Record<string, string> = {},
+) {
+  const lines: string[] = [];
+  const exitCode = await command(variables(changes), { api: fake.api, waitMs, print: (line) => lines.push(line) });
+  return { exitCode, lines };
+}
+
+const save = (fake: FakeApi, uid: string, exitCode: number, final = true) =>
+  createReportStore(fake.api, SETTINGS).saveReport(uid, FILES, { exitCode, line: "the verdict", final });
+
+test("reset removes the Job, its workers and its report", async () => {
+  await using fake = await startFakeApi();
+  const job = putCoordinator(fake);
+  await save(fake, UID, 0);
+  const labels = {
+    "app.kubernetes.io/instance": "demo",
+    "app.kubernetes.io/component": "worker",
+    "holdfast.dev/run": "r",
+  };
+  putPod(fake, fake.put("jobs", { metadata: { name: "demo-r", labels } }), 0, STATUS.running);
+  putPod(fake, job, 0, STATUS.running, { name: "coordinator-x" });
+  const { exitCode, lines } = await run(reset, fake, 2_000);
+  assert.equal(exitCode, 0);
+  assert.match(lines.at(-1)!, /coordinator is gone/);
+  assert.deepEqual([fake.objects.jobs.size, fake.objects.pods.size], [0, 0]);
+  assert.deepEqual(fake.objects.configmaps.get("demo-report").data, {});
+  const deletion = fake.requests.find(({ line }) => line === "DELETE jobs/coordinator");
+  assert.equal(deletion?.body.propagationPolicy, "Foreground");
+});
+
+test("reset is content where there is nothing, and says what would not go", async () => {
+  await using fake = await startFakeApi();
+  assert.equal((await run(reset, fake)).exitCode, 0);
+  const labels = {
+    "app.kubernetes.io/instance": "demo",
+    "app.kubernetes.io/component": "worker",
+    "holdfast.dev/run": "r",
+  };
+  fake.put("pods", { metadata: { name: "stuck", labels } });
+  const { exitCode, lines } = await run(reset, fake);
+  assert.equal(exitCode, 3);
+  assert.match(lines.at(-1)!, /gave up: still there: stuck/);
+});
+
+test("reset leaves another release's Job alone", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  await assert.rejects(run(reset, fake, 100, { HOLDFAST_RELEASE: "mine" }), /belongs to release demo, not mine/);
+  assert.ok(fake.objects.jobs.has("coordinator"));
+});
+
+test("verdict prints the report of the Job that is there and lends its exit status", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  await save(fake, UID, 1);
+  assert.deepEqual(await run(verdict, fake), { exitCode: 1, lines: ["the report"] });
+});
+
+test("verdict waits for the report, and does not take an old or a partial one for it", async () => {
+  await using fake = await startFakeApi();
+  const job = putCoordinator(fake);
+  await save(fake, "an-earlier-uid", 0);
+  const old = await run(verdict, fake);
+  assert.equal(old.exitCode, 3);
+  assert.match(old.lines.at(-1)!, /gave up: waiting for Job coordinator to begin its report/);
+
+  await createReportStore(fake.api, SETTINGS).saveProgress(UID, sampleReport().runs.slice(0, 2), "x-3-redis");
+  assert.match((await run(verdict, fake)).lines.join(), /2 runs finished, x-3-redis is on/);
+
+  await save(fake, UID, 3, false);
+  assert.match((await run(verdict, fake)).lines.join(), /gave up/);
+  job.status = { conditions: [{ type: "Failed", status: "True", reason: "PodFailurePolicy" }] };
+  assert.deepEqual(await run(verdict, fake), { exitCode: 3, lines: ["the report"] });
+});
+
+test("verdict lends the exit status and the last words of a coordinator without a report", async () => {
+  await using fake = await startFakeApi();
+  const job = putCoordinator(fake, {
+    conditions: [{ type: "Failed", status: "True", reason: "PodFailurePolicy", message: "m" }],
+  });
+  assert.match((await run(verdict, fake)).lines.join(), /ended without a report \(PodFailurePolicy: m\)/);
+  const [container] = STATUS.exited.containerStatuses;
+  const terminated = { ...container!.state.terminated, exitCode: 2, message: "workers: write a number\n" };
+  putPod(fake, job, 0, { phase: "Failed", containerStatuses: [{ ...container, state: { terminated } }] });
+  const { exitCode, lines } = await run(verdict, fake);
+  assert.equal(exitCode, 2);
+  assert.match(
+    lines.join(),
+    /ended without a report \(workers: write a number\); kubectl logs job\/coordinator -n demo/,
+  );
+});
+
+test("verdict says that there is no Job", async () => {
+  await using fake = await startFakeApi();
+  const { exitCode, lines } = await run(verdict, fake);
+  assert.equal(exitCode, 3);
+  assert.match(lines.at(-1)!, /gave up: no Job coordinator in namespace demo \(waited/);
+});
+
+test("an environment that the chart did not make is refused by name", async () => {
+  await using fake = await startFakeApi();
+  await assert.rejects(run(verdict, fake, 100, { HOLDFAST_NAMESPACE: "" }), /HOLDFAST_NAMESPACE/);
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Report, type RunReport } from "../../../coordinator/judge/report-data.ts";
+import { createStory } from "../../../coordinator/platform/kubernetes/events.ts";
+import { createReportStore, runsOf } from "../../../coordinator/platform/kubernetes/report-store.ts";
+import { fitReport, fitRuns, JSON_LIMIT, TEXT_LIMIT } from "../../../coordinator/platform/kubernetes/shrink-report.ts";
+import { sampleReport } from "../../support/sample-report.ts";
+import { startFakeApi } from "./fake-api.ts";
+import { putCoordinator, settings } from "./settings.ts";
+
+const SETTINGS = settings();
+const UID = SETTINGS.HOLDFAST_JOB_UID;
+const REPORT = sampleReport();
+const FILES = {
+  "report.json": JSON.stringify(REPORT),
+  "report.md": "# md",
+  "junit.xml": "<x/>",
+  "report.txt": "the report",
+};
+
+test("progress comes back as it was kept, in one merge patch", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  const store = createReportStore(fake.api, SETTINGS);
+  await store.saveProgress(UID, REPORT.runs.slice(0, 2), "0a1b2c3d-3-redis");
+  const stored = await store.read();
+  assert.deepEqual(runsOf(stored!), REPORT.runs.slice(0, 2));
+  assert.deepEqual(
+    [stored?.state?.current, stored?.state?.report, stored?.state?.jobUid],
+    ["0a1b2c3d-3-redis", "0a1b2c3d", UID],
+  );
+  const patch = fake.requests.find(({ line }) => line === "PATCH configmaps/demo-report");
+  assert.equal(patch?.contentType, "application/merge-patch+json");
+});
+
+test("report and verdict are kept together, and the finished runs can be read from the report", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  const store = createReportStore(fake.api, SETTINGS);
+  await store.saveProgress(UID, REPORT.runs.slice(0, 1), undefined);
+  assert.deepEqual(await store.saveReport(UID, FILES, { exitCode: 0, line: "as expected", final: true }), []);
+  const stored = await store.read();
+  assert.deepEqual(stored?.state?.verdict, { exitCode: 0, line: "as expected", final: true });
+  assert.equal(stored?.files["report.txt"], "the report");
+  assert.equal(runsOf(stored!).length, REPORT.runs.length);
+  assert.equal(fake.requests.filter(({ line }) => line.startsWith("PATCH")).length, 2);
+});
+
+test("what another version wrote is nobody's state, and clearing leaves nothing", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  const store = createReportStore(fake.api, SETTINGS);
+  fake.objects.configmaps.get("demo-report").data = { "state.json": '{"schema":"v0"}', "report.txt": "old" };
+  assert.equal((await store.read())?.state, undefined);
+  await store.clear();
+  assert.deepEqual(fake.objects.configmaps.get("demo-report").data, {});
+  fake.objects.configmaps.clear();
+  await store.clear();
+  assert.equal(await store.read(), undefined);
+});
+
+test("an API server that is upgraded in between does not cost the report", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  fake.fail(/^PATCH/, 500, "restarting", 3);
+  await createReportStore(fake.api, SETTINGS).saveReport(UID, FILES, { exitCode: 1, line: "violated", final: true });
+  assert.equal(fake.objects.configmaps.get("demo-report").data["report.txt"], "the report");
+});
+
+test("a report that is too large loses its logs first, then the rest, and says so", () => {
+  const [run] = REPORT.runs as [RunReport];
+  const row = { ...run.reconciliation[0]!, log: "x".repeat(4_000), lost: "exited with 1" };
+  const logs = { ...REPORT, runs: [{ ...run, reconciliation: Array.from({ length: 300 }, () => row) }] };
+  const fitted = fitReport({ ...FILES, "report.json": JSON.stringify(logs) });
+  assert.ok(Buffer.byteLength(fitted["report.json"]!) < JSON_LIMIT);
+  const [kept] = Report.parse(JSON.parse(fitted["report.json"]!)).runs;
+  assert.equal(kept?.reconciliation.length, 300);
+  assert.equal(kept?.reconciliation[0]?.log?.length, 500);
+  assert.match(kept?.problems.at(-1) ?? "", /^logs are cut here/);
+
+  const { log: _, ...bare } = row;
+  const well = { ...bare, lost: undefined, prometheus: 7, reported: 7, ledger: 7, uid: "u".repeat(200) };
+  const large = { ...run, reconciliation: [bare, ...Array.from({ length: 3_000 }, () => well)] };
+  const [trouble] = fitRuns([large]);
+  assert.deepEqual(trouble?.reconciliation, [bare]);
+  assert.match(trouble?.problems.at(-1) ?? "", /workers on whom all agree are cut here/);
+});
+
+test("long texts are cut at a line and say so; a cut JUnit file would be none", () => {
+  const long = "a line of a report\n".repeat(20_000);
+  const fitted = fitReport({ ...FILES, "report.txt": long, "junit.xml": long });
+  assert.ok(Buffer.byteLength(fitted["report.txt"]!) <= TEXT_LIMIT);
+  assert.match(fitted["report.txt"]!, /a line of a report\n\n\[cut to fit into a ConfigMap; .*\]\n$/);
+  assert.equal(fitted["junit.xml"], undefined);
+});
+
+test("events tell the story in order; a refusal is warned of once and stops nothing", async () => {
+  await using fake = await startFakeApi();
+  const warnings: string[] = [];
+  const story = createStory(fake.api, SETTINGS, (line) => warnings.push(line));
+  story.tell("RunStarted", "redis");
+  story.tell("Verdict", "x".repeat(3_000));
+  await story.flush();
+  const events = [...fake.objects.events.values()];
+  assert.deepEqual(
+    events.map(({ reason }) => reason),
+    ["RunStarted", "Verdict"],
+  );
+  assert.deepEqual([events[0].regarding.uid, events[0].regarding.kind, events[0].type], [UID, "Job", "Normal"]);
+  assert.match(events[0].eventTime, /\.\d{6}Z$/);
+  assert.equal(events[1].note.length, 1_000);
+  fake.fail(/^POST events/, 403, "events is forbidden", 2);
+  story.tell("RunStarted", "again");
+  story.tell("RunStarted", "and again");
+  await story.flush();
+  assert.equal(warnings.length, 1);
+});

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createReportStore } from "../../../coordinator/platform/kubernetes/report-store.ts";
+import { recoverState } from "../../../coordinator/platform/kubernetes/takeover.ts";
+import { reportFiles } from "../../../coordinator/report/files.ts";
+import { sampleReport } from "../../support/sample-report.ts";
+import { type FakeApi, startFakeApi, type Wire } from "./fake-api.ts";
+import { STATUS } from "./fixtures.ts";
+import { putCoordinator, putPod, settings } from "./settings.ts";
+
+const SETTINGS = settings();
+const UID = SETTINGS.HOLDFAST_JOB_UID;
+const RUNS = sampleReport().runs.slice(0, 2);
+
+const recover = (fake: FakeApi) => recoverState(fake.api, SETTINGS, createReportStore(fake.api, SETTINGS));
+
+function putWorkerJob(fake: FakeApi, run: string, owner: string, status: Wire = {}): Wire {
+  const labels = {
+    "app.kubernetes.io/instance": "demo",
+    "app.kubernetes.io/component": "worker",
+    "holdfast.dev/run": run,
+  };
+  return fake.put("jobs", { metadata: { name: `demo-${run}`, labels, ownerReferences: [{ uid: owner }] }, status });
+}
+
+test("a first coordinator finds nothing, and itself", async () => {
+  await using fake = await startFakeApi();
+  const job = putCoordinator(fake);
+  putPod(fake, job, 0, STATUS.running, { name: SETTINGS.HOLDFAST_POD_NAME });
+  assert.deepEqual(await recover(fake), { finished: [], interrupted: [], notes: [] });
+  assert.ok(fake.objects.pods.has(SETTINGS.HOLDFAST_POD_NAME));
+});
+
+test("a replaced coordinator keeps what is finished, stops what ran and buries its predecessor", async () => {
+  await using fake = await startFakeApi();
+  const job = putCoordinator(fake);
+  await createReportStore(fake.api, SETTINGS).saveProgress(UID, RUNS, "0a1b2c3d-3-redis");
+  putPod(fake, job, 0, STATUS.killed, { name: "coordinator-dead" });
+  putPod(fake, job, 0, STATUS.running, { name: SETTINGS.HOLDFAST_POD_NAME });
+  fake.logs.set("coordinator-dead", "redis: 4 workers running\n");
+  putPod(fake, putWorkerJob(fake, "0a1b2c3d-3-redis", UID), 1, STATUS.running);
+  putWorkerJob(fake, "0a1b2c3d-2-memory", UID, { conditions: [{ type: "Failed", status: "True" }] });
+  putWorkerJob(fake, "another-1-none", "another coordinator");
+
+  const { finished, interrupted, notes } = await recover(fake);
+  assert.deepEqual(finished, RUNS);
+  assert.deepEqual(interrupted, ["0a1b2c3d-3-redis"]);
+  assert.match(notes.join(), /took over from coordinator-dead \(killed by SIGKILL\); .*:\nredis: 4 workers running$/);
+  assert.deepEqual([...fake.objects.pods.keys()], [SETTINGS.HOLDFAST_POD_NAME]);
+  assert.deepEqual([...fake.objects.jobs.keys()], ["coordinator", "demo-0a1b2c3d-2-memory", "demo-another-1-none"]);
+});
+
+test("what a predecessor's predecessor had under way is not forgotten, nor by one that was told to end", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  const store = createReportStore(fake.api, SETTINGS);
+  await store.saveProgress(UID, RUNS, "0a1b2c3d-4-row-lock", ["0a1b2c3d-3-redis"]);
+  const lost = ["0a1b2c3d-3-redis", "0a1b2c3d-4-row-lock"];
+  assert.deepEqual((await recover(fake)).interrupted, lost);
+  const verdict = { exitCode: 3, line: "VERDICT: unknown", final: false };
+  await store.saveReport(UID, reportFiles({ ...sampleReport(), runs: [...RUNS] }), verdict, lost);
+  assert.deepEqual((await recover(fake)).interrupted, lost);
+});
+
+test("a fleet that runs although no state was kept is stopped and told as interrupted", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  putWorkerJob(fake, "0a1b2c3d-1-none", UID);
+  assert.deepEqual((await recover(fake)).interrupted, ["0a1b2c3d-1-none"]);
+  assert.ok(!fake.objects.jobs.has("demo-0a1b2c3d-1-none"));
+});
+
+test("the report of an earlier Job is thrown away, not taken over", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  await createReportStore(fake.api, SETTINGS).saveProgress("an-earlier-uid", RUNS, "x-1-none");
+  assert.deepEqual(await recover(fake), { finished: [], interrupted: [], notes: [] });
+  assert.deepEqual(fake.objects.configmaps.get("demo-report").data, {});
+});

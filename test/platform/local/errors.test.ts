@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import { ServerError } from "../../../coordinator/errors.ts";
+import { startServers } from "../../../coordinator/platform/local/servers/index.ts";
+import { type Keeper, startKeeper } from "../../../coordinator/platform/local/servers/keeper.ts";
+import { freePort } from "../../../coordinator/platform/local/servers/ports.ts";
+import { findProgram } from "../../../coordinator/platform/local/servers/programs.ts";
+import { startError, untilDone, untilReady } from "../../../coordinator/platform/local/servers/ready.ts";
+import { processesOf } from "../../support/leftovers.ts";
+
+const run = promisify(execFile);
+const coordinatorUrl = "http://127.0.0.1:9";
+let parent: string;
+let keeper: Keeper;
+
+before(async () => {
+  parent = await mkdtemp(join(tmpdir(), "holdfast-errors-"));
+  keeper = await startKeeper(parent);
+});
+after(async () => {
+  await keeper[Symbol.asyncDispose]();
+  assert.deepEqual(await processesOf(parent), []);
+  await rm(parent, { recursive: true });
+});
+
+/** One line that names thing, reason and fix. */
+const oneLine = (pattern: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof ServerError, String(error));
+  assert.match(error.message, pattern);
+  assert.ok(!error.message.includes("\n"));
+  return true;
+};
+
+test("the folder for temporary files does not exist, or is none", async () => {
+  await writeFile(join(parent, "file"), "");
+  const start = (folder: string) => startServers({ coordinatorUrl, only: ["redis"], folder });
+  await assert.rejects(
+    start(join(parent, "missing")),
+    oneLine(/^the folder for temporary files, .*missing: does not exist; set TMPDIR to/),
+  );
+  await assert.rejects(start(join(parent, "file")), oneLine(/file: is not a folder; set TMPDIR to/));
+});
+
+test("the folder for temporary files cannot be written", async (t) => {
+  const folder = join(parent, "closed");
+  await mkdir(folder);
+  await chmod(folder, 0o500);
+  if (process.getuid?.() !== 0)
+    return assert.rejects(startKeeper(folder), oneLine(/closed: cannot be written; set TMPDIR to/));
+  // To root nothing is closed but what is mounted read-only.
+  if (!(await mount(t, folder, "ro"))) return;
+  await assert.rejects(startKeeper(folder), oneLine(/closed: is on a file system that is read-only; set TMPDIR to/));
+});
+
+test("the folder for temporary files is too small", async (t) => {
+  const folder = join(parent, "small");
+  await mkdir(folder);
+  if (!(await mount(t, folder, "size=64m"))) return;
+  await assert.rejects(
+    startServers({ coordinatorUrl, folder }),
+    oneLine(/has 6\d MiB left and the servers need \d+ MiB; make room there or set TMPDIR/),
+  );
+  assert.deepEqual(await readdir(folder), []);
+});
+
+test("the disk is full as the server starts", async (t) => {
+  const folder = join(parent, "full");
+  await mkdir(folder);
+  if (!(await mount(t, folder, "size=8m"))) return;
+  const server = keeper.run({
+    command: await findProgram(["mysqld", "mariadbd"], "mariadb-server-core"),
+    args: ["--no-defaults", "--bootstrap", `--datadir=${folder}`, ...(process.getuid?.() === 0 ? ["--user=root"] : [])],
+    cwd: folder,
+    log: join(keeper.folder, "full.log"),
+  });
+  await assert.rejects(untilDone(server, "MySQL", 20_000), oneLine(/^MySQL: there is no space left in .*; make room/));
+});
+
+test("the port is taken as the server starts", async () => {
+  const port = await freePort();
+  const taken = createServer().listen(port, "127.0.0.1");
+  await once(taken, "listening");
+  const start = (command: string, args: readonly string[]) =>
+    keeper.run({ command, args, cwd: keeper.folder, log: join(keeper.folder, `${command}.log`) });
+  for (const server of [
+    start("redis-server", ["--port", `${port}`, "--bind", "127.0.0.1"]),
+    start("prometheus", [
+      "--config.file=/dev/null",
+      "--storage.tsdb.path=data",
+      `--web.listen-address=127.0.0.1:${port}`,
+    ]),
+  ]) {
+    await server.ended;
+    await assert.rejects(
+      untilReady(server, "it", 1_000, () => Promise.reject(new Error("no"))),
+      oneLine(/^it: its port was taken by another program as it started; run this again$/),
+    );
+  }
+  taken.close();
+  const log = join(keeper.folder, "mysql.log");
+  await writeFile(log, "[ERROR] Can't start server: Bind on TCP/IP port. Got error: 98: Address already in use\n");
+  oneLine(/its port was taken/)(await startError({ ...(await ended()), log }, "MySQL", "exited with 1"));
+});
+
+test("a program is not installed", async () => {
+  await assert.rejects(
+    findProgram(["no-such-server", "nor-this"], "its-package"),
+    oneLine(
+      /^no-such-server or nor-this: is not installed; install it \(Debian, Ubuntu: sudo apt-get install its-package\)/,
+    ),
+  );
+});
+
+test("a server dies as it starts: the end of its log tells why", async () => {
+  const server = keeper.run({
+    command: "redis-server",
+    args: ["--no-such-option", "1"],
+    cwd: keeper.folder,
+    log: join(keeper.folder, "dies.log"),
+  });
+  await assert.rejects(
+    untilReady(server, "Redis", 10_000, () => Promise.reject(new Error("refused"))),
+    oneLine(/^Redis: exited with 1 and wrote: .*no-such-option.*Bad directive or wrong number of arguments; /),
+  );
+});
+
+test("a server does not answer in time", async () => {
+  const server = keeper.run({
+    command: "sleep",
+    args: ["20"],
+    cwd: keeper.folder,
+    log: join(keeper.folder, "mute.log"),
+  });
+  await assert.rejects(
+    untilReady(server, "Redis", 200, () => Promise.reject(new Error("connect ECONNREFUSED"))),
+    oneLine(/^Redis: did not answer within 0.2 s \(connect ECONNREFUSED\) and wrote nothing; /),
+  );
+});
+
+test("a program that is gone since it was found", async () => {
+  const server = keeper.run({
+    command: "/no/such",
+    args: [],
+    cwd: keeper.folder,
+    log: join(keeper.folder, "gone.log"),
+  });
+  assert.match((await server.ended).how, /^could not be started: .*ENOENT/);
+});
+
+async function ended() {
+  const server = keeper.run({ command: "false", args: [], cwd: keeper.folder, log: join(keeper.folder, "false.log") });
+  await server.ended;
+  return server;
+}
+
+/** Makes the folder a file system of its own. A test that cannot have one is skipped. */
+async function mount(t: TestContext, folder: string, options: string) {
+  try {
+    await run("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
+  } catch {
+    t.skip("needs root and the right to mount");
+    return false;
+  }
+  t.after(() => run("umount", ["--lazy", folder]));
+  return true;
+}

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import mysql from "mysql2/promise";
+import { createDatabase } from "../../../coordinator/clients/mysql.ts";
+import { createPrometheus } from "../../../coordinator/clients/prometheus.ts";
+import { type Servers, startServers } from "../../../coordinator/platform/local/servers/index.ts";
+import { eventually, processesOf } from "../../support/leftovers.ts";
+
+let parent: string;
+let servers: Servers;
+const http = await serve((request, response) => {
+  const targets = [{ targets: [http.address], labels: {} }];
+  if (request.url === "/targets") response.setHeader("content-type", "application/json").end(JSON.stringify(targets));
+  else response.setHeader("content-type", "text/plain; version=0.0.4").end("answer 42\n");
+});
+
+before(async () => {
+  // With a space, which no server may split at.
+  parent = await mkdtemp(join(tmpdir(), "holdfast test "));
+  servers = await startServers({ coordinatorUrl: `http://${http.address}`, folder: parent, redisServers: 3 });
+});
+after(async () => {
+  await servers?.[Symbol.asyncDispose]();
+  http.close();
+  await rm(parent, { recursive: true });
+});
+
+test("the database has the tables and commits durably", async () => {
+  const database = createDatabase(servers.mysql!.url);
+  const settings = await database.check();
+  await database.reset("run", 3);
+  assert.equal((await database.employees("run")).length, 3);
+  assert.equal(settings.innodb_flush_log_at_trx_commit, "1");
+  assert.equal(settings.log_bin, "OFF");
+  await database.pool.end();
+});
+
+test("only the run's own account can log in to the database", async () => {
+  const url = new URL(servers.mysql!.url);
+  for (const [user, password] of [
+    ["root", ""],
+    ["", ""],
+    [url.username, ""],
+    ["mariadb.sys", ""],
+  ] as const)
+    await assert.rejects(
+      mysql.createConnection({ host: url.hostname, port: Number(url.port), user, password }),
+      /Access denied|locked/,
+      `${user} without a password`,
+    );
+});
+
+test("Prometheus scrapes the targets that the coordinator names", async () => {
+  const prometheus = createPrometheus(servers.prometheus!.url);
+  const samples = await eventually(
+    15_000,
+    () => prometheus.query("answer"),
+    (found) => found.length > 0,
+  );
+  assert.deepEqual(
+    samples.map(({ value }) => value),
+    [42],
+  );
+});
+
+test("independent Redis servers, and no clear password in any file", async () => {
+  const { urls, passwords } = servers.redis!;
+  assert.equal(new Set(urls).size, 3);
+  const secrets = [...Object.values(passwords), new URL(servers.mysql!.url).password];
+  for (const file of await readdir(servers.folder!, { recursive: true, withFileTypes: true })) {
+    if (!file.isFile()) continue;
+    const content = await readFile(join(file.parentPath, file.name), "latin1");
+    for (const secret of secrets) assert.ok(!content.includes(secret), `${file.name} holds a password`);
+  }
+});
+
+test("an end leaves no process and no folder", async () => {
+  assert.equal((await processesOf(parent)).length, 6, "keeper, MySQL, Prometheus and three Redis");
+  await servers[Symbol.asyncDispose]();
+  assert.deepEqual(await processesOf(parent), []);
+  assert.deepEqual(await readdir(parent), []);
+});
+
+async function serve(listener: RequestListener) {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
+}

@@ -1,0 +1,103 @@
+/** What the coordinator makes of what workers say and of what the launcher knows about them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createRoster, SILENT_MS } from "../../coordinator/runner/roster.ts";
+import type { Heartbeat, WorkerFinal } from "../../worker/contract.ts";
+
+const FINAL: WorkerFinal = {
+  ...{ committed: 3, rejected: 0, unknown: 0, raised: 21, naive: 0, releaseFailures: 0 },
+  ...{ startedAtUs: 1, endedAtUs: 2, writers: [], errors: [], residentBytes: 1 },
+};
+const DELETED = { index: 1, reason: "pod demo-1 was deleted", fatal: true };
+
+function beat(index: number, rest: Partial<Heartbeat> = {}): Heartbeat {
+  const identity = { run: "r", index, uid: `uid-${index}`, node: "n", metricsPort: 1 };
+  return { ...identity, phase: "running", committed: 0, rejected: 0, unknown: 0, ...rest };
+}
+
+function rosterOf(...beats: Heartbeat[]) {
+  const roster = createRoster("r", 2);
+  for (const each of beats) roster.hear(each);
+  return roster;
+}
+
+const reasons = (roster: ReturnType<typeof createRoster>) => roster.lost().map(({ index, reason }) => [index, reason]);
+
+test("a worker that came to its end is not lost, whatever becomes of its pod", () => {
+  const roster = rosterOf(beat(1, { phase: "done", final: FINAL }));
+  roster.note([DELETED]);
+  assert.deepEqual(reasons(roster), []);
+});
+
+test("a worker that was stopped before its end is lost, by its own words or by the launcher's, which know more", () => {
+  const stopped = beat(1, { phase: "done", final: FINAL, failure: "stopped before its end by SIGTERM" });
+  const roster = rosterOf(stopped);
+  roster.note([]);
+  assert.deepEqual(reasons(roster), [[1, "stopped before its end by SIGTERM"]]);
+  roster.note([DELETED]);
+  assert.deepEqual(reasons(roster), [[1, DELETED.reason]]);
+
+  const other = rosterOf(beat(1));
+  other.note([DELETED]);
+  other.hear(stopped);
+  other.note([{ ...DELETED, reason: "pod demo-1 was deleted, exited with 3" }]);
+  assert.deepEqual(reasons(other), [[1, DELETED.reason]], "what was known first stays");
+});
+
+test("of a worker that cannot go on, its own words say more than that its process ended, until there is a log", () => {
+  const roster = rosterOf(beat(0, { failure: "MySQL: refused" }));
+  roster.note([{ index: 0, reason: "exited with 1", fatal: true }]);
+  assert.deepEqual(reasons(roster), [[0, "MySQL: refused"]]);
+  const logged = rosterOf(beat(0, { failure: "MySQL: refused" }));
+  logged.note([{ index: 0, reason: "exited with 1: MySQL: refused", fatal: true, log: "MySQL: refused\n" }]);
+  assert.deepEqual(reasons(logged), [[0, "exited with 1: MySQL: refused"]]);
+});
+
+test("what may still heal is waiting, not lost, and only as long as it is so", () => {
+  const roster = rosterOf();
+  roster.note([{ index: 0, reason: "Unschedulable", fatal: false }]);
+  assert.deepEqual([roster.lost().length, roster.waiting().length], [0, 1]);
+  roster.note([]);
+  assert.deepEqual([roster.lost().length, roster.waiting().length], [0, 0]);
+});
+
+test("who is silent is lost once the run has started; before that it is waited for", (t) => {
+  let nowMs = 1_000;
+  t.mock.method(performance, "now", () => nowMs);
+  const roster = rosterOf(beat(0), beat(1));
+  nowMs += SILENT_MS + 1_000;
+  roster.hear(beat(0));
+  roster.note([]);
+  assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-1: no heartbeat for 11 s (node n)"]]);
+  roster.start(0);
+  roster.note([]);
+  assert.deepEqual(reasons(roster), [[1, "no heartbeat for 11 s (node n)"]]);
+});
+
+test("who ends because it was told to is not lost; who fails by itself still is", () => {
+  const roster = rosterOf(beat(0), beat(1));
+  roster.abort("the run is over");
+  roster.hear(beat(0));
+  roster.hear(beat(1, { failure: "Redis refuses user lock" }));
+  roster.note([0, 1].map((index) => ({ index, reason: "exited with 3", fatal: true })));
+  assert.deepEqual(
+    roster.lost().map(({ index }) => index),
+    [1],
+  );
+});
+
+test("of many that wait, the first few are named", () => {
+  const roster = createRoster("r", 20);
+  roster.note(Array.from({ length: 20 }, (_, index) => ({ index, reason: "Pending", fatal: false })));
+  assert.equal(roster.waiting().at(0), "worker-0: Pending");
+  assert.equal(roster.waiting().at(-1), "and 12 more");
+});
+
+test("a worker that cannot reach a server yet is waited for, with its own words, until it can", () => {
+  const roster = rosterOf(beat(0, { phase: "warming", waitingFor: "Redis at r:6379 is out of reach" }));
+  roster.note([]);
+  assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-0: Redis at r:6379 is out of reach"]]);
+  roster.hear(beat(0, { phase: "ready" }));
+  roster.note([]);
+  assert.deepEqual(roster.waiting(), []);
+});
