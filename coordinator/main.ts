@@ -6,8 +6,8 @@ import packageJson from "../package.json" with { type: "json" };
 import { type Config, ConfigError, type Invocation, readInvocation } from "./config.ts";
 import { ServerError } from "./errors.ts";
 import { EXIT } from "./judge/report-data.ts";
-import { localHome } from "./platform/local/platform.ts";
-import type { Home } from "./platform/platform.ts";
+import { createLocalPlatform } from "./platform/local/platform.ts";
+import type { Platform } from "./platform/platform.ts";
 import { createProgress, type Progress } from "./report/progress.ts";
 import { formatReport } from "./report/text.ts";
 import { makeReport } from "./runner/scenario.ts";
@@ -38,14 +38,14 @@ async function runScenario(config: Config): Promise<number> {
     color,
   });
   const signal = interruption();
-  await using home = await homeOf(config, progress);
+  await using platform = await createPlatform(config, progress);
   const isReplaced = () => signal.aborted && config.environment.HOLDFAST_LAUNCHER === "kubernetes";
   try {
-    const report = await makeReport(config, home, progress, packageJson.version, signal);
+    const report = await makeReport(config, platform, progress, packageJson.version, signal);
     const replaced = isReplaced();
-    const place = await home.saveReport(report, !replaced);
+    const place = await platform.saveReport(report, !replaced);
     progress.done();
-    home.tell("Verdict", report.verdict.line);
+    platform.recordEvent("Verdict", report.verdict.line);
     if (config.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else process.stdout.write(formatReport(report, { color, width: process.stdout.columns ?? 120, place }));
     return replaced ? TERMINATED : report.verdict.exitCode;
@@ -57,7 +57,7 @@ async function runScenario(config: Config): Promise<number> {
       );
       return isReplaced() ? TERMINATED : EXIT.unknown;
     }
-    home.failed(error instanceof Error ? error.message : String(error));
+    platform.recordFailure(error instanceof Error ? error.message : String(error));
     throw error;
   } finally {
     progress.done();
@@ -65,10 +65,10 @@ async function runScenario(config: Config): Promise<number> {
 }
 
 /** The client of the API server is large, so it is loaded only where there is one. */
-async function homeOf(config: Config, progress: Progress): Promise<Home> {
-  if (config.environment.HOLDFAST_LAUNCHER === "local") return localHome(config, progress);
-  const { kubernetesHome } = await import("./platform/kubernetes/platform.ts");
-  return kubernetesHome(config, progress);
+async function createPlatform(config: Config, progress: Progress): Promise<Platform> {
+  if (config.environment.HOLDFAST_LAUNCHER === "local") return createLocalPlatform(config, progress);
+  const { createKubernetesPlatform } = await import("./platform/kubernetes/platform.ts");
+  return createKubernetesPlatform(config, progress);
 }
 
 async function onKubernetes({

@@ -125,11 +125,11 @@ function makeUpRun(report: string, { runs }: Report) {
       for (const run of judgedRuns) {
         coordinator.setPhase(run, phase);
         coordinator.setWorkers(run, { expected: 2, ready: 2, running: 2, done: 0, lost: 0 });
-        coordinator.observeRow(run, { version: calls, ledgerRows: calls, staleWrites: calls, moneyLost: calls * 50 });
+        coordinator.setRowState(run, { version: calls, ledgerRows: calls, staleWrites: calls, moneyLost: calls * 50 });
         if (phase === "finished") coordinator.runJudged(run);
       }
-      coordinator.observeServer("redis", status(REDIS_SERIES));
-      coordinator.observeServer("mysql", status(MYSQL_SERIES));
+      coordinator.setServerStatus("redis", status(REDIS_SERIES));
+      coordinator.setServerStatus("mysql", status(MYSQL_SERIES));
       for (const worker of workers) {
         worker.operation("committed", 0.005, 50);
         worker.operation("rejected", 0.002, 0);

@@ -56,7 +56,7 @@ export interface Granted {
  */
 export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<Granted[]> {
   const granted: Granted[] = [];
-  for (const [user, commands] of Object.entries(needs())) {
+  for (const [user, commands] of Object.entries(permissions())) {
     if (passwords[user] === undefined) continue;
     granted.push({ user, attempts: commands.map(([name]) => name) });
     for (const command of commands) {
@@ -131,7 +131,7 @@ function attemptsOf(user: string, users: readonly string[], matrix: boolean): re
 }
 
 /** The names are new each time, since these commands do their work. */
-function needs(): Readonly<Record<string, readonly Command[]>> {
+function permissions(): Readonly<Record<string, readonly Command[]>> {
   const probe = `probe-${randomBytes(6).toString("hex")}`;
   const [lock, queue] = [`${LOCK_KEY_PREFIX}{${probe}}:owner`, `${LOCK_KEY_PREFIX}{${probe}}:queue`];
   const [seed, peer] = [`${SEED_KEY_PREFIX}${probe}`, `${PEER_KEY_PREFIX}${probe}`];

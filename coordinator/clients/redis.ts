@@ -1,9 +1,9 @@
 /** The coordinator's own connection to Redis, as the user `monitor`, who may ask for INFO and for nothing else. */
 import { Redis } from "ioredis";
 import { ServerError } from "../errors.ts";
-import type { ServerAddresses } from "../platform/platform.ts";
+import type { ServerAddresses } from "./addresses.ts";
 
-export function monitorConnection({ redisUrl, redisPasswords }: Pick<ServerAddresses, "redisUrl" | "redisPasswords">) {
+export function createRedisMonitor({ redisUrl, redisPasswords }: Pick<ServerAddresses, "redisUrl" | "redisPasswords">) {
   const url = new URL(redisUrl);
   const password = redisPasswords.monitor;
   if (password !== undefined) {

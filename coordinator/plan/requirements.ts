@@ -1,13 +1,20 @@
 /** What a strategy needs beside one MySQL and one Redis, and whether it is here. */
 import { type Need, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import type { RunPlan } from "../judge/evidence.ts";
-import type { ServerAddresses } from "../platform/platform.ts";
 
 /** The smallest number of servers that still has a majority when one of them is lost. */
 export const MAJORITY_SERVERS = 3;
 
+/** What a run may find where it is made. */
+export interface AvailableServers {
+  /** Independent Redis servers. */
+  readonly redisUrls: readonly string[];
+  /** Whether the workers are pods that can reach an API server. */
+  readonly cluster: boolean;
+}
+
 /** Why this run cannot be made here, in words for the report; undefined where it can. */
-export function missingFor(plan: RunPlan, servers: Pick<ServerAddresses, "redisUrls" | "cluster">): string | undefined {
+export function missingFor(plan: RunPlan, servers: AvailableServers): string | undefined {
   if (plan.guard === "fence-claim" && factsOf(plan).some((facts) => !facts.fenced && !facts.protectsItself))
     return "the guard fence-claim needs a lock that gives fencing tokens";
   for (const need of needsOf(plan)) {
@@ -21,7 +28,7 @@ export const needsMajority = (plan: RunPlan): boolean => needsOf(plan).includes(
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-const MISSING: Record<Need, (servers: Pick<ServerAddresses, "redisUrls" | "cluster">) => string | undefined> = {
+const MISSING: Record<Need, (servers: AvailableServers) => string | undefined> = {
   cluster: ({ cluster }) => (cluster ? undefined : "needs a cluster"),
   "redis-majority": ({ redisUrls }) =>
     redisUrls.length >= MAJORITY_SERVERS

@@ -1,8 +1,9 @@
+import type { ServerAddresses } from "../clients/addresses.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
 import type { Launcher } from "./launcher.ts";
 
 /** Where the coordinator lives, one machine or a cluster: its servers, its launcher, and where its report goes. */
-export interface Home extends AsyncDisposable {
+export interface Platform extends AsyncDisposable {
   /** Names this report in rows, keys, metrics and objects. */
   readonly report: string;
   readonly launcher: Launcher;
@@ -19,28 +20,13 @@ export interface Home extends AsyncDisposable {
   /** Keeps the report, `final` unless a coordinator that takes over goes on with it. Returns where, for the last line. */
   saveReport(report: Report, final: boolean): Promise<string>;
   /** Leaves the reason why there is no report where people look for it. */
-  failed(line: string): void;
-  /** Tells the story where people look for it; never fails the run. */
-  tell(event: "RunStarted" | "StrategyFinished" | "Verdict", text: string): void;
+  recordFailure(line: string): void;
+  /** Tells the events where people look for it; never fails the run. */
+  recordEvent(event: "RunStarted" | "StrategyFinished" | "Verdict", text: string): void;
 }
 
 export interface Earlier {
   readonly finished: readonly RunReport[];
   /** Runs that were on when an earlier coordinator ended; they are not run again, since their rows are not accounted for. */
   readonly interrupted: readonly string[];
-}
-
-export interface ServerAddresses {
-  readonly mysqlUrl: string;
-  readonly mysqlPassword?: string | undefined;
-  readonly redisUrl: string;
-  /** All independent servers, `redisUrl` first; a lock on a majority uses them all. */
-  readonly redisUrls: readonly string[];
-  /** One password for each user of helm/files/users.acl; empty where the URL's own user is used for all. */
-  readonly redisPasswords: Readonly<Record<string, string>>;
-  readonly prometheusUrl: string;
-  /** Whether the workers are pods that can reach an API server. */
-  readonly cluster: boolean;
-  /** What else is known of them, for the report. */
-  readonly notes: Readonly<Record<string, string>>;
 }

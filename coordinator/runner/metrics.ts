@@ -15,7 +15,7 @@ export type RunPhase = (typeof RUN_PHASES)[number];
 export const WORKER_STATES = ["expected", "ready", "running", "done", "lost"] as const;
 export type WorkerState = (typeof WORKER_STATES)[number];
 
-/** What the observer polls: the contested rows with their ledger, and the two servers. */
+/** What the sampler polls: the contested rows with their ledger, and the two servers. */
 export const SOURCES = ["row", "redis", "mysql"] as const;
 export type Source = (typeof SOURCES)[number];
 
@@ -111,7 +111,7 @@ export function createCoordinatorMetrics(report: string) {
       }
     },
 
-    observeRow({ run, strategy }: RunKey, state: RowState) {
+    setRowState({ run, strategy }: RunKey, state: RowState) {
       version.set({ run, strategy }, state.version);
       ledgerRows.set({ run, strategy }, state.ledgerRows);
       staleWrites.set({ run, strategy }, state.staleWrites);
@@ -119,7 +119,7 @@ export function createCoordinatorMetrics(report: string) {
     },
 
     /** A field that the server does not have ends its series. */
-    observeServer: (server: Server, status: ServerStatus) => servers[server](status),
+    setServerStatus: (server: Server, status: ServerStatus) => servers[server](status),
 
     /** What was last seen of the source is not what it is now, so its series end until the next poll. */
     pollFailed(source: Source, { run, strategy }: RunKey) {

@@ -30,13 +30,13 @@ export type Roster = ReturnType<typeof createRoster>;
 const TOLD = 8;
 
 /** A worker that has not been heard for this long is lost, if nothing better is known about it. */
-export const SILENT_MS = 10_000;
+export const SILENCE_MS_MAX = 10_000;
 
 export function createRoster(run: string, workers: number) {
   const seen = new Map<string, Seen>();
   const lost = new Map<number, WorkerProblem>();
   const waiting = new Map<number, WorkerProblem>();
-  const strangers = new Set<string>();
+  const unexpectedWorkers = new Set<string>();
   let startAtMs: number | undefined;
   let released = false;
   let abortReason: string | undefined;
@@ -51,7 +51,7 @@ export function createRoster(run: string, workers: number) {
     const { index, uid, node, metricsPort } = beat;
     if (startAtMs !== undefined && !seen.has(uid)) {
       // Too late to be counted, and another pod under an index that already works would add mutations unseen.
-      strangers.add(`worker-${index} came a second time, as ${uid}, after the start`);
+      unexpectedWorkers.add(`worker-${index} came a second time, as ${uid}, after the start`);
       return { command: "abort", reason: "the run has started without this worker" };
     }
     const worker: Seen = seen.get(uid) ?? {
@@ -133,7 +133,7 @@ export function createRoster(run: string, workers: number) {
           continue;
         }
         const silentMs = performance.now() - worker.heardAtMs;
-        if (worker.final !== undefined || lost.has(worker.index) || silentMs < SILENT_MS) continue;
+        if (worker.final !== undefined || lost.has(worker.index) || silentMs < SILENCE_MS_MAX) continue;
         const reason = `no heartbeat for ${Math.round(silentMs / 1_000)} s (node ${worker.node})`;
         // Before the start nothing is lost, and nodes on which a fleet starts may stand still: the start deadline decides.
         if (startAtMs === undefined) waiting.set(worker.index, { index: worker.index, reason, fatal: false });
@@ -148,6 +148,6 @@ export function createRoster(run: string, workers: number) {
       const told = [...waiting.values()].slice(0, TOLD).map(({ index, reason }) => `worker-${index}: ${reason}`);
       return waiting.size > TOLD ? [...told, `and ${waiting.size - TOLD} more`] : told;
     },
-    strangers: (): readonly string[] => [...strangers],
+    unexpectedWorkers: (): readonly string[] => [...unexpectedWorkers],
   };
 }

@@ -125,7 +125,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     ...rows,
     workers,
     prometheus: scraped,
-    problems: [...problems, ...roster.strangers(), ...faultless(plan, roster)],
+    problems: [...problems, ...roster.unexpectedWorkers(), ...faultless(plan, roster)],
   };
 
   // 7. The verdict.

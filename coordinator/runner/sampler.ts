@@ -6,18 +6,18 @@ import type { RunPlan } from "../judge/evidence.ts";
 import type { CoordinatorMetrics, RowState, Source } from "./metrics.ts";
 import { MYSQL_SERIES } from "./server-series.ts";
 
-export interface ObserverOptions {
+export interface SamplerOptions {
   readonly mysqlPool: Pool;
   /** Logged in as the user `monitor`, which may use INFO and nothing else. Left out where the run has no Redis. */
   readonly redis?: Redis | undefined;
-  readonly metrics: Pick<CoordinatorMetrics, "observeRow" | "observeServer" | "pollFailed">;
+  readonly metrics: Pick<CoordinatorMetrics, "setRowState" | "setServerStatus" | "pollFailed">;
   readonly run: Pick<RunPlan, "run" | "strategy">;
   readonly intervalMs?: number;
   /** A poll of one source that takes longer counts as failed. */
   readonly deadlineMs?: number;
 }
 
-export interface Observer extends AsyncDisposable {
+export interface Sampler extends AsyncDisposable {
   /** Polls each source once, after the poll that is under way. Never rejects; a poll takes `deadlineMs` at most. */
   poll(): Promise<void>;
   /** Ends the polling with a last poll, so that the final state of the rows is seen. Never rejects. */
@@ -28,7 +28,7 @@ export interface Observer extends AsyncDisposable {
  * Starts to poll. What goes wrong here is counted in `holdfast_observer_failures_total` and never reaches the run: the
  * verdict is made from other readings.
  */
-export function createObserver(options: ObserverOptions): Observer {
+export function createSampler(options: SamplerOptions): Sampler {
   const { mysqlPool, redis, metrics, run, intervalMs = 1_000, deadlineMs = 1_000 } = options;
   const nextRowState = followRows(mysqlPool, run.run);
   const unanswered = new Set<Source>();
@@ -49,16 +49,16 @@ export function createObserver(options: ObserverOptions): Observer {
     await Promise.all([
       pollSource("row", async () => {
         const state = await nextRowState();
-        return () => state && metrics.observeRow(run, state);
+        return () => state && metrics.setRowState(run, state);
       }),
       pollSource("mysql", async () => {
-        const status = await mysqlStatus(mysqlPool);
-        return () => metrics.observeServer("mysql", status);
+        const status = await readMysqlStatus(mysqlPool);
+        return () => metrics.setServerStatus("mysql", status);
       }),
       redis &&
         pollSource("redis", async () => {
-          const status = redisStatus(await redis.info());
-          return () => metrics.observeServer("redis", status);
+          const status = parseRedisInfo(await redis.info());
+          return () => metrics.setServerStatus("redis", status);
         }),
     ]);
   }
@@ -80,13 +80,13 @@ export function createObserver(options: ObserverOptions): Observer {
 }
 
 /** The fields of `INFO` that are numbers. */
-export function redisStatus(info: string): Map<string, number> {
+export function parseRedisInfo(info: string): Map<string, number> {
   return numbers(info.split(/\r?\n/).map((line) => line.split(":", 2)));
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-async function mysqlStatus(pool: Pool) {
+async function readMysqlStatus(pool: Pool) {
   const fields = MYSQL_SERIES.map(({ field }) => field);
   const sql = "SHOW GLOBAL STATUS WHERE Variable_name IN (?)";
   const [rows] = await pool.query<RowDataPacket[]>(sql, [fields]);

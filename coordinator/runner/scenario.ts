@@ -9,9 +9,10 @@
  * From the first run on there is a report whatever happens: what was interrupted or not made stands in it with its reason.
  */
 
+import type { ServerAddresses } from "../clients/addresses.ts";
 import { createDatabase } from "../clients/mysql.ts";
 import { createPrometheus, type Prometheus } from "../clients/prometheus.ts";
-import { monitorConnection } from "../clients/redis.ts";
+import { createRedisMonitor } from "../clients/redis.ts";
 import { checkAccess, probeAcl } from "../clients/redis-acl.ts";
 import type { Config } from "../config.ts";
 import { ServerError } from "../errors.ts";
@@ -21,51 +22,51 @@ import type { Report, RunReport } from "../judge/report-data.ts";
 import { judgeAcl, judgeReport } from "../judge/run-verdict.ts";
 import { missingFor } from "../plan/requirements.ts";
 import { plansOf } from "../plan/scenarios/index.ts";
-import type { Home, ServerAddresses } from "../platform/platform.ts";
+import type { Platform } from "../platform/platform.ts";
 import { labelsOf } from "../report/describe-run.ts";
 import type { Progress } from "../report/progress.ts";
 import { waitUntil } from "../wait.ts";
 import { serveCoordinator } from "./http-server.ts";
 import { createCoordinatorMetrics } from "./metrics.ts";
 import { type RunWatcher, run, StrategyUnavailable } from "./run.ts";
-import { createObserver } from "./sampler.ts";
+import { createSampler } from "./sampler.ts";
 
 export async function makeReport(
   config: Config,
-  home: Home,
+  platform: Platform,
   progress: Progress,
   version: string,
   signal: AbortSignal,
 ): Promise<Report> {
   const { settings, options } = config;
-  const { servers } = home;
+  const { servers } = platform;
   const startedAt = new Date();
 
-  const metrics = createCoordinatorMetrics(home.report);
+  const metrics = createCoordinatorMetrics(platform.report);
   using server = await serveCoordinator({
-    ...home.listen,
-    token: home.token,
+    ...platform.listen,
+    token: platform.token,
     metrics: () => metrics.registry.metrics(),
   }).catch((error) => {
     throw new ServerError(
-      `cannot listen on ${home.listen.host}:${home.listen.port}`,
+      `cannot listen on ${platform.listen.host}:${platform.listen.port}`,
       error.message,
       "free the port or set HOLDFAST_LISTEN",
     );
   });
-  server.setTargets([...home.launcher.targets(), `${home.listen.host}:${server.port}`]);
+  server.setTargets([...platform.launcher.targets(), `${platform.listen.host}:${server.port}`]);
 
   // 1. The servers.
   const database = createDatabase(servers.mysqlUrl, servers.mysqlPassword);
   const prometheus = createPrometheus(servers.prometheusUrl);
-  const redis = monitorConnection(servers);
+  const redis = createRedisMonitor(servers);
   try {
     progress.step("checking MySQL, Redis and Prometheus");
-    const within = { deadlineMs: home.serversDeadlineMs, signal, everyMs: 500 };
+    const within = { deadlineMs: platform.serversDeadlineMs, signal, everyMs: 500 };
     const settingsOfDatabase = await answered(() => database.check(), within, progress);
     const prometheusVersion = await answered(() => prometheus.check(), within, progress);
     const redisVersion = await answered(() => redis.version(), within, progress);
-    if (home.earlier.finished.length === 0) await database.purge();
+    if (platform.earlier.finished.length === 0) await database.purge();
 
     // 2. The negative probes.
     const { acl, aclNote, aclGranted } = await aclOf(servers, settings.scenario === "acl");
@@ -78,18 +79,18 @@ export async function makeReport(
     };
 
     // 3. The runs.
-    const runs: RunReport[] = [...home.earlier.finished];
+    const runs: RunReport[] = [...platform.earlier.finished];
     const skipped: Report["skipped"] = [];
     for (const finished of runs) {
       metrics.runJudged(finished);
       metrics.setPhase(finished, "finished");
     }
-    const plans = plansOf(home.report, settings);
+    const plans = plansOf(platform.report, settings);
     const names = namesOfPlans(plans);
     for (const plan of plans) {
       const name = names.get(plan.run) ?? plan.strategy;
       if (runs.some((finished) => finished.run === plan.run)) continue;
-      const reason = home.earlier.interrupted.includes(plan.run)
+      const reason = platform.earlier.interrupted.includes(plan.run)
         ? "coordinator restarted while it ran"
         : signal.aborted
           ? `not made: ${reasonOf(signal)}`
@@ -110,14 +111,14 @@ export async function makeReport(
         skip(missing);
         continue;
       }
-      await home.saveProgress(runs, plan.run);
-      home.tell("RunStarted", `${name}: ${plan.workers} workers for ${plan.durationMs / 1_000} s`);
-      await using _observer = createObserver({ mysqlPool: database.pool, redis: redis.connection, metrics, run: plan });
+      await platform.saveProgress(runs, plan.run);
+      platform.recordEvent("RunStarted", `${name}: ${plan.workers} workers for ${plan.durationMs / 1_000} s`);
+      await using _sampler = createSampler({ mysqlPool: database.pool, redis: redis.connection, metrics, run: plan });
       const finished = await run(
         plan,
         {
-          report: home.report,
-          launcher: home.launcher,
+          report: platform.report,
+          launcher: platform.launcher,
           server,
           database,
           prometheus,
@@ -138,8 +139,11 @@ export async function makeReport(
       runs.push(finished);
       metrics.runJudged(finished);
       progress.verdict(finished, name);
-      home.tell("StrategyFinished", `${name}: data ${finished.data.value}, exclusion ${finished.exclusion.value}`);
-      await home.saveProgress(runs, undefined);
+      platform.recordEvent(
+        "StrategyFinished",
+        `${name}: data ${finished.data.value}, exclusion ${finished.exclusion.value}`,
+      );
+      await platform.saveProgress(runs, undefined);
     }
 
     await lastVerdictScraped(prometheus, runs.at(-1), signal);
@@ -147,12 +151,12 @@ export async function makeReport(
     // 4. The verdict.
     return {
       schema: "holdfast/report/v1",
-      report: home.report,
+      report: platform.report,
       version,
       scenario: settings.scenario,
       startedAt: startedAt.toISOString(),
       endedAt: new Date().toISOString(),
-      where: home.launcher.where,
+      where: platform.launcher.where,
       options,
       environment,
       acl: [...acl],

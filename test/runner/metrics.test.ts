@@ -85,9 +85,12 @@ describe("a run that is on", () => {
 
 describe("a server's status", () => {
   test("is shown in base units; a field that the server does not have has no series", async () => {
-    const { registry, observeServer } = createCoordinatorMetrics("r1");
+    const { registry, setServerStatus } = createCoordinatorMetrics("r1");
     assert.equal(await seriesValue(registry, "holdfast_mysql_questions_total"), undefined);
-    observeServer("mysql", new Map(Object.entries({ Questions: 120, Innodb_row_lock_time: 2500, Threads_running: 0 })));
+    setServerStatus(
+      "mysql",
+      new Map(Object.entries({ Questions: 120, Innodb_row_lock_time: 2500, Threads_running: 0 })),
+    );
     assert.equal(await seriesValue(registry, "holdfast_mysql_questions_total", { report: "r1" }), 120);
     assert.equal(await seriesValue(registry, "holdfast_mysql_row_lock_seconds_total"), 2.5);
     assert.equal(await seriesValue(registry, "holdfast_mysql_running_threads"), 0);
@@ -95,20 +98,20 @@ describe("a server's status", () => {
   });
 
   test("is not added up: counters are the server's own, and start anew when it does", async () => {
-    const { registry, observeServer } = createCoordinatorMetrics("r1");
+    const { registry, setServerStatus } = createCoordinatorMetrics("r1");
     const commands = () => seriesValue(registry, "holdfast_redis_commands_total");
-    observeServer("redis", new Map([["total_commands_processed", 1000]]));
-    observeServer("redis", new Map([["total_commands_processed", 1500]]));
+    setServerStatus("redis", new Map([["total_commands_processed", 1000]]));
+    setServerStatus("redis", new Map([["total_commands_processed", 1500]]));
     assert.equal(await commands(), 1500);
-    observeServer("redis", new Map([["total_commands_processed", 3]]));
+    setServerStatus("redis", new Map([["total_commands_processed", 3]]));
     assert.equal(await commands(), 3);
   });
 
   test("ends when a poll fails, and the failure is counted", async () => {
-    const { registry, observeServer, observeRow, pollFailed } = createCoordinatorMetrics("r1");
+    const { registry, setServerStatus, setRowState, pollFailed } = createCoordinatorMetrics("r1");
     const failures = (source: string) => seriesValue(registry, "holdfast_observer_failures_total", { source });
-    observeServer("redis", new Map([["acl_access_denied_cmd", 2]]));
-    observeRow(RUN, { version: 5, ledgerRows: 4, staleWrites: 0, moneyLost: 0 });
+    setServerStatus("redis", new Map([["acl_access_denied_cmd", 2]]));
+    setRowState(RUN, { version: 5, ledgerRows: 4, staleWrites: 0, moneyLost: 0 });
     assert.equal(await seriesValue(registry, "holdfast_redis_acl_denied_total", { reason: "cmd" }), 2);
     assert.deepEqual([await failures("redis"), await failures("row")], [0, 0]);
     pollFailed("redis", RUN);

@@ -1,7 +1,7 @@
 /** What the coordinator makes of what workers say and of what the launcher knows about them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRoster, SILENT_MS } from "../../coordinator/runner/roster.ts";
+import { createRoster, SILENCE_MS_MAX } from "../../coordinator/runner/roster.ts";
 import type { Heartbeat, WorkerFinal } from "../../worker/contract.ts";
 
 const FINAL: WorkerFinal = {
@@ -65,7 +65,7 @@ test("who is silent is lost once the run has started; before that it is waited f
   let nowMs = 1_000;
   t.mock.method(performance, "now", () => nowMs);
   const roster = rosterOf(beat(0), beat(1));
-  nowMs += SILENT_MS + 1_000;
+  nowMs += SILENCE_MS_MAX + 1_000;
   roster.hear(beat(0));
   roster.note([]);
   assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-1: no heartbeat for 11 s (node n)"]]);

@@ -1,11 +1,11 @@
-/** The observer against a real MariaDB and a real Redis: its sums, its steps, and what it does when a server is gone. */
+/** The sampler against a real MariaDB and a real Redis: its sums, its steps, and what it does when a server is gone. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { Redis } from "ioredis";
 import mysql from "mysql2/promise";
 import { type Servers, startServers } from "../../coordinator/platform/local/servers/index.ts";
 import { createCoordinatorMetrics } from "../../coordinator/runner/metrics.ts";
-import { createObserver, redisStatus } from "../../coordinator/runner/sampler.ts";
+import { createSampler, parseRedisInfo } from "../../coordinator/runner/sampler.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { seriesValue } from "../support/series.ts";
 
@@ -181,7 +181,7 @@ describe("the servers", () => {
   test("have no series for what this version does not say", async () => {
     await using observed = observe();
     await observed.poll();
-    const info = redisStatus(await server.admin.info());
+    const info = parseRedisInfo(await server.admin.info());
     assert.equal(await observed.value("holdfast_redis_pubsub_clients"), info.get("pubsub_clients"));
     assert.equal(await observed.value("holdfast_redis_pubsub_channels"), info.get("pubsub_channels"));
   });
@@ -224,7 +224,7 @@ describe("the servers", () => {
 });
 
 test("INFO is read line by line, numbers only", () => {
-  const status = redisStatus(
+  const status = parseRedisInfo(
     "# Clients\r\nconnected_clients:7\r\nused_memory_human:1.5M\r\nempty:\r\nrole:master\r\nratio:0.5\r\n",
   );
   assert.deepEqual(
@@ -236,11 +236,11 @@ test("INFO is read line by line, numbers only", () => {
   );
 });
 
-function observe(options: Partial<Parameters<typeof createObserver>[0]> = {}) {
+function observe(options: Partial<Parameters<typeof createSampler>[0]> = {}) {
   const metrics = createCoordinatorMetrics("r1");
   const labels = { run: run.run };
   // Polls by the clock would make the counts depend on the machine's speed.
-  const observer = createObserver({
+  const sampler = createSampler({
     mysqlPool: pool,
     redis,
     metrics,
@@ -252,7 +252,7 @@ function observe(options: Partial<Parameters<typeof createObserver>[0]> = {}) {
   const value = (name: string) => seriesValue(metrics.registry, name);
   const names = ["holdfast_row_version", "holdfast_ledger_rows", "holdfast_stale_writes", "holdfast_money_lost"];
   return {
-    ...observer,
+    ...sampler,
     value,
     failures: (source: string) => seriesValue(metrics.registry, "holdfast_observer_failures_total", { source }),
     /** Version, ledger rows, stale writes, money lost. */

@@ -3,7 +3,7 @@
  * waits. SIGINT makes it look at Redis once more, as for a partial report, and stop; other signals end it at once.
  */
 
-import { monitorConnection } from "../../coordinator/clients/redis.ts";
+import { createRedisMonitor } from "../../coordinator/clients/redis.ts";
 import { startServers } from "../../coordinator/platform/local/servers/index.ts";
 
 const [folder = "", ...only] = process.argv.slice(2);
@@ -17,7 +17,7 @@ const say = (message: unknown) => process.stdout.write(`${JSON.stringify(message
 
 process.on("SIGINT", async () => {
   const { url: redisUrl, passwords: redisPasswords } = servers.redis!;
-  const monitor = monitorConnection({ redisUrl, redisPasswords });
+  const monitor = createRedisMonitor({ redisUrl, redisPasswords });
   say({ afterSigint: await monitor.version().catch(String) });
   monitor.close();
   await servers[Symbol.asyncDispose]();

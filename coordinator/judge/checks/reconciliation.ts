@@ -27,7 +27,7 @@ export function metrics(evidence: Evidence, accounts = accountsOf(evidence)): Ch
     ...(evidence.prometheus === undefined ? ["Prometheus has no final numbers"] : []),
     ...absentWorkers(evidence),
     ...findings.flatMap(({ gap }) => gap ?? []),
-    ...strangers(evidence),
+    ...unexpectedWorkers(evidence),
   ];
   const total = findings.reduce((sum, { ledger }) => sum + ledger, 0);
   return {
@@ -116,7 +116,7 @@ const absentWorkers = ({ plan, workers }: Evidence) =>
     .map((index) => `worker-${index} never reported`);
 
 /** Series of this run from a worker that is not in the fleet. */
-const strangers = ({ workers, prometheus }: Evidence) =>
+const unexpectedWorkers = ({ workers, prometheus }: Evidence) =>
   (prometheus?.workers ?? [])
     .filter((scraped) => !workers.some(({ index, uid }) => index === scraped.worker && uid === scraped.uid))
     .map(({ worker, uid }) => `Prometheus has a worker-${worker} (${uid}) that is not in the fleet`);

@@ -5,7 +5,7 @@ import { DeadlinePassed, waitUntil } from "../../wait.ts";
 import { ask, connectKubernetes, find, type KubernetesApi } from "./api.ts";
 import { deleteJob, jobEnd, listPods } from "./jobs.ts";
 import { createReportStore, type Stored } from "./report-store.ts";
-import { KubernetesTarget, readKubernetesSettings, workersOf } from "./settings.ts";
+import { KubernetesTarget, readKubernetesSettings, workerSelector } from "./settings.ts";
 
 export interface CommandOptions {
   readonly waitMs: number;
@@ -24,7 +24,7 @@ export async function reset(variables: Variables, options: CommandOptions = { wa
   const target = readKubernetesSettings(KubernetesTarget, variables);
   const namespace = target.HOLDFAST_NAMESPACE;
   const name = target.HOLDFAST_JOB_NAME;
-  await refuseForeign(api, target);
+  await refuseJobOfOtherRelease(api, target);
   // Foreground: the Job stays until its pod is gone, so that no dying coordinator starts a fleet or writes a report.
   const was = await deleteJob(api, namespace, name, "Foreground");
   print(was ? `deleting Job ${name}` : `there is no Job ${name}`);
@@ -35,7 +35,7 @@ export async function reset(variables: Variables, options: CommandOptions = { wa
     for (const left of jobs) {
       if (left.metadata?.deletionTimestamp === undefined) await deleteJob(api, namespace, left.metadata!.name!);
     }
-    const pods = await listPods(api, namespace, workersOf(target));
+    const pods = await listPods(api, namespace, workerSelector(target));
     const left = [...jobs, ...pods].map((object) => object.metadata?.name);
     return left.length === 0 ? undefined : `still there: ${left.join(", ")}`;
   };
@@ -68,7 +68,7 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
     // The Job first: whatever it wrote, it wrote before it ended.
     const job = await findJob(api, target);
     if (job === undefined) return say(`no Job ${name} in namespace ${target.HOLDFAST_NAMESPACE}`);
-    if (owner !== job.metadata?.uid) await goWith(api, job, variables.HOLDFAST_POD_NAME);
+    if (owner !== job.metadata?.uid) await ownBy(api, job, variables.HOLDFAST_POD_NAME);
     owner = job.metadata?.uid;
     const stored = await store.read();
     const state = stored?.state?.jobUid === job.metadata?.uid ? stored?.state : undefined;
@@ -78,8 +78,8 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
       exitCode = state.verdict.exitCode;
       return undefined;
     }
-    if (end === undefined) return say(waitingFor(name, state));
-    const last = await lastWords(api, job);
+    if (end === undefined) return say(describeProgress(name, state));
+    const last = await describeCoordinatorEnd(api, job);
     print(
       `Job ${name} ended without a report (${last.text}); kubectl logs job/${name} -n ${target.HOLDFAST_NAMESPACE}`,
     );
@@ -93,7 +93,7 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
 }
 
 /** The name of the Job is the same for every release by default; deleting another one's run would be unforgivable. */
-async function refuseForeign(api: KubernetesApi, target: KubernetesTarget): Promise<void> {
+async function refuseJobOfOtherRelease(api: KubernetesApi, target: KubernetesTarget): Promise<void> {
   const owner = (await findJob(api, target))?.metadata?.labels?.["app.kubernetes.io/instance"];
   if (owner === undefined || owner === target.HOLDFAST_RELEASE) return;
   throw new ConfigError(
@@ -105,7 +105,7 @@ async function refuseForeign(api: KubernetesApi, target: KubernetesTarget): Prom
  * Makes the Job an owner of this command's own pod. Helm leaves the pod of a test where it is, for its log; owned, it goes
  * when the release does. Nothing depends on it, so a refusal is not worth a word.
  */
-async function goWith(api: KubernetesApi, job: V1Job, pod: string | undefined): Promise<void> {
+async function ownBy(api: KubernetesApi, job: V1Job, pod: string | undefined): Promise<void> {
   if (pod === undefined) return;
   const { name, namespace, uid } = job.metadata!;
   const body = { metadata: { ownerReferences: [{ apiVersion: "batch/v1", kind: "Job", name, uid }] } };
@@ -125,7 +125,7 @@ async function untilDeadline(print: (line: string) => void, work: () => Promise<
   }
 }
 
-function waitingFor(name: string, state: Stored["state"]): string {
+function describeProgress(name: string, state: Stored["state"]): string {
   if (state === undefined) return `waiting for Job ${name} to begin its report`;
   const finished = state.runs?.length ?? 0;
   return `waiting for the report of Job ${name}: ${finished} runs finished${state.current ? `, ${state.current} is on` : ""}`;
@@ -138,12 +138,12 @@ const findJob = (api: KubernetesApi, target: KubernetesTarget) =>
 
 async function listWorkerJobs(api: KubernetesApi, target: KubernetesTarget): Promise<readonly V1Job[]> {
   const list = () =>
-    api.batch.listNamespacedJob({ namespace: target.HOLDFAST_NAMESPACE, labelSelector: workersOf(target) });
+    api.batch.listNamespacedJob({ namespace: target.HOLDFAST_NAMESPACE, labelSelector: workerSelector(target) });
   return (await ask("list Jobs", list)).items;
 }
 
 /** How a coordinator without a report ended: its exit status and termination message, or the Job's own reason. */
-async function lastWords(api: KubernetesApi, job: V1Job): Promise<{ text: string; exitCode: number }> {
+async function describeCoordinatorEnd(api: KubernetesApi, job: V1Job): Promise<{ text: string; exitCode: number }> {
   const pods = await listPods(api, job.metadata!.namespace!, `batch.kubernetes.io/controller-uid=${job.metadata!.uid}`);
   const ends = pods.flatMap((pod) => pod.status?.containerStatuses?.[0]?.state?.terminated ?? []);
   const last = ends.sort((a, b) => (a.finishedAt?.getTime() ?? 0) - (b.finishedAt?.getTime() ?? 0)).at(-1);

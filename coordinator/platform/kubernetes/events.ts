@@ -3,19 +3,19 @@ import { V1MicroTime } from "@kubernetes/client-node";
 import { ask, type KubernetesApi } from "./api.ts";
 import type { KubernetesSettings } from "./settings.ts";
 
-export type StoryReason = "RunStarted" | "StrategyFinished" | "Verdict";
+export type EventReason = "RunStarted" | "StrategyFinished" | "Verdict";
 
 /**
  * Writes Events about the coordinator's Job, so that `kubectl describe job` tells the story. Never throws and never
  * holds anybody up: the first failure is passed to `warn`, the rest are dropped. `flush` waits for those under way.
  */
-export function createStory(api: KubernetesApi, settings: KubernetesSettings, warn: (line: string) => void) {
+export function createEventRecorder(api: KubernetesApi, settings: KubernetesSettings, warn: (line: string) => void) {
   const namespace = settings.HOLDFAST_NAMESPACE;
   const name = settings.HOLDFAST_JOB_NAME;
   let writing: Promise<unknown> = Promise.resolve();
   let warned = false;
 
-  async function write(reason: StoryReason, note: string, type: "Normal" | "Warning"): Promise<void> {
+  async function write(reason: EventReason, note: string, type: "Normal" | "Warning"): Promise<void> {
     const body = {
       metadata: { generateName: `${name}-`, namespace },
       eventTime: new V1MicroTime(),
@@ -37,7 +37,7 @@ export function createStory(api: KubernetesApi, settings: KubernetesSettings, wa
   }
 
   return {
-    tell(reason: StoryReason, note: string, type: "Normal" | "Warning" = "Normal"): void {
+    record(reason: EventReason, note: string, type: "Normal" | "Warning" = "Normal"): void {
       // One after another, so that they stand in the order in which they happened.
       writing = writing.then(() => write(reason, note, type));
     },
@@ -48,7 +48,7 @@ export function createStory(api: KubernetesApi, settings: KubernetesSettings, wa
 }
 
 /** Leaves the verdict where `kubectl describe pod` shows it. Outside a container there is no such file. */
-export function writeLastWords(path: string, line: string): void {
+export function writeTerminationMessage(path: string, line: string): void {
   try {
     // The kubelet reads no more than 4096 bytes.
     writeFileSync(path, Buffer.from(line).subarray(0, 4096), { flag: "r+" });

@@ -1,8 +1,15 @@
 import type { CoreV1Event, V1Job, V1Pod } from "@kubernetes/client-node";
 import type { Fleet, WorkerProblem } from "../launcher.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
-import { deleteJob, lastLines, listPods, podIsFinished, podIsGoing, podsStopped } from "./jobs.ts";
-import { type Finding, gonePodFinding, indexOf, mainState, missingPodFinding, podFinding } from "./pod-problems.ts";
+import { deleteJob, lastLines, listPods, podIsFinished, podIsTerminating, waitUntilPodsStopped } from "./jobs.ts";
+import {
+  explainDeletedPod,
+  explainMissingPod,
+  findPodProblem,
+  indexOf,
+  mainState,
+  type PodProblem,
+} from "./pod-problems.ts";
 import type { Cleanup } from "./settings.ts";
 
 export interface FleetOptions {
@@ -55,7 +62,7 @@ export function createFleet(options: FleetOptions): Fleet {
     return Array.from({ length: workers }, (_, index) => {
       const seen = byIndex.get(index) ?? [];
       if (seen.length === 0) {
-        const missing = missingPodFinding(jobWarnings, performance.now() - createdAtMs);
+        const missing = explainMissingPod(jobWarnings, performance.now() - createdAtMs);
         return missing === undefined ? [] : [problemOf(index, missing)];
       }
       for (const sighting of seen) judge(sighting, warnings, jobWarnings);
@@ -70,7 +77,7 @@ export function createFleet(options: FleetOptions): Fleet {
     if (gone && (sighting.problem?.fatal || pod.status?.phase === "Succeeded")) return;
     const now = new Date();
     const circumstances = { warnings: about(warnings, pod.metadata?.uid), jobWarnings, log, now };
-    const finding = gone ? gonePodFinding(pod, jobWarnings) : podFinding(pod, circumstances);
+    const finding = gone ? explainDeletedPod(pod, jobWarnings) : findPodProblem(pod, circumstances);
     if (finding?.heals === "soon") sighting.stuckSinceMs ??= now.getTime();
     else delete sighting.stuckSinceMs;
     const stuckMs = now.getTime() - (sighting.stuckSinceMs ?? now.getTime());
@@ -84,7 +91,9 @@ export function createFleet(options: FleetOptions): Fleet {
 
   /** Pods are stopped one by one where the Job is kept; those that ended stay, with their logs. */
   async function stopPods(): Promise<void> {
-    const running = (await listPods(api, namespace, selector)).filter((pod) => !podIsFinished(pod) && !podIsGoing(pod));
+    const running = (await listPods(api, namespace, selector)).filter(
+      (pod) => !podIsFinished(pod) && !podIsTerminating(pod),
+    );
     await Promise.all(
       running.map(({ metadata }) =>
         find(`delete pod ${metadata!.name}`, () => api.core.deleteNamespacedPod({ name: metadata!.name!, namespace })),
@@ -111,10 +120,10 @@ export function createFleet(options: FleetOptions): Fleet {
         // An index that never had a pod would get one later, when a quota becomes free, say: such a Job must not stay.
         const pods = Array.from(sightings.values(), ({ pod }) => pod);
         const complete = new Set(pods.map(indexOf)).size === workers;
-        const worthALook = pods.some((pod) => pod.status?.phase === "Failed" && !podIsGoing(pod));
+        const worthALook = pods.some((pod) => pod.status?.phase === "Failed" && !podIsTerminating(pod));
         if (complete && (cleanup === "never" || (cleanup === "onSuccess" && worthALook))) await stopPods();
         else await deleteJob(api, namespace, name);
-        await podsStopped(api, namespace, selector, options.disposeDeadlineMs);
+        await waitUntilPodsStopped(api, namespace, selector, options.disposeDeadlineMs);
       } catch (error) {
         warn(`Job ${name} is not stopped: ${(error as Error).message}`);
       }
@@ -122,7 +131,7 @@ export function createFleet(options: FleetOptions): Fleet {
   };
 }
 
-function problemOf(index: number, { reason, heals }: Finding, patient = false): WorkerProblem {
+function problemOf(index: number, { reason, heals }: PodProblem, patient = false): WorkerProblem {
   return { index, reason, fatal: heals === "never" || (heals === "soon" && !patient) };
 }
 
@@ -136,7 +145,7 @@ const isWell = ({ pod, gone }: Sighting) =>
   pod.status?.phase === "Succeeded" ||
   (pod.status?.phase === "Running" &&
     !gone &&
-    podFinding(pod, { warnings: [], jobWarnings: [], now: new Date() }) === undefined);
+    findPodProblem(pod, { warnings: [], jobWarnings: [], now: new Date() }) === undefined);
 
 const about = (events: readonly CoreV1Event[], uid: string | undefined) =>
   events.filter((event) => event.involvedObject.uid === uid);
@@ -148,7 +157,7 @@ async function listWarnings(api: KubernetesApi, namespace: string): Promise<read
 
 /** The log of a worker that ended badly is fetched once, that of one that is being deleted as long as it is there. */
 async function fetchLog(api: KubernetesApi, sighting: Sighting): Promise<void> {
-  const going = podIsGoing(sighting.pod);
+  const going = podIsTerminating(sighting.pod);
   const failed = (mainState(sighting.pod)?.terminated?.exitCode ?? 0) !== 0 && sighting.log === undefined;
   if (sighting.gone || sighting.logFailed || !(going || failed)) return;
   try {

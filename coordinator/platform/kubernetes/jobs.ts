@@ -25,17 +25,17 @@ export async function listPods(api: KubernetesApi, namespace: string, labelSelec
 }
 
 /** Waits until no pod of the selection can do anything new: each ended or is being deleted. Throws DeadlinePassed. */
-export function podsStopped(api: KubernetesApi, namespace: string, labelSelector: string, deadlineMs: number) {
+export function waitUntilPodsStopped(api: KubernetesApi, namespace: string, labelSelector: string, deadlineMs: number) {
   const look = async () => {
     const pods = await listPods(api, namespace, labelSelector);
-    const left = pods.filter((pod) => !podIsGoing(pod) && !podIsFinished(pod)).map((pod) => pod.metadata?.name);
+    const left = pods.filter((pod) => !podIsTerminating(pod) && !podIsFinished(pod)).map((pod) => pod.metadata?.name);
     return left.length === 0 ? undefined : `still running: ${left.join(", ")}`;
   };
   return waitUntil(look, { deadlineMs, everyMs: 250, signal: new AbortController().signal });
 }
 
 export const podIsFinished = (pod: V1Pod) => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
-export const podIsGoing = (pod: V1Pod) => pod.metadata?.deletionTimestamp !== undefined;
+export const podIsTerminating = (pod: V1Pod) => pod.metadata?.deletionTimestamp !== undefined;
 
 /** The condition that ended a Job, if it ended. */
 export const jobEnd = (job: V1Job) =>

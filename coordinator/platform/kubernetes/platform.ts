@@ -2,19 +2,22 @@
 import { type Config, ConfigError, redisPasswordsOf, redisUrlsOf } from "../../config.ts";
 import { reportFiles } from "../../report/files.ts";
 import type { Progress } from "../../report/progress.ts";
-import type { Home } from "../platform.ts";
+import type { Platform } from "../platform.ts";
 import { connectKubernetes } from "./api.ts";
-import { createStory, writeLastWords } from "./events.ts";
+import { createEventRecorder, writeTerminationMessage } from "./events.ts";
 import { createKubernetesLauncher } from "./launcher.ts";
 import { createReportStore } from "./report-store.ts";
 import { KubernetesSettings, readKubernetesSettings, reportIdOf } from "./settings.ts";
-import { recoverState } from "./takeover.ts";
+import { takeOver } from "./takeover.ts";
 
 /** The chart starts the servers beside the coordinator, so they may need an image and a first start. */
 const SERVERS_DEADLINE_MS = 180_000;
 
 /** Throws ConfigError for an incomplete environment and ServerError where the API server cannot be used. */
-export async function kubernetesHome({ environment, settings, variables }: Config, progress: Progress): Promise<Home> {
+export async function createKubernetesPlatform(
+  { environment, settings, variables }: Config,
+  progress: Progress,
+): Promise<Platform> {
   const cluster = readKubernetesSettings(KubernetesSettings, variables);
   const { MYSQL_URL, REDIS_URL, PROMETHEUS_URL, HOLDFAST_LISTEN = "0.0.0.0:8080", HOLDFAST_TOKEN } = environment;
   if (
@@ -31,8 +34,8 @@ export async function kubernetesHome({ environment, settings, variables }: Confi
 
   const api = connectKubernetes();
   const store = createReportStore(api, cluster);
-  const story = createStory(api, cluster, warn);
-  const earlier = await recoverState(api, cluster, store);
+  const events = createEventRecorder(api, cluster, warn);
+  const earlier = await takeOver(api, cluster, store);
   for (const note of earlier.notes) progress.warn(note);
 
   return {
@@ -63,11 +66,11 @@ export async function kubernetesHome({ environment, settings, variables }: Confi
         earlier.interrupted,
       );
       for (const file of trimmed) progress.warn(`${file} was shortened: a ConfigMap holds no more`);
-      writeLastWords(cluster.HOLDFAST_TERMINATION_LOG, line);
+      writeTerminationMessage(cluster.HOLDFAST_TERMINATION_LOG, line);
       return `ConfigMap ${store.name}, namespace ${cluster.HOLDFAST_NAMESPACE} (make report)`;
     },
-    failed: (line) => writeLastWords(cluster.HOLDFAST_TERMINATION_LOG, line),
-    tell: (event, text) => story.tell(event, text),
-    [Symbol.asyncDispose]: () => story.flush(),
+    recordFailure: (line) => writeTerminationMessage(cluster.HOLDFAST_TERMINATION_LOG, line),
+    recordEvent: (event, text) => events.record(event, text),
+    [Symbol.asyncDispose]: () => events.flush(),
   };
 }

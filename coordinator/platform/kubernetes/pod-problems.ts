@@ -1,7 +1,7 @@
 /** Pure: what the status of a pod and the events about it say of a worker that does not run or did not end well. */
 import type { CoreV1Event, V1ContainerState, V1ContainerStateTerminated, V1Pod } from "@kubernetes/client-node";
 
-export interface Finding {
+export interface PodProblem {
   readonly reason: string;
   /** `never`: the worker will not come back. `soon`: it may, within seconds. `maybe`: there is no telling. */
   readonly heals: "never" | "soon" | "maybe";
@@ -20,10 +20,10 @@ export interface Circumstances {
 /** A pod may take this long to start before that alone is worth a word. */
 const STARTING_MS = 10_000;
 /** Characters; enough for a refusal by Pod Security in full. */
-const LONGEST_MESSAGE = 600;
+const MESSAGE_LENGTH_MAX = 600;
 
 /** What is wrong with this pod; `undefined` where nothing is. */
-export function podFinding(pod: V1Pod, circumstances: Circumstances): Finding | undefined {
+export function findPodProblem(pod: V1Pod, circumstances: Circumstances): PodProblem | undefined {
   const { status } = pod;
   const ended = mainState(pod)?.terminated;
   if (status?.reason === "NodeLost") return never(`NodeLost: ${status.message ?? `node ${pod.spec?.nodeName}`}`);
@@ -32,12 +32,12 @@ export function podFinding(pod: V1Pod, circumstances: Circumstances): Finding | 
   if (status?.phase === "Failed" || (ended !== undefined && ended.exitCode !== 0)) {
     return never(whyFailed(pod, ended, circumstances.log));
   }
-  if (status?.phase === "Running") return ended === undefined ? runningFinding(pod) : undefined;
-  return pendingFinding(pod, circumstances);
+  if (status?.phase === "Running") return ended === undefined ? findRunningProblem(pod) : undefined;
+  return findPendingProblem(pod, circumstances);
 }
 
 /** Why there is no pod for an index: the Job's own events are the only place where a refused creation is told. */
-export function missingPodFinding(jobWarnings: readonly CoreV1Event[], waitedMs: number): Finding | undefined {
+export function explainMissingPod(jobWarnings: readonly CoreV1Event[], waitedMs: number): PodProblem | undefined {
   const failed = newest(jobWarnings, ["FailedCreate"]);
   if (failed === undefined && waitedMs < STARTING_MS) return undefined;
   if (failed === undefined) return { reason: "no pod was created for it yet", heals: "maybe" };
@@ -48,7 +48,7 @@ export function missingPodFinding(jobWarnings: readonly CoreV1Event[], waitedMs:
 }
 
 /** A pod that was there and is not any more. `last` is how it was last seen. */
-export function gonePodFinding(last: V1Pod, jobWarnings: readonly CoreV1Event[]): Finding {
+export function explainDeletedPod(last: V1Pod, jobWarnings: readonly CoreV1Event[]): PodProblem {
   const where = last.spec?.nodeName === undefined ? "" : ` on ${last.spec.nodeName}`;
   const seen = `pod ${last.metadata?.name} was deleted (last seen ${last.status?.phase ?? "Pending"}${where})`;
   return never(deadlineExceeded(jobWarnings) ?? seen);
@@ -60,7 +60,7 @@ export const indexOf = (pod: V1Pod) =>
       pod.metadata?.annotations?.["batch.kubernetes.io/job-completion-index"],
   );
 
-const never = (reason: string): Finding => ({ reason, heals: "never" });
+const never = (reason: string): PodProblem => ({ reason, heals: "never" });
 
 /** State of the first container: a worker's or the coordinator's own. */
 export function mainState(pod: V1Pod): V1ContainerState | undefined {
@@ -131,7 +131,7 @@ function exitText(ended: V1ContainerStateTerminated, pod: V1Pod, log: string | u
 const HOPELESS = ["ErrImageNeverPull", "InvalidImageName"];
 const USUAL = ["ContainerCreating", "PodInitializing"];
 
-function pendingFinding(pod: V1Pod, { warnings, now }: Circumstances): Finding | undefined {
+function findPendingProblem(pod: V1Pod, { warnings, now }: Circumstances): PodProblem | undefined {
   const scheduled = pod.status?.conditions?.find((condition) => condition.type === "PodScheduled");
   if (scheduled?.status === "False") {
     return { reason: `${scheduled.reason}: ${short(scheduled.message ?? "")}`, heals: "maybe" };
@@ -172,7 +172,7 @@ function pullMessage(message: string, warnings: readonly CoreV1Event[]): string 
 const PULL_LAYERS =
   /(Back-off pulling image "[^"]*": |ErrImagePull: |rpc error: code = \w+ desc = |[Ff]ailed to pull( and unpack)? image "[^"]*": |failed to resolve reference "[^"]*": )/g;
 
-function runningFinding(pod: V1Pod): Finding | undefined {
+function findRunningProblem(pod: V1Pod): PodProblem | undefined {
   const is = (type: string) => pod.status?.conditions?.find((condition) => condition.type === type)?.status;
   // Of a node that does not answer, the node controller takes only `Ready` away; a failed probe takes both.
   if (is("Ready") !== "False" || is("ContainersReady") !== "True") return undefined;
@@ -194,7 +194,7 @@ function newest(events: readonly CoreV1Event[], reasons: readonly string[], mess
 
 function short(message: string): string {
   const line = message.replace(/\s+/g, " ").trim();
-  return line.length <= LONGEST_MESSAGE ? line : `${line.slice(0, LONGEST_MESSAGE - 1)}…`;
+  return line.length <= MESSAGE_LENGTH_MAX ? line : `${line.slice(0, MESSAGE_LENGTH_MAX - 1)}…`;
 }
 
 function lastLine(text: string | undefined): string | undefined {

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { Report, RunReport } from "../../judge/report-data.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
 import { type KubernetesTarget, reportIdOf } from "./settings.ts";
-import { fitReport, fitRuns, type ReportFiles } from "./shrink-report.ts";
+import { type ReportFiles, shrinkFiles, shrinkRuns } from "./shrink-report.ts";
 
 /** What a coordinator keeps for the one that replaces it, and for `verdict`: the key `state.json` of the ConfigMap. */
 export const State = z.strictObject({
@@ -64,7 +64,7 @@ export function createReportStore(api: KubernetesApi, target: KubernetesTarget) 
       interrupted: readonly string[] = [],
     ): Promise<void> {
       const now = current === undefined ? {} : { current };
-      const state = { ...stateFor(jobUid, interrupted), runs: [...fitRuns(runs)], ...now };
+      const state = { ...stateFor(jobUid, interrupted), runs: [...shrinkRuns(runs)], ...now };
       await write({ "state.json": JSON.stringify(state) });
     },
 
@@ -75,7 +75,7 @@ export function createReportStore(api: KubernetesApi, target: KubernetesTarget) 
       verdict: NonNullable<State["verdict"]>,
       interrupted: readonly string[] = [],
     ): Promise<string[]> {
-      const fitted = fitReport(files);
+      const fitted = shrinkFiles(files);
       const runs = fitted["report.json"] === undefined ? { runs: [] } : {};
       const data = Object.fromEntries(Object.entries(fitted).map(([key, text]) => [key, text ?? null]));
       // The end of the report's life is worth waiting for an API server that is being upgraded.

@@ -50,5 +50,5 @@ export const STRATEGY_LABEL = "holdfast.dev/strategy";
 export const REPORT_LABEL = "holdfast.dev/report";
 
 /** Selects the worker Jobs and pods of a release, of whatever run. */
-export const workersOf = (target: KubernetesTarget) =>
+export const workerSelector = (target: KubernetesTarget) =>
   `app.kubernetes.io/instance=${target.HOLDFAST_RELEASE},app.kubernetes.io/component=worker,${RUN_LABEL}`;

@@ -4,11 +4,11 @@ import { Report, type RunReport } from "../../judge/report-data.ts";
 export type ReportFiles = Readonly<Record<"report.json" | "report.md" | "junit.xml" | "report.txt", string>>;
 
 /** Bytes. Together below the limit, with the state of the coordinator beside them. */
-export const JSON_LIMIT = 550_000;
-export const TEXT_LIMIT = 120_000;
+export const JSON_BYTES_MAX = 550_000;
+export const TEXT_BYTES_MAX = 120_000;
 
 /** Shortens logs, then leaves out witnesses and what is in order, until the runs fit. */
-export function fitRuns(runs: readonly RunReport[], limit = JSON_LIMIT): readonly RunReport[] {
+export function shrinkRuns(runs: readonly RunReport[], limit = JSON_BYTES_MAX): readonly RunReport[] {
   let fitted = runs;
   for (const thin of [shortLogs, noLogs, onlyTrouble]) {
     if (bytes(JSON.stringify(fitted)) <= limit) break;
@@ -18,29 +18,29 @@ export function fitRuns(runs: readonly RunReport[], limit = JSON_LIMIT): readonl
 }
 
 /** `undefined` stands for a file that is left out, because half of it would be worth nothing. */
-export function fitReport(files: ReportFiles): Record<keyof ReportFiles, string | undefined> {
+export function shrinkFiles(files: ReportFiles): Record<keyof ReportFiles, string | undefined> {
   const json = files["report.json"];
   return {
-    "report.json": bytes(json) <= JSON_LIMIT ? json : fitJson(json),
+    "report.json": bytes(json) <= JSON_BYTES_MAX ? json : shrinkJson(json),
     "report.md": cut(files["report.md"]),
-    "junit.xml": bytes(files["junit.xml"]) <= TEXT_LIMIT ? files["junit.xml"] : undefined,
+    "junit.xml": bytes(files["junit.xml"]) <= TEXT_BYTES_MAX ? files["junit.xml"] : undefined,
     "report.txt": cut(files["report.txt"]),
   };
 }
 
-function fitJson(json: string): string | undefined {
+function shrinkJson(json: string): string | undefined {
   const report = Report.parse(JSON.parse(json));
   const rest = bytes(JSON.stringify({ ...report, runs: [] }));
-  const fitted = JSON.stringify({ ...report, runs: fitRuns(report.runs, JSON_LIMIT - rest) });
-  return bytes(fitted) <= JSON_LIMIT ? fitted : undefined;
+  const fitted = JSON.stringify({ ...report, runs: shrinkRuns(report.runs, JSON_BYTES_MAX - rest) });
+  return bytes(fitted) <= JSON_BYTES_MAX ? fitted : undefined;
 }
 
 const bytes = (text: string) => Buffer.byteLength(text);
 
 function cut(text: string): string {
-  if (bytes(text) <= TEXT_LIMIT) return text;
+  if (bytes(text) <= TEXT_BYTES_MAX) return text;
   const head = Buffer.from(text)
-    .subarray(0, TEXT_LIMIT - 200)
+    .subarray(0, TEXT_BYTES_MAX - 200)
     .toString();
   return `${head.slice(0, head.lastIndexOf("\n"))}\n\n[cut to fit into a ConfigMap; the whole is in the coordinator's log]\n`;
 }

@@ -2,15 +2,15 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { DeadlinePassed } from "../../wait.ts";
 import type { Earlier } from "../platform.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
-import { deleteJob, isOwnedBy, jobEnd, lastLines, listPods, podIsFinished, podsStopped } from "./jobs.ts";
-import { podFinding } from "./pod-problems.ts";
+import { deleteJob, isOwnedBy, jobEnd, lastLines, listPods, podIsFinished, waitUntilPodsStopped } from "./jobs.ts";
+import { findPodProblem } from "./pod-problems.ts";
 import { type ReportStore, runsOf } from "./report-store.ts";
-import { type KubernetesSettings, RUN_LABEL, workersOf } from "./settings.ts";
+import { type KubernetesSettings, RUN_LABEL, workerSelector } from "./settings.ts";
 
 /** How long the workers of an interrupted run may take to end. */
 const STOP_DEADLINE_MS = 30_000;
 
-export interface Recovered extends Earlier {
+export interface Takeover extends Earlier {
   /** For the log: what became of the pods that were the coordinator before. */
   readonly notes: readonly string[];
 }
@@ -20,11 +20,11 @@ export interface Recovered extends Earlier {
  * not accounted for, so its fleet is stopped and it is not run again, however many pods come after.
  * Dead predecessors are deleted, because `kubectl logs job/...` prefers the oldest pod.
  */
-export async function recoverState(
+export async function takeOver(
   api: KubernetesApi,
   settings: KubernetesSettings,
   store: ReportStore,
-): Promise<Recovered> {
+): Promise<Takeover> {
   const jobUid = settings.HOLDFAST_JOB_UID;
   const stored = await store.read();
   const mine = stored?.state?.jobUid === jobUid;
@@ -37,20 +37,20 @@ export async function recoverState(
   const state = mine ? stored.state : undefined;
   const begun = [...(state?.interrupted ?? []), ...(state?.current === undefined ? [] : [state.current]), ...left];
   const interrupted = [...new Set(begun)].filter((run) => !finished.some((report) => report.run === run));
-  notes.push(...(await buryPredecessors(api, settings)));
+  notes.push(...(await deletePredecessors(api, settings)));
   return { finished, interrupted, notes };
 }
 
 /** Deletes the worker Jobs of this coordinator that have not ended. Returns the names of their runs. */
 async function stopFleets(api: KubernetesApi, settings: KubernetesSettings, notes: string[]) {
   const namespace = settings.HOLDFAST_NAMESPACE;
-  const labelSelector = workersOf(settings);
+  const labelSelector = workerSelector(settings);
   const jobs = await ask("list Jobs", () => api.batch.listNamespacedJob({ namespace, labelSelector }));
   const running = jobs.items.filter((job) => isOwnedBy(job, settings.HOLDFAST_JOB_UID) && jobEnd(job) === undefined);
   for (const job of running) await deleteJob(api, namespace, job.metadata!.name!);
   for (const job of running) {
     const selector = `batch.kubernetes.io/controller-uid=${job.metadata!.uid}`;
-    await podsStopped(api, namespace, selector, STOP_DEADLINE_MS).catch((error) => {
+    await waitUntilPodsStopped(api, namespace, selector, STOP_DEADLINE_MS).catch((error) => {
       // Nothing of theirs is counted any more, and their heartbeats are answered with `abort`.
       if (!(error instanceof DeadlinePassed)) throw error;
       notes.push(`workers of the interrupted run are ${error.message}`);
@@ -59,7 +59,7 @@ async function stopFleets(api: KubernetesApi, settings: KubernetesSettings, note
   return running.map((job) => job.metadata?.labels?.[RUN_LABEL]).filter((run) => run !== undefined);
 }
 
-async function buryPredecessors(api: KubernetesApi, settings: KubernetesSettings): Promise<readonly string[]> {
+async function deletePredecessors(api: KubernetesApi, settings: KubernetesSettings): Promise<readonly string[]> {
   const namespace = settings.HOLDFAST_NAMESPACE;
   const pods = await listPods(api, namespace, `batch.kubernetes.io/controller-uid=${settings.HOLDFAST_JOB_UID}`);
   const others = pods.filter((pod) => pod.metadata?.name !== settings.HOLDFAST_POD_NAME);
@@ -76,5 +76,5 @@ async function buryPredecessors(api: KubernetesApi, settings: KubernetesSettings
 
 function endOf(pod: V1Pod, log: string | undefined): string {
   const circumstances = { warnings: [], jobWarnings: [], log, now: new Date() };
-  return podFinding(pod, circumstances)?.reason ?? "ended well";
+  return findPodProblem(pod, circumstances)?.reason ?? "ended well";
 }

@@ -5,7 +5,7 @@ import { ConfigError } from "../../config.ts";
 import { REPORT_LABEL, RUN_LABEL, STRATEGY_LABEL } from "./settings.ts";
 
 /** Kubernetes limit for the name of a pod, and for its host name, which is the Job's name and `-<index>`. */
-const NAME_LIMIT = 63;
+const NAME_LENGTH_MAX = 63;
 /** Added to the lifetime of a fleet: time for slow machines, not part of any plan. */
 const SLACK_MS = 60_000;
 
@@ -91,7 +91,7 @@ export function parseWorkerTemplate(text: string, path: string): V1PodTemplateSp
 /** `<release>-<run>`. The release is cut where it is too long, never the run, which makes the name unique. */
 export function workerJobName(release: string, run: string, workers: number): string {
   const suffix = `-${dnsLabel(run)}`;
-  const room = NAME_LIMIT - `-${workers - 1}`.length;
+  const room = NAME_LENGTH_MAX - `-${workers - 1}`.length;
   const name = `${dnsLabel(release).slice(0, Math.max(0, room - suffix.length))}${suffix}`.slice(-room);
   return name.replace(/^-+|-+$/g, "");
 }
@@ -99,7 +99,7 @@ export function workerJobName(release: string, run: string, workers: number): st
 export const labelValue = (text: string) =>
   text
     .replace(/[^A-Za-z0-9_.-]/g, "-")
-    .slice(0, NAME_LIMIT)
+    .slice(0, NAME_LENGTH_MAX)
     .replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, "");
 
 const dnsLabel = (text: string) => text.toLowerCase().replace(/[^a-z0-9-]/g, "-");

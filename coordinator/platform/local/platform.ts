@@ -8,7 +8,7 @@ import { MAJORITY_SERVERS, needsMajority } from "../../plan/requirements.ts";
 import { plansOf } from "../../plan/scenarios/index.ts";
 import { reportFiles } from "../../report/files.ts";
 import type { Progress } from "../../report/progress.ts";
-import type { Home } from "../platform.ts";
+import type { Platform } from "../platform.ts";
 import { createLocalLauncher } from "./launcher.ts";
 import { startServers } from "./servers/index.ts";
 import { freePort } from "./servers/ports.ts";
@@ -17,7 +17,7 @@ import { freePort } from "./servers/ports.ts";
 const SERVERS_DEADLINE_MS = 5_000;
 
 /** Throws ServerError when a server cannot be started, ConfigError when the folder for the report cannot be written. */
-export async function localHome(config: Config, progress: Progress): Promise<Home> {
+export async function createLocalPlatform(config: Config, progress: Progress): Promise<Platform> {
   const { environment, settings, out } = config;
   const report = randomBytes(4).toString("hex");
   const folder = resolve(out, report);
@@ -76,8 +76,8 @@ export async function localHome(config: Config, progress: Progress): Promise<Hom
           await writeFile(join(folder, name), content);
         return join(folder, "report.json");
       },
-      failed() {},
-      tell() {},
+      recordFailure() {},
+      recordEvent() {},
       async [Symbol.asyncDispose]() {
         await rm(join(folder, "locks"), { recursive: true, force: true });
         await own[Symbol.asyncDispose]();

@@ -112,7 +112,7 @@ export const STATUS = {
   invalidName: waiting("InvalidImageName", 'Failed to apply default image tag "A//b": invalid reference format'),
   missingSecret: waiting("CreateContainerConfigError", 'secret "nope" not found'),
   crashLoop: waiting("CrashLoopBackOff", "back-off 10s restarting failed container=worker"),
-  startError: {
+  explainStartFailure: {
     phase: "Failed",
     conditions: [SCHEDULED],
     ...terminated(128, "StartError", "runc create failed: mkdir /nope"),

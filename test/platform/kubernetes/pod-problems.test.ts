@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CoreV1Event, V1Pod } from "@kubernetes/client-node";
 import {
-  type Finding,
-  gonePodFinding,
-  missingPodFinding,
-  podFinding,
+  explainDeletedPod,
+  explainMissingPod,
+  findPodProblem,
+  type PodProblem,
 } from "../../../coordinator/platform/kubernetes/pod-problems.ts";
 import { DELETED, DELETED_LATE, event, POD_SECURITY, pod, QUOTA, STATUS } from "./fixtures.ts";
 
@@ -17,7 +17,7 @@ interface Case {
   readonly log?: string;
   readonly secondsLater?: number;
   readonly expect: RegExp | undefined;
-  readonly heals?: Finding["heals"];
+  readonly heals?: PodProblem["heals"];
 }
 
 const LIMITED = { containers: [{ name: "worker", resources: { limits: { memory: "96Mi" } } }] };
@@ -78,7 +78,12 @@ const CASES: readonly Case[] = [
     heals: "soon",
   },
   { name: "CrashLoopBackOff", pod: pod(STATUS.crashLoop), expect: /^CrashLoopBackOff: back-off/, heals: "soon" },
-  { name: "StartError", pod: pod(STATUS.startError), expect: /^StartError: runc create failed/, heals: "never" },
+  {
+    name: "StartError",
+    pod: pod(STATUS.explainStartFailure),
+    expect: /^StartError: runc create failed/,
+    heals: "never",
+  },
   {
     name: "exit code, by its last words",
     pod: pod(STATUS.exited),
@@ -166,7 +171,7 @@ const CASES: readonly Case[] = [
 for (const { name, pod, warnings = [], jobWarnings = [], log, secondsLater = 1, expect, heals } of CASES) {
   test(`a pod's status tells the problem: ${name}`, () => {
     const now = new Date(pod.metadata!.creationTimestamp!.getTime() + 1000 * secondsLater);
-    const finding = podFinding(pod, { warnings, jobWarnings, log, now });
+    const finding = findPodProblem(pod, { warnings, jobWarnings, log, now });
     if (expect === undefined) return assert.equal(finding, undefined);
     assert.match(finding?.reason ?? "nothing", expect);
     assert.equal(finding?.heals, heals);
@@ -175,18 +180,18 @@ for (const { name, pod, warnings = [], jobWarnings = [], log, secondsLater = 1, 
 
 test("a missing pod is explained by the newest event of its Job", () => {
   const old = event("FailedCreate", "Error creating: older", "2026-11-24T11:39:00Z");
-  const quota = missingPodFinding([event("FailedCreate", QUOTA), old], 1_000);
+  const quota = explainMissingPod([event("FailedCreate", QUOTA), old], 1_000);
   assert.match(quota!.reason, /^FailedCreate: forbidden: exceeded quota: two-pods, .*limited: pods=2$/);
   assert.equal(quota!.heals, "maybe");
-  const security = missingPodFinding([event("FailedCreate", POD_SECURITY)], 1_000);
+  const security = explainMissingPod([event("FailedCreate", POD_SECURITY)], 1_000);
   assert.match(security!.reason, /^FailedCreate: forbidden: violates PodSecurity "restricted:latest"/);
   assert.equal(security!.heals, "never");
-  assert.equal(missingPodFinding([], 1_000), undefined);
-  assert.equal(missingPodFinding([], 60_000)?.heals, "maybe");
+  assert.equal(explainMissingPod([], 1_000), undefined);
+  assert.equal(explainMissingPod([], 60_000)?.heals, "maybe");
 });
 
 test("a pod that is gone is told as it was last seen", () => {
-  assert.deepEqual(gonePodFinding(pod(STATUS.running), []), {
+  assert.deepEqual(explainDeletedPod(pod(STATUS.running), []), {
     reason: "pod demo-run-2-abcde was deleted (last seen Running on holdfast-worker)",
     heals: "never",
   });

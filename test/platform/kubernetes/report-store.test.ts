@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Report, type RunReport } from "../../../coordinator/judge/report-data.ts";
-import { createStory } from "../../../coordinator/platform/kubernetes/events.ts";
+import { createEventRecorder } from "../../../coordinator/platform/kubernetes/events.ts";
 import { createReportStore, runsOf } from "../../../coordinator/platform/kubernetes/report-store.ts";
-import { fitReport, fitRuns, JSON_LIMIT, TEXT_LIMIT } from "../../../coordinator/platform/kubernetes/shrink-report.ts";
+import {
+  JSON_BYTES_MAX,
+  shrinkFiles,
+  shrinkRuns,
+  TEXT_BYTES_MAX,
+} from "../../../coordinator/platform/kubernetes/shrink-report.ts";
 import { sampleReport } from "../../support/sample-report.ts";
 import { startFakeApi } from "./fake-api.ts";
 import { putCoordinator, settings } from "./settings.ts";
@@ -71,8 +76,8 @@ test("a report that is too large loses its logs first, then the rest, and says s
   const [run] = REPORT.runs as [RunReport];
   const row = { ...run.reconciliation[0]!, log: "x".repeat(4_000), lost: "exited with 1" };
   const logs = { ...REPORT, runs: [{ ...run, reconciliation: Array.from({ length: 300 }, () => row) }] };
-  const fitted = fitReport({ ...FILES, "report.json": JSON.stringify(logs) });
-  assert.ok(Buffer.byteLength(fitted["report.json"]!) < JSON_LIMIT);
+  const fitted = shrinkFiles({ ...FILES, "report.json": JSON.stringify(logs) });
+  assert.ok(Buffer.byteLength(fitted["report.json"]!) < JSON_BYTES_MAX);
   const [kept] = Report.parse(JSON.parse(fitted["report.json"]!)).runs;
   assert.equal(kept?.reconciliation.length, 300);
   assert.equal(kept?.reconciliation[0]?.log?.length, 500);
@@ -81,15 +86,15 @@ test("a report that is too large loses its logs first, then the rest, and says s
   const { log: _, ...bare } = row;
   const well = { ...bare, lost: undefined, prometheus: 7, reported: 7, ledger: 7, uid: "u".repeat(200) };
   const large = { ...run, reconciliation: [bare, ...Array.from({ length: 3_000 }, () => well)] };
-  const [trouble] = fitRuns([large]);
+  const [trouble] = shrinkRuns([large]);
   assert.deepEqual(trouble?.reconciliation, [bare]);
   assert.match(trouble?.problems.at(-1) ?? "", /workers on whom all agree are cut here/);
 });
 
 test("long texts are cut at a line and say so; a cut JUnit file would be none", () => {
   const long = "a line of a report\n".repeat(20_000);
-  const fitted = fitReport({ ...FILES, "report.txt": long, "junit.xml": long });
-  assert.ok(Buffer.byteLength(fitted["report.txt"]!) <= TEXT_LIMIT);
+  const fitted = shrinkFiles({ ...FILES, "report.txt": long, "junit.xml": long });
+  assert.ok(Buffer.byteLength(fitted["report.txt"]!) <= TEXT_BYTES_MAX);
   assert.match(fitted["report.txt"]!, /a line of a report\n\n\[cut to fit into a ConfigMap; .*\]\n$/);
   assert.equal(fitted["junit.xml"], undefined);
 });
@@ -97,10 +102,10 @@ test("long texts are cut at a line and say so; a cut JUnit file would be none", 
 test("events tell the story in order; a refusal is warned of once and stops nothing", async () => {
   await using fake = await startFakeApi();
   const warnings: string[] = [];
-  const story = createStory(fake.api, SETTINGS, (line) => warnings.push(line));
-  story.tell("RunStarted", "redis");
-  story.tell("Verdict", "x".repeat(3_000));
-  await story.flush();
+  const recorder = createEventRecorder(fake.api, SETTINGS, (line) => warnings.push(line));
+  recorder.record("RunStarted", "redis");
+  recorder.record("Verdict", "x".repeat(3_000));
+  await recorder.flush();
   const events = [...fake.objects.events.values()];
   assert.deepEqual(
     events.map(({ reason }) => reason),
@@ -110,8 +115,8 @@ test("events tell the story in order; a refusal is warned of once and stops noth
   assert.match(events[0].eventTime, /\.\d{6}Z$/);
   assert.equal(events[1].note.length, 1_000);
   fake.fail(/^POST events/, 403, "events is forbidden", 2);
-  story.tell("RunStarted", "again");
-  story.tell("RunStarted", "and again");
-  await story.flush();
+  recorder.record("RunStarted", "again");
+  recorder.record("RunStarted", "and again");
+  await recorder.flush();
   assert.equal(warnings.length, 1);
 });

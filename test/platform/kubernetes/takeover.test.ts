@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createReportStore } from "../../../coordinator/platform/kubernetes/report-store.ts";
-import { recoverState } from "../../../coordinator/platform/kubernetes/takeover.ts";
+import { takeOver } from "../../../coordinator/platform/kubernetes/takeover.ts";
 import { reportFiles } from "../../../coordinator/report/files.ts";
 import { sampleReport } from "../../support/sample-report.ts";
 import { type FakeApi, startFakeApi, type Wire } from "./fake-api.ts";
@@ -12,7 +12,7 @@ const SETTINGS = settings();
 const UID = SETTINGS.HOLDFAST_JOB_UID;
 const RUNS = sampleReport().runs.slice(0, 2);
 
-const recover = (fake: FakeApi) => recoverState(fake.api, SETTINGS, createReportStore(fake.api, SETTINGS));
+const recover = (fake: FakeApi) => takeOver(fake.api, SETTINGS, createReportStore(fake.api, SETTINGS));
 
 function putWorkerJob(fake: FakeApi, run: string, owner: string, status: Wire = {}): Wire {
   const labels = {

@@ -12,7 +12,11 @@ import { startServers } from "../../../coordinator/platform/local/servers/index.
 import { type Keeper, startKeeper } from "../../../coordinator/platform/local/servers/keeper.ts";
 import { freePort } from "../../../coordinator/platform/local/servers/ports.ts";
 import { findProgram } from "../../../coordinator/platform/local/servers/programs.ts";
-import { startError, untilDone, untilReady } from "../../../coordinator/platform/local/servers/ready.ts";
+import {
+  explainStartFailure,
+  waitUntilDone,
+  waitUntilReady,
+} from "../../../coordinator/platform/local/servers/ready.ts";
 import { processesOf } from "../../support/leftovers.ts";
 
 const run = promisify(execFile);
@@ -80,7 +84,10 @@ test("the disk is full as the server starts", async (t) => {
     cwd: folder,
     log: join(keeper.folder, "full.log"),
   });
-  await assert.rejects(untilDone(server, "MySQL", 20_000), oneLine(/^MySQL: there is no space left in .*; make room/));
+  await assert.rejects(
+    waitUntilDone(server, "MySQL", 20_000),
+    oneLine(/^MySQL: there is no space left in .*; make room/),
+  );
 });
 
 test("the port is taken as the server starts", async () => {
@@ -99,14 +106,14 @@ test("the port is taken as the server starts", async () => {
   ]) {
     await server.ended;
     await assert.rejects(
-      untilReady(server, "it", 1_000, () => Promise.reject(new Error("no"))),
+      waitUntilReady(server, "it", 1_000, () => Promise.reject(new Error("no"))),
       oneLine(/^it: its port was taken by another program as it started; run this again$/),
     );
   }
   taken.close();
   const log = join(keeper.folder, "mysql.log");
   await writeFile(log, "[ERROR] Can't start server: Bind on TCP/IP port. Got error: 98: Address already in use\n");
-  oneLine(/its port was taken/)(await startError({ ...(await ended()), log }, "MySQL", "exited with 1"));
+  oneLine(/its port was taken/)(await explainStartFailure({ ...(await ended()), log }, "MySQL", "exited with 1"));
 });
 
 test("a program is not installed", async () => {
@@ -126,7 +133,7 @@ test("a server dies as it starts: the end of its log tells why", async () => {
     log: join(keeper.folder, "dies.log"),
   });
   await assert.rejects(
-    untilReady(server, "Redis", 10_000, () => Promise.reject(new Error("refused"))),
+    waitUntilReady(server, "Redis", 10_000, () => Promise.reject(new Error("refused"))),
     oneLine(/^Redis: exited with 1 and wrote: .*no-such-option.*Bad directive or wrong number of arguments; /),
   );
 });
@@ -139,7 +146,7 @@ test("a server does not answer in time", async () => {
     log: join(keeper.folder, "mute.log"),
   });
   await assert.rejects(
-    untilReady(server, "Redis", 200, () => Promise.reject(new Error("connect ECONNREFUSED"))),
+    waitUntilReady(server, "Redis", 200, () => Promise.reject(new Error("connect ECONNREFUSED"))),
     oneLine(/^Redis: did not answer within 0.2 s \(connect ECONNREFUSED\) and wrote nothing; /),
   );
 });

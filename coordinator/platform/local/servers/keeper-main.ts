@@ -21,15 +21,15 @@ let stopping = false;
 
 process.stdout.on("error", () => {});
 process.on("uncaughtException", (error) => {
-  tell({ event: "failed", code: error.name, message: error.message });
+  send({ event: "failed", code: error.name, message: error.message });
   void stop(1);
 });
 
 const folder = await mkdtemp(join(process.argv[2] ?? ".", "holdfast-")).catch((error) => {
-  tell({ event: "failed", code: error.code, message: error.message });
+  send({ event: "failed", code: error.code, message: error.message });
   process.exit(1);
 });
-tell({ event: "folder", folder });
+send({ event: "folder", folder });
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => void stop());
 createInterface({ input: process.stdin })
@@ -49,10 +49,10 @@ function run({ id, command, args, cwd, log, input }: Program) {
     (error): Ending => ({ how: `could not be started: ${error.message}`, code: null }),
   );
   running.set(child, ended);
-  if (child.pid !== undefined) tell({ event: "started", id, pid: child.pid });
+  if (child.pid !== undefined) send({ event: "started", id, pid: child.pid });
   ended.then((ending) => {
     running.delete(child);
-    tell({ event: "ended", id, ending });
+    send({ event: "ended", id, ending });
   });
 }
 
@@ -67,6 +67,6 @@ async function stop(exitCode = 0) {
   process.exit(exitCode);
 }
 
-function tell(event: KeeperEvent) {
+function send(event: KeeperEvent) {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }

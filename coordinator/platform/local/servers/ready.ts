@@ -12,7 +12,7 @@ const LINE_CHARACTERS_MAX = 300;
  * Asks until the server answers, by speaking its protocol. Throws ServerError with the end of its log when it ends
  * before, or when the deadline passes.
  */
-export async function untilReady<T>(
+export async function waitUntilReady<T>(
   server: Kept,
   thing: string,
   deadlineMs: number,
@@ -21,7 +21,7 @@ export async function untilReady<T>(
   const deadline = performance.now() + deadlineMs;
   let lastError: unknown;
   while (performance.now() < deadline) {
-    if (server.ending !== undefined) throw await startError(server, thing, server.ending.how);
+    if (server.ending !== undefined) throw await explainStartFailure(server, thing, server.ending.how);
     try {
       return await ask();
     } catch (error) {
@@ -30,18 +30,18 @@ export async function untilReady<T>(
     await Promise.race([sleep(PAUSE_MS), server.ended]);
   }
   const reason = `did not answer within ${deadlineMs / 1_000} s (${lastError instanceof Error ? lastError.message : lastError})`;
-  throw await startError(server, thing, reason);
+  throw await explainStartFailure(server, thing, reason);
 }
 
 /** For a program that makes something and ends. Throws ServerError unless it exits with 0. */
-export async function untilDone(program: Kept, thing: string, deadlineMs: number): Promise<void> {
+export async function waitUntilDone(program: Kept, thing: string, deadlineMs: number): Promise<void> {
   const ending = await Promise.race([program.ended, sleep(deadlineMs, undefined, { ref: false })]);
   if (ending?.code === 0) return;
-  throw await startError(program, thing, ending?.how ?? `was not done within ${deadlineMs / 1_000} s`);
+  throw await explainStartFailure(program, thing, ending?.how ?? `was not done within ${deadlineMs / 1_000} s`);
 }
 
 /** What the log says about the cause, and what to do about it. */
-export async function startError(server: Kept, thing: string, how: string): Promise<ServerError> {
+export async function explainStartFailure(server: Kept, thing: string, how: string): Promise<ServerError> {
   const folder = dirname(server.log);
   const lines = await linesOf(server.log);
   const text = lines.join("\n");

@@ -10,7 +10,7 @@ import { filesFolder } from "../../../paths.ts";
 import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram } from "./programs.ts";
-import { untilDone, untilReady } from "./ready.ts";
+import { waitUntilDone, waitUntilReady } from "./ready.ts";
 
 const DATABASE = "holdfast";
 const USER = "holdfast";
@@ -50,7 +50,7 @@ export async function startMysql(keeper: Keeper) {
     log: join(keeper.folder, "mysql-initialize.log"),
     input: isMariadb ? setup : undefined,
   });
-  await untilDone(initialize, thing, INITIALIZE_MS);
+  await waitUntilDone(initialize, thing, INITIALIZE_MS);
   // The password stands in it.
   await rm(setup);
 
@@ -65,7 +65,7 @@ export async function startMysql(keeper: Keeper) {
     log: join(keeper.folder, "mysql.log"),
   });
   const url = `mysql://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
-  const version = await untilReady(server, thing, READY_MS, () => askVersion(url));
+  const version = await waitUntilReady(server, thing, READY_MS, () => askVersion(url));
   return { url, version: isMariadb ? `MariaDB ${version}` : `MySQL ${version}`, pid: server.pid! };
 }
 

@@ -5,7 +5,7 @@ import { filesFolder } from "../../../paths.ts";
 import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram } from "./programs.ts";
-import { untilReady } from "./ready.ts";
+import { waitUntilReady } from "./ready.ts";
 
 const READY_MS = 20_000;
 const BuildInfo = z.object({ data: z.object({ version: z.string() }) });
@@ -34,7 +34,7 @@ export async function startPrometheus(keeper: Keeper, coordinatorUrl: string) {
     log: join(keeper.folder, "prometheus.log"),
   });
   const url = `http://127.0.0.1:${port}`;
-  const version = await untilReady(server, `Prometheus (${command})`, READY_MS, () => askVersion(url));
+  const version = await waitUntilReady(server, `Prometheus (${command})`, READY_MS, () => askVersion(url));
   return { url, version, pid: server.pid! };
 }
 

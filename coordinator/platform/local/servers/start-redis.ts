@@ -6,7 +6,7 @@ import { filesFolder } from "../../../paths.ts";
 import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram } from "./programs.ts";
-import { untilReady } from "./ready.ts";
+import { waitUntilReady } from "./ready.ts";
 
 const READY_MS = 20_000;
 
@@ -27,7 +27,9 @@ export async function startRedis(keeper: Keeper, name: string, passwords: RedisP
     cwd,
     log: join(keeper.folder, `${name}.log`),
   });
-  const version = await untilReady(server, `Redis (${command})`, READY_MS, () => askVersion(port, passwords.monitor));
+  const version = await waitUntilReady(server, `Redis (${command})`, READY_MS, () =>
+    askVersion(port, passwords.monitor),
+  );
   return { url: `redis://127.0.0.1:${port}`, version, pid: server.pid! };
 }
 
