@@ -2,11 +2,19 @@
 import type { Outcome } from "./contract.ts";
 import { LockDenied, LockError } from "./locks/lock.ts";
 
+/** Every class of an {@link OperationError}; docs/errors.md has a row for each. The errors of locks count by their names. */
+export const ERROR_CLASSES = [
+  ...(["deadlock", "lock-wait-timeout", "snapshot-changed", "row-locked", "statement-timeout"] as const),
+  ...(["database", "connection", "conflict", "fenced", "row-missing", "get-lock-failed"] as const),
+  ...(["commit-unanswered", "queue-unanswered"] as const),
+] as const;
+export type ErrorClass = (typeof ERROR_CLASSES)[number];
+
 /** An operation that did not end as `committed`. `class` is a short name for counting. */
 export class OperationError extends Error {
   readonly outcome: Exclude<Outcome, "committed">;
-  readonly class: string;
-  constructor(outcome: Exclude<Outcome, "committed">, errorClass: string, message: string, cause?: unknown) {
+  readonly class: ErrorClass;
+  constructor(outcome: Exclude<Outcome, "committed">, errorClass: ErrorClass, message: string, cause?: unknown) {
     super(message, { cause });
     this.name = "OperationError";
     this.outcome = outcome;
@@ -48,7 +56,7 @@ export function leavesUsable(error: unknown): boolean {
 /** The server ended the transaction to let another one go on. */
 export const isDeadlock = (error: unknown) => error instanceof OperationError && error.class === "deadlock";
 
-const CLASSES: Record<string, string> = {
+const CLASSES: Record<string, ErrorClass> = {
   ER_LOCK_DEADLOCK: "deadlock",
   ER_LOCK_WAIT_TIMEOUT: "lock-wait-timeout",
   ER_CHECKREAD: "snapshot-changed",
