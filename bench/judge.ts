@@ -39,7 +39,7 @@ const evidence: Evidence = {
 const judging = performance.now();
 const judgement = judge(evidence);
 const judgeSeconds = seconds(judging);
-const run = summarize(evidence, judgement, [], new Date(), new Date());
+const run = summarize(evidence, judgement, new Date(), new Date());
 const now = new Date().toISOString();
 const text = formatReport(
   {

@@ -1,9 +1,11 @@
 /**
- * A server cannot be reached or used. The message is one line: the thing, the reason, the fix. Exit status 4.
- * `final` where waiting cannot help: a refused user, a missing table.
+ * A server cannot be reached or used. The message is one line: the server, the reason, the fix. Exit status 4.
+ * `final` when waiting cannot help, as for a refused user or a missing table.
  */
 export class ServerError extends Error {
   override name = "ServerError";
+  /** The reason alone, without the server and the fix. */
+  readonly reason: string;
   readonly final: boolean;
   constructor(
     thing: string,
@@ -12,11 +14,12 @@ export class ServerError extends Error {
     options: { readonly cause?: unknown; readonly final?: boolean } = {},
   ) {
     super(`${thing}: ${reason}; ${fix}`, { cause: options.cause });
+    this.reason = reason;
     this.final = options.final ?? false;
   }
 }
 
-/** The configuration is wrong; the message is one line for the user. */
+/** The configuration is wrong. The message is one line for the user. Exit status 2. */
 export class ConfigError extends Error {
   override name = "ConfigError";
 }

@@ -4,16 +4,19 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
-/** The folder of the files that servers read: redis.conf, users.acl, schema.sql and so on. */
+/** Returns the folder of the files that servers read: redis.conf, users.acl, schema.sql and so on. */
 export function filesFolder(): string {
-  // Beside coordinator/ in the source tree and beside dist/; in the image, the bundles and helm/ share one folder.
+  // helm/ is next to coordinator/ in the source tree and next to dist/; in the image the bundles share a folder with helm/.
   const folders = [join(here, "../helm/files"), join(here, "helm/files")];
   const folder = folders.find((candidate) => existsSync(join(candidate, "schema.sql")));
   if (folder === undefined) throw new Error(`the folder helm/files is missing: looked for ${folders.join(" and ")}`);
   return folder;
 }
 
-/** The program of another process: `source`, relative to coordinator/, or in a bundle the bundle `name` beside it. */
+/**
+ * Returns the path of another process's program: `source`, relative to coordinator/, or, when this code runs from a bundle,
+ * the bundle `name` in the same folder.
+ */
 export function entryPoint(source: string, name: string): string {
   return import.meta.url.endsWith(".ts") ? join(here, source) : join(here, `${name}.js`);
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** A wait passed its deadline; the message says what was waited for and what is missing. */
+/** A wait passed its deadline. The message says what was still missing and how long the wait took. */
 export class DeadlinePassed extends Error {
   override name = "DeadlinePassed";
 }
@@ -8,12 +8,12 @@ export class DeadlinePassed extends Error {
 export interface WaitOptions {
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
-  /** Between two looks. */
+  /** Pause between two calls of `look`. */
   readonly everyMs?: number;
 }
 
 /**
- * Looks until `look` says that nothing is missing. It answers with undefined when done, or with what is still missing.
+ * Calls `look` until it returns undefined. As long as the wait goes on, `look` returns what is still missing.
  * Throws DeadlinePassed, or the signal's reason.
  */
 export async function waitUntil(

@@ -41,6 +41,8 @@ export interface StrategyFacts {
 
 export const NEEDS = ["cluster", "redis-majority"] as const;
 export type Need = (typeof NEEDS)[number];
+/** The smallest number of servers that keeps a majority when one of them is lost. */
+export const MAJORITY_SERVERS_MIN = 3;
 
 export const STRATEGIES = {
   none: {

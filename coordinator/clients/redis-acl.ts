@@ -1,58 +1,57 @@
-/** What the users of helm/files/users.acl must be able to do, and what Redis must refuse, tried on real connections. */
+/** Tries on real connections what the users of helm/files/users.acl must be able to do, and what Redis must refuse them. */
 import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import { GRANT_CHANNEL_PREFIX, LOCK_KEY_PREFIX, PEER_KEY_PREFIX, SEED_KEY_PREFIX } from "../../worker/contract.ts";
 import { ServerError } from "../errors.ts";
 import type { AclProbe } from "../judge/report-data.ts";
+import { urlWithLogin } from "./addresses.ts";
+import { isRefusal, ONE_SHOT_OPTIONS } from "./redis.ts";
 
 export interface AclOptions {
   readonly redisUrl: string;
-  /** Of each user of helm/files/users.acl. */
+  /** By user of helm/files/users.acl. */
   readonly passwords: Readonly<Record<string, string>>;
 }
 
 export interface ProbeOptions extends AclOptions {
-  /** Every user with everything, instead of everything with the user of the lock and a few things with the others. */
+  /** Tries every command as every user. Otherwise the user `lock` tries all of them and the others a few. */
   readonly matrix?: boolean;
 }
 
 type Command = readonly [name: string, ...args: string[]];
 
-/** The words with which Redis refuses; anything else means that the users' rules let the command through. */
-const REFUSAL = /^(NOPERM|NOAUTH|WRONGPASS)|The user executing the script can't|ACL failure in script/;
-
 /**
- * Tries what must be refused, and says what Redis answered. Each attempt is the real command, but with arguments that keep
- * it from doing harm if it is let through: Redis asks for the permission before it looks at arguments.
- * Throws ServerError when Redis cannot be reached.
+ * Tries what must be refused, and returns what Redis answered. Each attempt is the real command, with arguments that make
+ * it harmless if it is allowed: Redis checks the permission before the arguments. An error that is not a refusal means that
+ * the user's rules allow the command. Throws ServerError when Redis is unreachable.
  */
 export async function probeAcl({ redisUrl, passwords, matrix = false }: ProbeOptions): Promise<AclProbe[]> {
-  const users = [...Object.keys(passwords), "health", NOBODY];
+  const users = [...Object.keys(passwords), "health", ANONYMOUS];
   const probes = users.flatMap((user) =>
-    attemptsOf(user, Object.keys(passwords), matrix).map((command) => ({ user, command })),
+    listAttempts(user, Object.keys(passwords), matrix).map((command) => ({ user, command })),
   );
   return Promise.all(
     probes.map(async ({ user, command }) => {
-      const { answer, error } = await ask(redisUrl, user, passwords, command);
+      const { answer, error } = await send(redisUrl, user, passwords, command);
       return {
         user,
-        attempt: command.map(quoted).join(" "),
-        refused: error !== undefined && REFUSAL.test(error),
+        attempt: command.map(quoteWord).join(" "),
+        refused: error !== undefined && isRefusal(error),
         answer: error ?? answer,
       };
     }),
   );
 }
 
-/** What a user was let do. */
+/** The commands that a user was allowed to run. */
 export interface Granted {
   readonly user: string;
   readonly attempts: string[];
 }
 
 /**
- * Throws ServerError, naming user, command and refusal, unless the users may do what a run needs. What they may do shows
- * that an attempt that is let through is seen as such.
+ * Throws ServerError with the user, the command and the refusal, unless the users may do what a run needs. The commands
+ * that it returns also show that `probeAcl` can tell an allowed command from a refused one.
  */
 export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<Granted[]> {
   const granted: Granted[] = [];
@@ -60,7 +59,7 @@ export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<
     if (passwords[user] === undefined) continue;
     granted.push({ user, attempts: commands.map(([name]) => name) });
     for (const command of commands) {
-      const { error } = await ask(redisUrl, user, passwords, command);
+      const { error } = await send(redisUrl, user, passwords, command);
       if (error === undefined) continue;
       throw new ServerError(
         `Redis at ${new URL(redisUrl).host}, user ${user}, ${command[0]}`,
@@ -78,10 +77,10 @@ export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<
 // --- What is tried --------------------------------------------------------------------------------------------------
 
 /** A connection that has not logged in. */
-const NOBODY = "nobody";
-const WRONG = "not-the-password";
+const ANONYMOUS = "nobody";
+const WRONG_PASSWORD = "not-the-password";
 
-/** A key, and a channel, outside what any user may touch. */
+/** Name of a key and of a channel that no user may use. */
 const FOREIGN = "holdfast:probe";
 const KEY_PREFIXES: Readonly<Record<string, string>> = {
   lock: LOCK_KEY_PREFIX,
@@ -109,17 +108,17 @@ const FORBIDDEN: readonly Command[] = [
   ["FLUSHALL", "no"],
   ["SHUTDOWN", "no"],
 ];
-/** What the others than the lock's user try unless the whole matrix is asked for. */
-const BRIEF = ["GET", "SET", "CONFIG", "FLUSHALL"];
+/** The commands that users other than `lock` try when the whole matrix is not requested. */
+const BRIEF_COMMANDS = ["GET", "SET", "CONFIG", "FLUSHALL"];
 
-function attemptsOf(user: string, users: readonly string[], matrix: boolean): readonly Command[] {
-  if (user === NOBODY)
+function listAttempts(user: string, users: readonly string[], matrix: boolean): readonly Command[] {
+  if (user === ANONYMOUS)
     return [
       ["GET", `${LOCK_KEY_PREFIX}probe`],
       ["PING"],
       ["AUTH", ""],
       ["AUTH", "default", ""],
-      ...["default", ...users].map((name): Command => ["AUTH", name, WRONG]),
+      ...["default", ...users].map((name): Command => ["AUTH", name, WRONG_PASSWORD]),
     ];
   const keysOfOthers = Object.entries(KEY_PREFIXES)
     .filter(([name]) => name !== user)
@@ -127,10 +126,10 @@ function attemptsOf(user: string, users: readonly string[], matrix: boolean): re
   const forbidden = FORBIDDEN.filter(([name]) => name !== "INFO" || user !== "monitor");
   if (matrix) return [...keysOfOthers, ...forbidden];
   const [first] = keysOfOthers;
-  return [first!, ...(user === "lock" ? forbidden : forbidden.filter(([name]) => BRIEF.includes(name)))];
+  return [first!, ...(user === "lock" ? forbidden : forbidden.filter(([name]) => BRIEF_COMMANDS.includes(name)))];
 }
 
-/** The names are new each time, since these commands do their work. */
+/** The commands that each user needs. They take effect, so their keys have a new name in each call. */
 function permissions(): Readonly<Record<string, readonly Command[]>> {
   const probe = `probe-${randomBytes(6).toString("hex")}`;
   const [lock, queue] = [`${LOCK_KEY_PREFIX}{${probe}}:owner`, `${LOCK_KEY_PREFIX}{${probe}}:queue`];
@@ -171,44 +170,35 @@ function permissions(): Readonly<Record<string, readonly Command[]>> {
   };
 }
 
-const quoted = (word: string) => (word === "" || word.includes(" ") ? JSON.stringify(word) : word);
+const quoteWord = (word: string) => (word === "" || word.includes(" ") ? JSON.stringify(word) : word);
 
-// --- Asking ---------------------------------------------------------------------------------------------------------
+// --- Sending --------------------------------------------------------------------------------------------------------
 
-/** One command on a connection of its own. `error` is what Redis says to the login or to the command. */
-async function ask(
+/** Sends one command on a connection of its own. `error` is the reply with which Redis rejects the login or the command. */
+async function send(
   redisUrl: string,
   user: string,
   passwords: Readonly<Record<string, string>>,
   [name, ...args]: Command,
 ): Promise<{ readonly answer: string; readonly error?: string | undefined }> {
-  const url = new URL(redisUrl);
-  url.username = user === NOBODY ? "" : user;
-  url.password = user === NOBODY ? "" : encodeURIComponent(passwords[user] ?? WRONG);
-  const connection = new Redis(url.href, {
-    lazyConnect: true,
-    // The older protocol needs no HELLO, so that a connection can be open without a login.
-    protocol: 2,
-    enableReadyCheck: false,
-    disableClientInfo: true,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-    connectTimeout: 3_000,
-    commandTimeout: 3_000,
-  });
+  const login = user === ANONYMOUS ? (["", ""] as const) : ([user, passwords[user] ?? WRONG_PASSWORD] as const);
+  // Protocol 2 needs no HELLO, so a connection can be open without a login.
+  const connection = new Redis(urlWithLogin(redisUrl, ...login), { ...ONE_SHOT_OPTIONS, protocol: 2 });
   let failure: Error | undefined;
   connection.on("error", (error) => {
     failure = error;
   });
   try {
     await connection.connect();
-    // In lower case, as ioredis recognizes the commands that change the state of a connection.
+    // In lower case: only then does ioredis recognize the commands that change the state of a connection.
     return { answer: String(await connection.call(name.toLowerCase(), args)).slice(0, 100) };
   } catch (error) {
-    // A login that is refused comes as an event; the connection only says that it is closed.
+    // ioredis emits a refused login as an event, and rejects the call only with "connection is closed".
     const reason = (error as Error).name === "ReplyError" ? (error as Error) : (failure ?? (error as Error));
     if (reason.name === "ReplyError") return { answer: "", error: reason.message };
-    throw new ServerError(`Redis at ${url.host}`, reason.message, "start it or correct REDIS_URL", { cause: error });
+    throw new ServerError(`Redis at ${new URL(redisUrl).host}`, reason.message, "start it or correct REDIS_URL", {
+      cause: error,
+    });
   } finally {
     connection.disconnect();
   }

@@ -3,14 +3,17 @@ import { REDIS_USERS, type RedisUser, WORKER_REDIS_USERS } from "../../worker/co
 
 export type RedisPasswords = Readonly<Record<RedisUser, string>>;
 
-/** 128 random bits for each user, in characters that need no escaping in a URL. */
+/** Returns 128 random bits for each user, in characters that need no escaping in a URL. */
 export function randomPasswords(): RedisPasswords {
   const passwords = REDIS_USERS.map((user) => [user, randomBytes(16).toString("hex")] as const);
   return Object.fromEntries(passwords) as Record<RedisUser, string>;
 }
 
-/** helm/files/users.acl with the hash of each password in its place. Throws if a place is left over. */
-export function fillUsers(template: string, passwords: RedisPasswords): string {
+/**
+ * Returns helm/files/users.acl with each placeholder replaced by the hash of that user's password. Throws if a placeholder
+ * is left.
+ */
+export function fillUsersFile(template: string, passwords: RedisPasswords): string {
   const filled = REDIS_USERS.reduce(
     (text, user) => text.replaceAll(`#%${user.toUpperCase()}%`, `#${sha256(passwords[user])}`),
     template,
@@ -20,7 +23,7 @@ export function fillUsers(template: string, passwords: RedisPasswords): string {
   return filled;
 }
 
-/** The passwords that workers may know, as variables of their environment. */
+/** The passwords that workers may know, as environment variables. */
 export const passwordVariables = (passwords: Readonly<Record<string, string>>): Record<string, string | undefined> =>
   Object.fromEntries(WORKER_REDIS_USERS.map((user) => [`REDIS_PASSWORD_${user.toUpperCase()}`, passwords[user]]));
 

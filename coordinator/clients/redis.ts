@@ -1,23 +1,47 @@
-/** The coordinator's own connection to Redis, as the user `monitor`, who may ask for INFO and for nothing else. */
-import { Redis } from "ioredis";
+/** The coordinator's own connections to Redis, as the ACL user `monitor`, who may run PING and INFO and nothing else. */
+import { Redis, type RedisOptions } from "ioredis";
 import { ServerError } from "../errors.ts";
-import type { ServerAddresses } from "./addresses.ts";
+import { type ServerAddresses, urlWithLogin } from "./addresses.ts";
 
-export function createRedisMonitor({ redisUrl, redisPasswords }: Pick<ServerAddresses, "redisUrl" | "redisPasswords">) {
-  const url = new URL(redisUrl);
-  const password = redisPasswords.monitor;
-  if (password !== undefined) {
-    url.username = "monitor";
-    url.password = encodeURIComponent(password);
+/** For a connection that is made once, used, and closed: every failure is reported at once, and nothing is retried. */
+export const ONE_SHOT_OPTIONS = {
+  lazyConnect: true,
+  enableReadyCheck: false,
+  disableClientInfo: true,
+  maxRetriesPerRequest: 0,
+  retryStrategy: () => null,
+  connectTimeout: 3_000,
+  commandTimeout: 3_000,
+} as const satisfies RedisOptions;
+
+/** Whether Redis refused the login or the command with this error. A script returns the refusal in other words. */
+export const isRefusal = (message: string): boolean =>
+  /^(NOPERM|NOAUTH|WRONGPASS)|The user executing the script can't|ACL failure in script/.test(message);
+
+/** Connects at the first `check`, and again by itself after the connection was lost. */
+export function createRedisMonitor(servers: Pick<ServerAddresses, "redisUrl" | "redisPasswords">) {
+  return createConnection(servers, () => 500);
+}
+
+/** Returns `Redis` and the server's version. Throws ServerError when the server does not answer or refuses the user. */
+export async function readRedisVersion(servers: Pick<ServerAddresses, "redisUrl" | "redisPasswords">): Promise<string> {
+  const connection = createConnection(servers, ONE_SHOT_OPTIONS.retryStrategy);
+  try {
+    return await connection.check();
+  } finally {
+    connection.close();
   }
-  const connection = new Redis(url.href, {
-    lazyConnect: true,
-    enableReadyCheck: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => 500,
-    connectTimeout: 3_000,
-    commandTimeout: 3_000,
-  });
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function createConnection(
+  { redisUrl, redisPasswords }: Pick<ServerAddresses, "redisUrl" | "redisPasswords">,
+  retryStrategy: () => number | null,
+) {
+  const { monitor } = redisPasswords;
+  const url = new URL(monitor === undefined ? redisUrl : urlWithLogin(redisUrl, "monitor", monitor));
+  const connection = new Redis(url.href, { ...ONE_SHOT_OPTIONS, retryStrategy });
   let lastError: Error | undefined;
   connection.on("error", (error) => {
     lastError = error;
@@ -25,23 +49,22 @@ export function createRedisMonitor({ redisUrl, redisPasswords }: Pick<ServerAddr
 
   return {
     connection,
-    /** Throws ServerError unless Redis answers this user. */
-    async version(): Promise<string> {
+    /** Returns `Redis` and the server's version. Throws ServerError when it does not answer or refuses the user. */
+    async check(): Promise<string> {
       try {
         if (connection.status === "wait") await connection.connect();
         const info = await connection.info("server");
         return `Redis ${/redis_version:(\S+)/.exec(info)?.[1] ?? "of unknown version"}`;
       } catch (error) {
-        // ioredis says that the connection is closed; the reason came as an event before.
-        const reason = /NOPERM|WRONGPASS|NOAUTH/.test(String(error))
-          ? (error as Error).message
-          : (lastError?.message ?? String(error));
-        const denied = /NOPERM|WRONGPASS|NOAUTH/.test(reason);
+        // ioredis rejects with "connection is closed"; the cause came before, as an `error` event.
+        const { message } = error as Error;
+        const reason = isRefusal(message) ? message : (lastError?.message ?? String(error));
+        const refused = isRefusal(reason);
         const user = url.username || "default";
-        const fix = denied
+        const fix = refused
           ? `compare its users with helm/files/users.acl and the password of ${user}`
           : "start it or correct REDIS_URL";
-        throw new ServerError(`Redis at ${url.host}, user ${user}`, reason, fix, { cause: error, final: denied });
+        throw new ServerError(`Redis at ${url.host}, user ${user}`, reason, fix, { cause: error, final: refused });
       }
     },
     close: () => connection.disconnect(),

@@ -94,6 +94,8 @@ export interface WorkerEvidence {
   readonly final?: WorkerFinal | undefined;
   /** Why the worker did not end well: `killed by SIGKILL`, `ImagePullBackOff: ...`. */
   readonly lost?: string | undefined;
+  /** Last lines of the log of a lost worker, where the launcher has them. */
+  readonly log?: string | undefined;
   readonly readyMs?: number | undefined;
 }
 

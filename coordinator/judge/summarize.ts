@@ -1,20 +1,13 @@
 /** Evidence and judgement, put into the shape of the report. Pure: nothing is read and nothing is decided here. */
 import { type Outcome, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import { isControl, theoryOf } from "../plan/theory.ts";
-import type { WorkerProblem } from "../platform/launcher.ts";
 import { jain, timed } from "./checks/liveness.ts";
 import { reconcile } from "./checks/reconciliation.ts";
 import type { Evidence, Judgement } from "./evidence.ts";
 import { faultsOf, partsOf, recoveryOf, settingsOf } from "./faults.ts";
 import type { RunReport } from "./report-data.ts";
 
-export function summarize(
-  evidence: Evidence,
-  judgement: Judgement,
-  lost: readonly WorkerProblem[],
-  startedAt: Date,
-  endedAt: Date,
-): RunReport {
+export function summarize(evidence: Evidence, judgement: Judgement, startedAt: Date, endedAt: Date): RunReport {
   const { plan, prometheus, ledger, workers } = evidence;
   const facts: StrategyFacts = STRATEGIES[plan.strategy];
   const { run, strategy, guard, mix } = plan;
@@ -59,7 +52,7 @@ export function summarize(
       ...check,
       witnesses: check.witnesses.map((witness) => ({ ...witness, operations: [...witness.operations] })),
     })),
-    reconciliation: reconciliation(evidence, lost),
+    reconciliation: reconciliation(evidence),
     problems: [...evidence.problems],
   };
 }
@@ -99,11 +92,11 @@ function errorsOf({ workers }: Evidence): RunReport["errors"] {
 }
 
 /** Each worker in three books, with the last lines of those that were lost. */
-const reconciliation = (evidence: Evidence, problems: readonly WorkerProblem[]): RunReport["reconciliation"] =>
+const reconciliation = (evidence: Evidence): RunReport["reconciliation"] =>
   reconcile(evidence).map(({ lost, ...books }) => {
     const worker = evidence.workers.find(({ index, uid }) => index === books.worker && uid === books.uid);
-    const log = lost && problems.find(({ index }) => index === books.worker)?.log;
-    return { ...books, ...known({ lost, log, readyMs: worker?.readyMs, residentBytes: worker?.final?.residentBytes }) };
+    const { log, readyMs, final } = worker ?? {};
+    return { ...books, ...known({ lost, log, readyMs, residentBytes: final?.residentBytes }) };
   });
 
 /** Without what is undefined. */

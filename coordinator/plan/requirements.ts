@@ -1,9 +1,6 @@
 /** What a strategy needs beside one MySQL and one Redis, and whether it is here. */
-import { type Need, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
+import { MAJORITY_SERVERS_MIN, type Need, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import type { RunPlan } from "../judge/evidence.ts";
-
-/** The smallest number of servers that still has a majority when one of them is lost. */
-export const MAJORITY_SERVERS = 3;
 
 /** What a run may find where it is made. */
 export interface AvailableServers {
@@ -31,9 +28,9 @@ export const needsMajority = (plan: RunPlan): boolean => needsOf(plan).includes(
 const MISSING: Record<Need, (servers: AvailableServers) => string | undefined> = {
   cluster: ({ cluster }) => (cluster ? undefined : "needs a cluster"),
   "redis-majority": ({ redisUrls }) =>
-    redisUrls.length >= MAJORITY_SERVERS
+    redisUrls.length >= MAJORITY_SERVERS_MIN
       ? undefined
-      : `needs ${MAJORITY_SERVERS} independent Redis servers or more, and REDIS_URLS names ${redisUrls.length} (chart: redis.instances)`,
+      : `needs ${MAJORITY_SERVERS_MIN} independent Redis servers or more, and REDIS_URLS names ${redisUrls.length} (chart: redis.instances)`,
 };
 
 const factsOf = ({ strategy, mix = [strategy] }: RunPlan): StrategyFacts[] => mix.map((name) => STRATEGIES[name]);

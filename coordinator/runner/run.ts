@@ -104,7 +104,6 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   // All before the rows: what a worker that was given up commits and says later is in none of the books.
   const nowMs = Date.now();
   const workers = workersOf(plan, roster);
-  const lost = roster.lost();
   const rows = await database.snapshot(plan.run).catch((error: unknown) => {
     if (!(error instanceof ServerError)) throw error;
     problems.push(error.message);
@@ -129,7 +128,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   };
 
   // 7. The verdict.
-  const report = summarize(evidence, judge(evidence), lost, startedAt, new Date());
+  const report = summarize(evidence, judge(evidence), startedAt, new Date());
   roster.release();
   await settled(() => (roster.unreleased() === 0 ? undefined : "workers not released"), 1_000);
   watch.phase(plan, "finished");
@@ -215,15 +214,16 @@ const indexes = (count: number) => Array.from({ length: count }, (_, index) => i
 
 function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
   const seen = roster.all();
-  const lost = new Map(roster.lost().map((problem) => [problem.index, problem.reason]));
+  const lost = new Map(roster.lost().map((problem) => [problem.index, problem]));
   return indexes(plan.workers).flatMap((index): WorkerEvidence[] => {
     const ofIndex = seen.filter((worker) => worker.index === index);
-    if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: lost.get(index) ?? "never came" }];
+    const { reason, log } = lost.get(index) ?? {};
+    if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: reason ?? "never came", log }];
     return ofIndex.map(({ uid, node, phase, final, failure, readyMs }) => {
       // Who waited for the start in vain is not lost: why there was none is said of others.
       const silent = phase === "running" || phase === "done" ? "did not come to its end" : undefined;
-      const ended = final !== undefined && failure === undefined;
-      return { index, uid, node, final, readyMs, lost: ended ? undefined : (lost.get(index) ?? failure ?? silent) };
+      if (final !== undefined && failure === undefined) return { index, uid, node, final, readyMs };
+      return { index, uid, node, final, readyMs, lost: reason ?? failure ?? silent, log };
     });
   });
 }

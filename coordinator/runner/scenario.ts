@@ -65,7 +65,7 @@ export async function makeReport(
     const within = { deadlineMs: platform.serversDeadlineMs, signal, everyMs: 500 };
     const settingsOfDatabase = await answered(() => database.check(), within, progress);
     const prometheusVersion = await answered(() => prometheus.check(), within, progress);
-    const redisVersion = await answered(() => redis.version(), within, progress);
+    const redisVersion = await answered(() => redis.check(), within, progress);
     if (platform.earlier.finished.length === 0) await database.purge();
 
     // 2. The negative probes.

@@ -1,6 +1,6 @@
 /**
- * A coordinator without a run: starts the servers named in the arguments below a folder, says so in one line of JSON, and
- * waits. SIGINT makes it look at Redis once more, as for a partial report, and stop; other signals end it at once.
+ * A coordinator without a run: starts the servers named in the arguments in a folder, prints one line of JSON, and waits.
+ * After SIGINT it asks Redis once more, as a partial report does, and stops; other signals end it at once.
  */
 
 import { createRedisMonitor } from "../../coordinator/clients/redis.ts";
@@ -18,7 +18,7 @@ const say = (message: unknown) => process.stdout.write(`${JSON.stringify(message
 process.on("SIGINT", async () => {
   const { url: redisUrl, passwords: redisPasswords } = servers.redis!;
   const monitor = createRedisMonitor({ redisUrl, redisPasswords });
-  say({ afterSigint: await monitor.version().catch(String) });
+  say({ afterSigint: await monitor.check().catch(String) });
   monitor.close();
   await servers[Symbol.asyncDispose]();
   clearInterval(alive);

@@ -1,3 +1,4 @@
+import { MAJORITY_SERVERS_MIN } from "../contract.ts";
 import { lockedSession } from "../locked.ts";
 import { createRedlock } from "../locks/redlock.ts";
 import { type Strategy, Unavailable } from "../strategy.ts";
@@ -10,9 +11,9 @@ export const redlock: Strategy = {
   async open(resources) {
     const { spec, redisServers, random, releaseFailed } = resources;
     const connections = redisServers("lock");
-    if (connections.length < LEAST_SERVERS)
+    if (connections.length < MAJORITY_SERVERS_MIN)
       throw new Unavailable(
-        `a majority needs ${LEAST_SERVERS} independent Redis servers or more, and REDIS_URLS names ${connections.length}`,
+        `a majority needs ${MAJORITY_SERVERS_MIN} independent Redis servers or more, and REDIS_URLS names ${connections.length}`,
       );
     const lock = await createRedlock(connections, {
       ttlMs: spec.lockTtlMs,
@@ -24,5 +25,3 @@ export const redlock: Strategy = {
     return lockedSession(lock, resources);
   },
 };
-
-const LEAST_SERVERS = 3;

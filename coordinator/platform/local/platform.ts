@@ -2,9 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { MAJORITY_SERVERS_MIN } from "../../../worker/contract.ts";
 import { passwordVariables } from "../../clients/redis-users.ts";
 import { type Config, ConfigError, redisPasswordsOf, redisUrlsOf } from "../../config.ts";
-import { MAJORITY_SERVERS, needsMajority } from "../../plan/requirements.ts";
+import { needsMajority } from "../../plan/requirements.ts";
 import { plansOf } from "../../plan/scenarios/index.ts";
 import { reportFiles } from "../../report/files.ts";
 import type { Progress } from "../../report/progress.ts";
@@ -34,7 +35,7 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
       ...(environment.REDIS_URL === undefined ? (["redis"] as const) : []),
       ...(environment.PROMETHEUS_URL === undefined ? (["prometheus"] as const) : []),
     ],
-    redisServers: plans.some(needsMajority) ? MAJORITY_SERVERS : 1,
+    redisServers: plans.some(needsMajority) ? MAJORITY_SERVERS_MIN : 1,
     log: (text) => progress.step(text),
   });
   try {

@@ -61,11 +61,9 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
         : []),
     ]);
     const seconds = (performance.now() - startedAt) / 1_000;
-    const versions = [
-      mysql?.version,
-      redis[0] && `Redis ${redis[0].version}`,
-      prometheus && `Prometheus ${prometheus.version}`,
-    ].filter((version) => version !== undefined);
+    const versions = [mysql?.version, redis[0]?.version, prometheus && `Prometheus ${prometheus.version}`].filter(
+      (version) => version !== undefined,
+    );
     log(`${versions.join(", ")} ready after ${seconds.toFixed(1)} s`);
     return {
       mysql: mysql && { url: mysql.url },

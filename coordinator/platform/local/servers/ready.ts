@@ -29,7 +29,7 @@ export async function waitUntilReady<T>(
     }
     await Promise.race([sleep(PAUSE_MS), server.ended]);
   }
-  const reason = `did not answer within ${deadlineMs / 1_000} s (${lastError instanceof Error ? lastError.message : lastError})`;
+  const reason = `did not answer within ${deadlineMs / 1_000} s (${describeCause(lastError)})`;
   throw await explainStartFailure(server, thing, reason);
 }
 
@@ -43,7 +43,7 @@ export async function waitUntilDone(program: Kept, thing: string, deadlineMs: nu
 /** What the log says about the cause, and what to do about it. */
 export async function explainStartFailure(server: Kept, thing: string, how: string): Promise<ServerError> {
   const folder = dirname(server.log);
-  const lines = await linesOf(server.log);
+  const lines = await readLines(server.log);
   const text = lines.join("\n");
   if (/No space left on device|out of disk space|error:? 28\b|Errcode: 28\b/i.test(text))
     return new ServerError(
@@ -67,7 +67,13 @@ export async function explainStartFailure(server: Kept, thing: string, how: stri
   return new ServerError(thing, `${how} ${said}`, "see whether the program starts by itself");
 }
 
-async function linesOf(file: string): Promise<string[]> {
+/** Of a client's error the reason alone: its fix is about a server that somebody else runs. */
+function describeCause(error: unknown): string {
+  if (error instanceof ServerError) return error.reason;
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function readLines(file: string): Promise<string[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   return text
     .split("\n")

@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import * as z from "zod";
+import { createPrometheus } from "../../../clients/prometheus.ts";
 import { filesFolder } from "../../../paths.ts";
 import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
@@ -8,9 +8,8 @@ import { findProgram } from "./programs.ts";
 import { waitUntilReady } from "./ready.ts";
 
 const READY_MS = 20_000;
-const BuildInfo = z.object({ data: z.object({ version: z.string() }) });
 
-/** Starts a Prometheus with helm/files/prometheus-local.yml, which asks the coordinator for targets. Throws ServerError. */
+/** Starts a Prometheus with helm/files/prometheus-local.yml, which gets its targets from the coordinator. Throws ServerError. */
 export async function startPrometheus(keeper: Keeper, coordinatorUrl: string) {
   const command = await findProgram(["prometheus"], "prometheus");
   const cwd = join(keeper.folder, "prometheus");
@@ -26,22 +25,16 @@ export async function startPrometheus(keeper: Keeper, coordinatorUrl: string) {
       "--config.file=prometheus.yml",
       "--storage.tsdb.path=data",
       `--web.listen-address=127.0.0.1:${port}`,
-      // Discovery hands on what it has found every 5 s (at once from version 3 on), and scraping looks at that every
-      // 5 s again unless told otherwise.
+      // Discovery passes on new targets every 5 s (at once from version 3 on), and the scrape manager applies them every
+      // 5 s unless this option says otherwise.
       "--scrape.discovery-reload-interval=200ms",
     ],
     cwd,
     log: join(keeper.folder, "prometheus.log"),
   });
   const url = `http://127.0.0.1:${port}`;
-  const version = await waitUntilReady(server, `Prometheus (${command})`, READY_MS, () => askVersion(url));
+  const version = await waitUntilReady(server, `Prometheus (${command})`, READY_MS, () =>
+    createPrometheus(url).check(),
+  );
   return { url, version, pid: server.pid! };
-}
-
-async function askVersion(url: string): Promise<string> {
-  const signal = AbortSignal.timeout(2_000);
-  const ready = await fetch(`${url}/-/ready`, { signal });
-  if (!ready.ok) throw new Error(`/-/ready answers ${ready.status}`);
-  const info = await fetch(`${url}/api/v1/status/buildinfo`, { signal });
-  return BuildInfo.parse(await info.json()).data.version;
 }
