@@ -8,7 +8,7 @@ import { WorkerEnvironment, WorkerSpec } from "../worker/contract.ts";
 import { runLoops } from "../worker/loop.ts";
 import type { WorkerMetrics } from "../worker/metrics.ts";
 import { seededRandom } from "../worker/random.ts";
-import { createRows } from "../worker/row.ts";
+import { createRows } from "../worker/rows.ts";
 import { strategies } from "../worker/strategies/index.ts";
 
 const environment = WorkerEnvironment.parse(process.env);
@@ -27,7 +27,7 @@ const session = await strategies[spec.strategy].open({
   worker: index,
   random,
   releaseFailed() {},
-  triedAgain() {},
+  retried() {},
 });
 const nothing = () => {};
 const metrics = {

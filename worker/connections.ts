@@ -1,7 +1,7 @@
 import { Redis } from "ioredis";
 import { PEER_KEY_PREFIX, type WorkerEnvironment, type WorkerRedisUser } from "./contract.ts";
-import { accountOfPod, connectLeases } from "./locks/lease-api.ts";
-import type { LeaseApi } from "./locks/lease-lock.ts";
+import { accountOfPod, connectLeases } from "./locks/k8s-lease-api.ts";
+import type { LeaseApi } from "./locks/k8s-lease-lock.ts";
 import { LockDenied, LockUnreachable } from "./locks/lock.ts";
 import { lockConnectionOptions } from "./locks/redis-lock.ts";
 

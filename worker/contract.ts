@@ -201,7 +201,6 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const OPERATIONS_PER_WRITER = 2 ** 28;
 export const operationId = (writer: number, sequence: number) => writer * OPERATIONS_PER_WRITER + sequence;
 export const writerOf = (operation: number) => Math.floor(operation / OPERATIONS_PER_WRITER);
-export const sequenceOf = (operation: number) => operation % OPERATIONS_PER_WRITER;
 
 // --- What goes wrong on purpose -------------------------------------------------------------------------------------
 
@@ -366,8 +365,8 @@ export const WorkerFinal = z.strictObject({
   errors: z.array(
     z.strictObject({
       class: z.string(),
-      /** `again`: not the end of the operation, which was tried again. */
-      outcome: z.enum([...OUTCOMES, "again"]),
+      /** `retried`: not the end of the operation, which was tried again. */
+      outcome: z.enum([...OUTCOMES, "retried"]),
       count: z.int(),
       example: z.string(),
     }),

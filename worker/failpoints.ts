@@ -1,7 +1,7 @@
 /** Makes go wrong, at named places, what the run's spec says shall go wrong. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failpoint, Fault } from "./contract.ts";
-import type { Employee, Rows, Transaction } from "./row.ts";
+import type { Employee, Rows, Transaction } from "./rows.ts";
 
 export interface FailpointOptions {
   readonly fault: Fault;

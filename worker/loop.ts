@@ -119,7 +119,7 @@ export function createTally() {
       counts[outcome] += 1;
       if (outcome === "committed") raised += raise;
     },
-    error(errorClass: string, outcome: Outcome | "again", example: string) {
+    error(errorClass: string, outcome: Outcome | "retried", example: string) {
       const key = `${errorClass} ${outcome}`;
       const seen = errors.get(key);
       if (seen === undefined) errors.set(key, { class: errorClass, outcome, count: 1, example });

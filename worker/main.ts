@@ -20,7 +20,7 @@ import { createTally, type LoopResult, type Loops, runLoops } from "./loop.ts";
 import { createMetrics, serveMetrics } from "./metrics.ts";
 import { OperationError, outcomeOf } from "./outcome.ts";
 import { seededRandom } from "./random.ts";
-import { createRows, type Employee } from "./row.ts";
+import { createRows, type Employee } from "./rows.ts";
 import { strategies } from "./strategies/index.ts";
 import { type Resources, Unavailable } from "./strategy.ts";
 
@@ -108,10 +108,10 @@ try {
       releaseFailures += 1;
       metrics.releaseFailed();
     },
-    triedAgain(error) {
+    retried(error) {
       const { class: errorClass, message } = outcomeOf(error);
       metrics.error(errorClass);
-      tally.error(errorClass, "again", message);
+      tally.error(errorClass, "retried", message);
     },
   };
   const session = await reached(() => strategies[strategy].open(resources));

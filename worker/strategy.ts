@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import type { WorkerRedisUser, WorkerSpec } from "./contract.ts";
-import type { LeaseApi } from "./locks/lease-lock.ts";
-import type { Employee, Rows } from "./row.ts";
+import type { LeaseApi } from "./locks/k8s-lease-lock.ts";
+import type { Employee, Rows } from "./rows.ts";
 
 /** One way to keep concurrent mutations of a row from losing each other. */
 export interface Strategy {
@@ -61,7 +61,7 @@ export interface Resources {
   /** Counts a lock that could not be given back; such an error is never thrown over the operation's own result. */
   releaseFailed(error: unknown): void;
   /** Counts an error after which the operation is tried again. */
-  triedAgain(error: unknown): void;
+  retried(error: unknown): void;
   /** Uniform in [0, 1), from the run's seed. */
   random(): number;
 }

@@ -184,12 +184,12 @@ function deadlocks(run: RunReport): string {
     run.errors
       .filter((error) => error.class === "deadlock" && error.outcome === outcome)
       .reduce((n, e) => n + e.count, 0);
-  const [refused, again] = [of("rejected"), of("again")];
+  const [refused, retried] = [of("rejected"), of("retried")];
   const happened = [
     ...(refused > 0 ? [`${plural(refused, "deadlock")} handed to the caller`] : []),
-    ...(again > 0
+    ...(retried > 0
       ? [
-          `${plural(again, "deadlock")} ${run.plan.onDeadlock === "retry" ? "rolled back and tried again" : "carried on after"}`,
+          `${plural(retried, "deadlock")} ${run.plan.onDeadlock === "retry" ? "rolled back and tried again" : "carried on after"}`,
         ]
       : []),
   ];

@@ -114,7 +114,7 @@ test("a Redis out of reach is an error, not a refusal", async () => {
 
 for (const [user, files, direct] of [
   ["lock", ["locks/redis-scripts.ts", "locks/redlock.ts"], ["ping", "eval", "evalsha", "subscribe", "unsubscribe"]],
-  ["seed", ["locks/constant-lock.ts"], ["ping", "eval", "evalsha", "set"]],
+  ["seed", ["locks/constant-value-lock.ts"], ["ping", "eval", "evalsha", "set"]],
 ] as const)
   test(`the user ${user} may run the commands of its lock, and no other`, async () => {
     const sources = await Promise.all(files.map((file) => readFile(join(WORKER, file), "utf8")));

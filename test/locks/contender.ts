@@ -1,7 +1,7 @@
 /** A process that takes locks as its parent tells it; contenders.ts is the parent's side. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { createConstantLock } from "../../worker/locks/constant-lock.ts";
+import { createConstantValueLock } from "../../worker/locks/constant-value-lock.ts";
 import { createFileLock } from "../../worker/locks/file-lock.ts";
 import type { AcquireOptions, Held, Lock } from "../../worker/locks/lock.ts";
 import { createRedisLock, lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
@@ -24,7 +24,7 @@ async function open(description: LockDescription): Promise<Lock> {
     case "redlock":
       return createRedlock(description.urls.map(connect), description.options);
     case "constant":
-      return createConstantLock(connect(description.url), description.options);
+      return createConstantValueLock(connect(description.url), description.options);
     case "file":
       return createFileLock(description.options);
   }

@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import type { ConstantLockOptions } from "../../worker/locks/constant-lock.ts";
+import type { ConstantValueLockOptions } from "../../worker/locks/constant-value-lock.ts";
 import type { FileLockOptions } from "../../worker/locks/file-lock.ts";
 import type { RedisLockOptions } from "../../worker/locks/redis-lock.ts";
 import type { RedlockOptions } from "../../worker/locks/redlock.ts";
@@ -9,7 +9,7 @@ import type { RedlockOptions } from "../../worker/locks/redlock.ts";
 export type LockDescription =
   | { kind: "redis"; url: string; options: RedisLockOptions }
   | { kind: "redlock"; urls: string[]; options: RedlockOptions }
-  | { kind: "constant"; url: string; options: ConstantLockOptions }
+  | { kind: "constant"; url: string; options: ConstantValueLockOptions }
   | { kind: "file"; options: FileLockOptions };
 
 /** One time that a lock was held, by CLOCK_MONOTONIC in milliseconds; `lost` if the holder knew that it held it no longer. */

@@ -13,7 +13,7 @@ export interface Link {
   /** Resolves to false if the channel was not open `timeoutMs` later. */
   untilUp(timeoutMs: number): Promise<boolean>;
   /** What a failed command means for the one who sent it; undefined if only the connection was lost, which comes back. */
-  verdict(error: unknown, doing: string): LockError | undefined;
+  classify(error: unknown, doing: string): LockError | undefined;
   /** Why Redis is out of reach, as far as is known. */
   unreachable(doing: string): LockUnreachable;
   close(): Promise<void>;
@@ -42,7 +42,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
     // While ioredis reconnects, "ready" opens the channel; a refused login will not come right by waiting.
     if (connection.status !== "ready") {
       if (connection.status === "wait") connection.connect().catch(() => {});
-      const denied = verdict(lastError, "log in");
+      const denied = classify(lastError, "log in");
       if (denied instanceof LockDenied) listener.failed(denied);
       return;
     }
@@ -52,7 +52,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
       up = true;
       lastError = undefined;
     } catch (error) {
-      const refused = verdict(error, "subscribe to its grants");
+      const refused = classify(error, "subscribe to its grants");
       if (refused !== undefined) listener.failed(refused);
       return;
     } finally {
@@ -62,7 +62,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
     listener.up();
   }
 
-  function verdict(error: unknown, doing: string): LockError | undefined {
+  function classify(error: unknown, doing: string): LockError | undefined {
     const refused = refusal(connection, error, doing);
     if (refused === undefined) lastError ??= error;
     return refused;
@@ -79,7 +79,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
     // Of the troubles of a connection, only a refusal does not pass.
     error(error: unknown) {
       lastError = error;
-      const denied = verdict(error, "log in");
+      const denied = classify(error, "log in");
       if (denied instanceof LockDenied) listener.failed(denied);
     },
     message: (from: string, message: string) => {
@@ -109,7 +109,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
         void open();
       });
     },
-    verdict,
+    classify,
     unreachable,
     async close() {
       closed = true;

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis, RedisOptions } from "ioredis";
-import { createHold, type Hold, type Lease, SHORTEST_TTL_MS } from "./lease.ts";
+import { createHold, type Hold, type Lease, SHORTEST_TTL_MS } from "./hold.ts";
 import {
   checkMilliseconds,
   closedWait,
@@ -91,7 +91,7 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
         try {
           return (await scripts.extend(key, id)) === 1;
         } catch (error) {
-          throw link.verdict(error, doing) ?? link.unreachable(doing);
+          throw link.classify(error, doing) ?? link.unreachable(doing);
         }
       },
       async release(deadline) {
@@ -101,7 +101,7 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
             // After a lost answer, "not yours" is what a release that worked looks like.
             return (await scripts.release(key, id)) === 1 || attempt > 1;
           } catch (error) {
-            const refused = link.verdict(error, doing);
+            const refused = link.classify(error, doing);
             if (refused !== undefined) throw refused;
             if (!(await link.untilUp(deadline - performance.now()))) throw link.unreachable(doing);
           }

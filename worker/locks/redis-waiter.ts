@@ -1,4 +1,4 @@
-import { driftMs } from "./lease.ts";
+import { driftMs } from "./hold.ts";
 import { abortedWait, timedOut, type Wait } from "./lock.ts";
 import type { Link } from "./redis-link.ts";
 
@@ -75,7 +75,7 @@ export function createWaiter(options: WaiterOptions): Waiter {
         asking = undefined;
         early = undefined;
         if (!waiting) return;
-        const refused = link.verdict(error, doing);
+        const refused = link.classify(error, doing);
         if (refused !== undefined || once) return fail(refused ?? link.unreachable(doing));
         // A lost connection asks again as soon as it is back.
         guard = setTimeout(ask, lookAgainMs(0));
@@ -144,7 +144,7 @@ export function createWaiter(options: WaiterOptions): Waiter {
       await link.scripts.cancel(key, id);
       forgotten();
     } catch (error) {
-      if (link.verdict(error, `leave the queue of lock "${key}"`) !== undefined) forgotten();
+      if (link.classify(error, `leave the queue of lock "${key}"`) !== undefined) forgotten();
     }
   }
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import type { Redis } from "ioredis";
 import { LOCK_KEY_PREFIX } from "../contract.ts";
-import { createHold, driftMs, type Lease, SHORTEST_TTL_MS } from "./lease.ts";
+import { createHold, driftMs, type Lease, SHORTEST_TTL_MS } from "./hold.ts";
 import {
   checkMilliseconds,
   completeLock,

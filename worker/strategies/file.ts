@@ -1,7 +1,7 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { lockedSession } from "../locked.ts";
+import { lockedSession } from "../lock-session.ts";
 import { createFileLock } from "../locks/file-lock.ts";
 import { type Resources, type Strategy, Unavailable } from "../strategy.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { LockLost, LockTimeout } from "../locks/lock.ts";
 import { OperationError } from "../outcome.ts";
-import type { Connection } from "../row.ts";
+import type { Connection } from "../rows.ts";
 import type { Strategy } from "../strategy.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { lockedSession } from "../locked.ts";
-import { createLeaseLock } from "../locks/lease-lock.ts";
+import { lockedSession } from "../lock-session.ts";
+import { createLeaseLock } from "../locks/k8s-lease-lock.ts";
 import { type Strategy, Unavailable } from "../strategy.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { lockedSession } from "../locked.ts";
+import { lockedSession } from "../lock-session.ts";
 import { createMemoryLock } from "../locks/memory-lock.ts";
 import type { Strategy } from "../strategy.ts";
 

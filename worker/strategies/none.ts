@@ -1,4 +1,4 @@
-import { guardedRow, NO_FENCE } from "../guard.ts";
+import { guardedRow, NO_FENCE } from "../guarded-row.ts";
 import type { Strategy } from "../strategy.ts";
 
 /** Nothing: whoever writes last wins, and the raises that it did not see are lost. The control that must be violated. */

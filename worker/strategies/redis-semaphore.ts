@@ -1,6 +1,6 @@
-import { lockedSession } from "../locked.ts";
+import { lockedSession } from "../lock-session.ts";
 import { completeLock, LockLost, LockUnreachable, messageOf, timedOut } from "../locks/lock.ts";
-import { notInstalled } from "../optional.ts";
+import { notInstalled } from "../optional-package.ts";
 import type { Strategy } from "../strategy.ts";
 
 /** The mutex of the npm package redis-semaphore, with the package's own settings for waiting and extending. */

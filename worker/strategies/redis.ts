@@ -1,4 +1,4 @@
-import { lockedSession } from "../locked.ts";
+import { lockedSession } from "../lock-session.ts";
 import { createRedisLock } from "../locks/redis-lock.ts";
 import type { Strategy } from "../strategy.ts";
 

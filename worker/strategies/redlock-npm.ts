@@ -1,7 +1,7 @@
-import { lockedSession } from "../locked.ts";
-import { createHold } from "../locks/lease.ts";
+import { lockedSession } from "../lock-session.ts";
+import { createHold } from "../locks/hold.ts";
 import { completeLock, LockUnreachable, messageOf, timedOut } from "../locks/lock.ts";
-import { notInstalled } from "../optional.ts";
+import { notInstalled } from "../optional-package.ts";
 import type { Strategy } from "../strategy.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { MAJORITY_SERVERS_MIN } from "../contract.ts";
-import { lockedSession } from "../locked.ts";
+import { lockedSession } from "../lock-session.ts";
 import { createRedlock } from "../locks/redlock.ts";
 import { type Strategy, Unavailable } from "../strategy.ts";
 

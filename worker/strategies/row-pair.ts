@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PairRules } from "../contract.ts";
 import { isDeadlock } from "../outcome.ts";
-import type { Employee, Transaction } from "../row.ts";
+import type { Employee, Transaction } from "../rows.ts";
 import type { Operation, Strategy } from "../strategy.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { Operation, Strategy } from "../strategy.ts";
  * random wait so that the two do not meet again, and never the failed statement alone.
  */
 export const rowPair: Strategy = {
-  async open({ rows, spec, random, triedAgain }) {
+  async open({ rows, spec, random, retried }) {
     const rules = spec.pair ?? { order: "opposite", onDeadlock: "retry" };
 
     async function attempt(operation: Operation) {
@@ -32,7 +32,7 @@ export const rowPair: Strategy = {
         return await transaction.read(id, "FOR UPDATE");
       } catch (error) {
         if (rules.onDeadlock !== "carry-on" || !isDeadlock(error)) throw error;
-        triedAgain(error);
+        retried(error);
         return transaction.read(id, "FOR UPDATE");
       }
     }
@@ -44,7 +44,7 @@ export const rowPair: Strategy = {
             return await attempt(operation);
           } catch (error) {
             if (rules.onDeadlock !== "retry" || !isDeadlock(error) || attempts === MOST_ATTEMPTS) throw error;
-            triedAgain(error);
+            retried(error);
             await sleep(random() * LONGEST_WAIT_MS * attempts);
           }
         }

@@ -1,5 +1,5 @@
-import { lockedSession } from "../locked.ts";
-import { createConstantLock } from "../locks/constant-lock.ts";
+import { lockedSession } from "../lock-session.ts";
+import { createConstantValueLock } from "../locks/constant-value-lock.ts";
 import type { Strategy } from "../strategy.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { Strategy } from "../strategy.ts";
 export const seedMutex: Strategy = {
   async open(resources) {
     const { spec, redis, releaseFailed } = resources;
-    const lock = createConstantLock(await redis("seed"), {
+    const lock = createConstantValueLock(await redis("seed"), {
       ttlMs: spec.lockTtlMs,
       pollMs: POLL_MS,
       onReleaseFailed: releaseFailed,

@@ -8,7 +8,7 @@ import type { Operation, Strategy } from "../strategy.ts";
  * from the read on, after a random wait that keeps the two from meeting again.
  */
 export const sharedRowLock: Strategy = {
-  async open({ rows, spec, random, triedAgain }) {
+  async open({ rows, spec, random, retried }) {
     const attempt = (operation: Operation) =>
       rows.transaction(async (transaction) => {
         const employee = await transaction.read(operation.employeeId, "LOCK IN SHARE MODE");
@@ -22,7 +22,7 @@ export const sharedRowLock: Strategy = {
             return await attempt(operation);
           } catch (error) {
             if (!isDeadlock(error) || operation.signal.aborted || performance.now() >= deadline) throw error;
-            triedAgain(error);
+            retried(error);
             await sleep(random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempts));
           }
         }

@@ -1,5 +1,5 @@
 import { OperationError } from "../outcome.ts";
-import type { Connection, Rows } from "../row.ts";
+import type { Connection, Rows } from "../rows.ts";
 import type { Operation, Strategy } from "../strategy.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { createHold, driftMs, type Lease } from "./lease.ts";
+import { createHold, driftMs, type Lease } from "./hold.ts";
 import {
   checkMilliseconds,
   completeLock,

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
-import type { LeaseApi, LeaseObject } from "./lease-lock.ts";
+import type { LeaseApi, LeaseObject } from "./k8s-lease-lock.ts";
 import { LockDenied, LockUnreachable, messageOf } from "./lock.ts";
 
 export interface LeaseApiOptions {

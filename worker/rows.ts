@@ -10,8 +10,6 @@ import mysql from "mysql2/promise";
 import type { WorkerSpec } from "./contract.ts";
 import { isAnswer, leavesUsable, OperationError, rejected, unanswered } from "./outcome.ts";
 
-export { OperationError, outcomeOf } from "./outcome.ts";
-
 export interface Employee {
   readonly id: number;
   readonly version: number;

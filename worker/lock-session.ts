@@ -1,4 +1,4 @@
-import { guardedRow } from "./guard.ts";
+import { guardedRow } from "./guarded-row.ts";
 import type { Lock } from "./locks/lock.ts";
 import type { Resources, Session } from "./strategy.ts";
 

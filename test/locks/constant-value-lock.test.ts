@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { SEED_KEY_PREFIX } from "../../worker/contract.ts";
-import { createConstantLock } from "../../worker/locks/constant-lock.ts";
+import { createConstantValueLock } from "../../worker/locks/constant-value-lock.ts";
 import { LockAborted, LockDenied, LockLost, LockTimeout, LockUnreachable } from "../../worker/locks/lock.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { overlaps, startContender } from "./contenders.ts";
@@ -34,7 +34,7 @@ test("excludes while every holder is quick", async () => {
 });
 
 test("waits end by deadline, signal and close", async () => {
-  const lock = createConstantLock(seed, { pollMs: 5 });
+  const lock = createConstantValueLock(seed, { pollMs: 5 });
   const held = await lock.acquire("a");
   await assert.rejects(lock.acquire("a", { timeoutMs: 0 }), LockTimeout);
   await assert.rejects(lock.acquire("a", { timeoutMs: 30 }), LockTimeout);
@@ -47,7 +47,7 @@ test("waits end by deadline, signal and close", async () => {
 });
 
 test("with a TTL: two hold at once, nobody is told, and the first releases the lock of the second", async () => {
-  const lock = createConstantLock(seed, { pollMs: 5, ttlMs: 60 });
+  const lock = createConstantValueLock(seed, { pollMs: 5, ttlMs: 60 });
   const slow = await lock.acquire("ttl");
   const second = await lock.acquire("ttl");
   assert.equal(slow.signal.aborted, false);
@@ -62,15 +62,15 @@ test("without a TTL: a dead holder keeps it", async () => {
   await dead.open({ kind: "constant", url: redis.url("seed"), options: { pollMs: 5 } });
   await dead.acquire("dead");
   await dead.kill();
-  const lock = createConstantLock(seed, { pollMs: 5 });
+  const lock = createConstantValueLock(seed, { pollMs: 5 });
   await assert.rejects(lock.acquire("dead", { timeoutMs: 200 }), LockTimeout);
   assert.equal(await redis.admin.pttl(`${SEED_KEY_PREFIX}dead`), -1);
 });
 
 test("a refused user and a server out of reach are told apart", async () => {
-  const denied = createConstantLock(redis.connect(), { pollMs: 5 });
+  const denied = createConstantValueLock(redis.connect(), { pollMs: 5 });
   await assert.rejects(denied.acquire("x"), LockDenied);
-  const lock = createConstantLock(seed, { pollMs: 5 });
+  const lock = createConstantValueLock(seed, { pollMs: 5 });
   const held = await lock.acquire("x");
   await redis.kill();
   await sleep(20);

@@ -1,5 +1,5 @@
 import type { Guard } from "./contract.ts";
-import type { Employee, Rows } from "./row.ts";
+import type { Employee, Rows } from "./rows.ts";
 import type { Operation } from "./strategy.ts";
 
 /** What is held where no lock gives a token. Checked on the write it changes nothing, claimed it lets nobody in. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createLeaseLock, type LeaseApi, type LeaseObject } from "../../worker/locks/lease-lock.ts";
+import { createLeaseLock, type LeaseApi, type LeaseObject } from "../../worker/locks/k8s-lease-lock.ts";
 import { LockDenied, LockUnreachable } from "../../worker/locks/lock.ts";
 
 interface Server extends LeaseApi {

@@ -13,7 +13,7 @@ import {
 import { poll } from "./polling.ts";
 import { refusal, unreachable } from "./redis-errors.ts";
 
-export interface ConstantLockOptions extends LockOptions {
+export interface ConstantValueLockOptions extends LockOptions {
   /** Milliseconds after which Redis drops the lock, whoever holds it; undefined for never. */
   readonly ttlMs?: number | undefined;
   /** Milliseconds between two attempts. */
@@ -25,7 +25,7 @@ export interface ConstantLockOptions extends LockOptions {
  * Kept to show where it breaks. With a TTL, a holder that is too slow shares the lock with the next one and then releases
  * that one's lock; nobody is told, for the value does not say whose it is. Without a TTL, a holder that dies keeps it.
  */
-export function createConstantLock(connection: Redis, options: ConstantLockOptions): Lock {
+export function createConstantValueLock(connection: Redis, options: ConstantValueLockOptions): Lock {
   const { ttlMs, pollMs } = options;
   checkMilliseconds("pollMs", pollMs, 1);
   if (ttlMs !== undefined) checkMilliseconds("ttlMs", ttlMs, 1);

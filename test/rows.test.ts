@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { createDatabase, type Database } from "../coordinator/clients/mysql.ts";
 import { type Servers, startServers } from "../coordinator/platform/local/servers/index.ts";
-import { createRows, type Employee, type Rows } from "../worker/row.ts";
+import { createRows, type Employee, type Rows } from "../worker/rows.ts";
 
 let servers: Servers;
 let database: Database;
