@@ -260,7 +260,7 @@ export const WorkerSpec = z.strictObject({
   run: z.string().min(1),
   strategy: z.enum(STRATEGY_NAMES),
   /** Several strategies at once: the worker with index i uses the (i modulo length)-th; left out, all use `strategy`. */
-  mix: z.array(z.enum(STRATEGY_NAMES)).min(2).optional(),
+  mix: z.array(z.enum(STRATEGY_NAMES)).min(2).readonly().optional(),
   guard: z.enum(GUARDS),
   keyScope: z.enum(KEY_SCOPES).default("row"),
   workers: z.int().positive(),

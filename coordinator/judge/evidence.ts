@@ -1,57 +1,6 @@
-/** What a verdict is made from. Everything here was read from the database, from Prometheus or from the workers. */
-import type {
-  Expectation,
-  Fault,
-  Guard,
-  KeyScope,
-  PairRules,
-  StrategyName,
-  WorkerFinal,
-} from "../../worker/contract.ts";
-
-/** One run: one fleet, from reset of the row to verdict. Times are milliseconds. */
-export interface RunPlan {
-  readonly run: string;
-  readonly strategy: StrategyName;
-  /** Several strategies at once, in turn by the index of the worker; `strategy` is the first of them. */
-  readonly mix?: readonly StrategyName[] | undefined;
-  readonly guard: Guard;
-  /** Whether a lock guards one row or all of them; `row` where it is left out. */
-  readonly keyScope?: KeyScope | undefined;
-  readonly workers: number;
-  readonly concurrency: number;
-  readonly rows: number;
-  readonly durationMs: number;
-  readonly holdMs: number;
-  readonly pauseMs: number;
-  /** Each loop begins an operation so often, whatever the last one took. */
-  readonly intervalMs?: number | undefined;
-  readonly lockTtlMs: number;
-  readonly extend: boolean;
-  readonly lockTimeoutMs: number;
-  /** What is made to go wrong. */
-  readonly fault?: Fault | undefined;
-  /** How the strategy `row-pair` takes its two rows. */
-  readonly pair?: PairRules | undefined;
-  readonly seed: number;
-  /** What theory expects of this run, where that is something else than of its strategy in general. */
-  readonly expects?: ExpectedOfRun | undefined;
-}
-
-/** What a verdict is about: the row, and whether two were inside at the same time. */
-export const ASPECTS = ["data", "exclusion"] as const;
-export type Aspect = (typeof ASPECTS)[number];
-
-export interface ExpectedOfRun {
-  readonly data: Expectation;
-  readonly exclusion: Expectation;
-  /** Why, in one sentence without its full stop. */
-  readonly because: string;
-  /** What is not claimed here because the run could not show it, and what the strategy promises all the same. */
-  readonly unbroken?: readonly Aspect[];
-  /** The violation is more than lost updates: a half of an operation is applied. */
-  readonly halfApplied?: true;
-}
+/** What was observed of one run. Everything here was read from the database, from Prometheus or from the workers. */
+import type { WorkerFinal } from "../../worker/contract.ts";
+import type { RunPlan } from "../plan/run-plan.ts";
 
 export interface EmployeeState {
   readonly id: number;

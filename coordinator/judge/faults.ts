@@ -1,6 +1,7 @@
 /** What a run has of its own: settings in a form for the report, faults that happened, shares of a mix. Pure. */
 import { type Fault, type StrategyName, writerOf } from "../../worker/contract.ts";
-import type { Evidence, RunPlan } from "./evidence.ts";
+import type { RunPlan } from "../plan/run-plan.ts";
+import type { Evidence } from "./evidence.ts";
 import type { RunReport } from "./report-data.ts";
 
 /** The settings of a plan, flat. What has a place of its own in the report is left out, and so is what was not set. */

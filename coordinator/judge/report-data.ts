@@ -1,7 +1,7 @@
 /** The report as data: what `report.json` holds. The schema is versioned; text, Markdown and JUnit are made from it. */
 import * as z from "zod";
 import { GUARDS, STRATEGY_NAMES } from "../../worker/contract.ts";
-import { ASPECTS } from "./evidence.ts";
+import { ASPECTS } from "../plan/run-plan.ts";
 
 const VerdictSchema = z.discriminatedUnion("value", [
   z.strictObject({ value: z.literal("holds"), operations: z.int(), rateBelow: z.number() }),

@@ -1,5 +1,6 @@
 /** Evidence in, verdict out: of one run, and of the report that all runs make. Nothing here reads or writes anything. */
 
+import { ASPECTS, type Aspect } from "../plan/run-plan.ts";
 import { isControlStrategy, labelOf, type Theory, theoryOf } from "../plan/theory.ts";
 import { labelsOf, namesAmong } from "../report/describe-run.ts";
 import { chain, staleWrites } from "./checks/chain.ts";
@@ -13,16 +14,7 @@ import { overlapOf, vacuity } from "./checks/vacuity.ts";
 import { moneyOf, value } from "./checks/value.ts";
 import { threadsOf } from "./checks/version-order.ts";
 import { accountsOf } from "./checks/writer-histories.ts";
-import {
-  type Agreement,
-  ASPECTS,
-  type Aspect,
-  type CheckResult,
-  type Evidence,
-  type Judgement,
-  type Measures,
-  type Verdict,
-} from "./evidence.ts";
+import type { Agreement, CheckResult, Evidence, Judgement, Measures, Verdict } from "./evidence.ts";
 import { type AclProbe, EXIT, type Report, type RunReport } from "./report-data.ts";
 
 /** What the checks of each aspect can violate; what is left out here only informs, or says how much the rest is worth. */

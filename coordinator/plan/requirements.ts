@@ -1,6 +1,6 @@
 /** What a strategy needs beside one MySQL and one Redis, and whether it is here. */
 import { MAJORITY_SERVERS_MIN, type Need, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
-import type { RunPlan } from "../judge/evidence.ts";
+import type { RunPlan } from "./run-plan.ts";
 
 /** What a run may find where it is made. */
 export interface AvailableServers {

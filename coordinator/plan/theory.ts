@@ -6,7 +6,7 @@ import {
   type StrategyFacts,
   type StrategyName,
 } from "../../worker/contract.ts";
-import type { Aspect, RunPlan } from "../judge/evidence.ts";
+import type { Aspect, RunPlan } from "./run-plan.ts";
 
 export interface Theory {
   readonly data: Expectation;

@@ -16,11 +16,12 @@ import type { WorkerSpec } from "../../worker/contract.ts";
 import type { Database, Rows } from "../clients/mysql.ts";
 import type { Prometheus } from "../clients/prometheus.ts";
 import { ServerError } from "../errors.ts";
-import type { Evidence, RunPlan, WorkerEvidence } from "../judge/evidence.ts";
+import type { Evidence, WorkerEvidence } from "../judge/evidence.ts";
 import { createLedgerBuilder } from "../judge/ledger.ts";
 import type { RunReport } from "../judge/report-data.ts";
 import { judge } from "../judge/run-verdict.ts";
 import { summarize } from "../judge/summarize.ts";
+import type { RunPlan } from "../plan/run-plan.ts";
 import type { Fleet, Launcher } from "../platform/launcher.ts";
 import { DeadlinePassed, waitUntil } from "../wait.ts";
 import type { CoordinatorServer } from "./http-server.ts";
@@ -150,15 +151,10 @@ class FleetLost extends Error {
   override name = "FleetLost";
 }
 
-/** What a worker needs to know of the plan; what theory expects of it is not its business. */
-function specOf(
-  { expects, mix, keyScope = "row", ...plan }: RunPlan,
-  { report, launcher, startDeadlineMs }: RunServices,
-): WorkerSpec {
+/** The plan as the workers get it: with the servers' addresses, and without what theory expects. */
+function specOf({ expects, ...plan }: RunPlan, { report, launcher, startDeadlineMs }: RunServices): WorkerSpec {
   return {
     ...plan,
-    keyScope,
-    ...(mix === undefined ? {} : { mix: [...mix] }),
     report,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     ledger: true,

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import type { Pool, RowDataPacket } from "mysql2/promise";
-import type { RunPlan } from "../judge/evidence.ts";
+import type { RunPlan } from "../plan/run-plan.ts";
 import type { CoordinatorMetrics, RowState, Source } from "./metrics.ts";
 import { MYSQL_SERIES } from "./server-series.ts";
 

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { metrics } from "../../coordinator/judge/checks/reconciliation.ts";
 import { overlapOf, vacuity } from "../../coordinator/judge/checks/vacuity.ts";
-import type { Evidence, RunPlan } from "../../coordinator/judge/evidence.ts";
+import type { Evidence } from "../../coordinator/judge/evidence.ts";
 import { faultsOf, partsOf, recoveryOf, settingsOf } from "../../coordinator/judge/faults.ts";
 import { judge, judgeAcl, judgeReport } from "../../coordinator/judge/run-verdict.ts";
+import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { serial, simulate, type Turn, withFinal } from "../support/histories.ts";
 
 /** Worker 0 dies at this share of the run, with its numbers handed in and its last scrape `behind` operations ago. */

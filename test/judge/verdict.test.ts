@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Evidence, Judgement, RunPlan } from "../../coordinator/judge/evidence.ts";
+import type { Evidence, Judgement } from "../../coordinator/judge/evidence.ts";
 import { ledgerOf } from "../../coordinator/judge/ledger.ts";
 import { type JudgedRun, judge, judgeReport } from "../../coordinator/judge/run-verdict.ts";
+import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { unproven } from "../../coordinator/plan/scenarios/draft.ts";
 import { isControl, theoryOf } from "../../coordinator/plan/theory.ts";
 import { GUARDS, STRATEGY_NAMES, type StrategyName } from "../../worker/contract.ts";

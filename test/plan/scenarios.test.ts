@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ConfigError } from "../../coordinator/errors.ts";
-import type { RunPlan } from "../../coordinator/judge/evidence.ts";
 import { settingsOf } from "../../coordinator/judge/faults.ts";
 import { readRunOptions } from "../../coordinator/plan/options.ts";
+import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { plansOf, SCENARIO_NAMES, SCENARIOS } from "../../coordinator/plan/scenarios/index.ts";
 import { isControl, protectsItself, theoryOf } from "../../coordinator/plan/theory.ts";
 import { labelsOf } from "../../coordinator/report/describe-run.ts";

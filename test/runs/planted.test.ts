@@ -1,7 +1,7 @@
 /** Each planted bug must be seen by a whole run on real servers: verdict `violated`, against theory, with a witness. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { RunPlan } from "../../coordinator/judge/evidence.ts";
+import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import type { StrategyName } from "../../worker/contract.ts";
 import { createRig, type Rig } from "../support/rig.ts";
 

@@ -1,13 +1,8 @@
 /** Histories of operations on simulated rows, with what is known about them by construction. */
 import fc from "fast-check";
-import type {
-  EmployeeState,
-  Evidence,
-  PrometheusWorker,
-  RunPlan,
-  WorkerEvidence,
-} from "../../coordinator/judge/evidence.ts";
+import type { EmployeeState, Evidence, PrometheusWorker, WorkerEvidence } from "../../coordinator/judge/evidence.ts";
 import { type LedgerRow, ledgerOf, rowsOf } from "../../coordinator/judge/ledger.ts";
+import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { operationId, type WorkerFinal, type WriterFinal } from "../../worker/contract.ts";
 
 export const INITIAL_VERSION = 1;
@@ -207,6 +202,7 @@ function evidenceOf({ rows, initial, final, attempts, startUs, endUs, plan }: Pa
       run: "test",
       strategy: "redis",
       guard: "none",
+      keyScope: "row",
       workers: workers.length,
       concurrency: 1,
       rows: initial.length,

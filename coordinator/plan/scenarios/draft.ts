@@ -1,5 +1,5 @@
 import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../../worker/contract.ts";
-import { ASPECTS, type ExpectedOfRun, type RunPlan } from "../../judge/evidence.ts";
+import { ASPECTS, type ExpectedOfRun, type RunPlan } from "../run-plan.ts";
 import { isControlStrategy } from "../theory.ts";
 
 /** What a scenario says of one of its runs; the rest is the user's. */

@@ -1,7 +1,7 @@
 /** The scenarios: which runs each makes of the user's settings, and what it needs of them. */
 import { leastRowsOf, STRATEGY_NAMES, type StrategyName } from "../../../worker/contract.ts";
-import type { RunPlan } from "../../judge/evidence.ts";
 import type { RunOptions, RunSettings } from "../options.ts";
+import type { RunPlan } from "../run-plan.ts";
 import { isControlStrategy, theoryOf } from "../theory.ts";
 import { benchmark } from "./benchmark.ts";
 import { contention } from "./contention.ts";

@@ -1,6 +1,6 @@
 import { type Fault, STRATEGIES, type StrategyFacts, type StrategyName } from "../../../worker/contract.ts";
-import type { ExpectedOfRun } from "../../judge/evidence.ts";
 import type { RunSettings } from "../options.ts";
+import type { ExpectedOfRun } from "../run-plan.ts";
 import type { Draft } from "./draft.ts";
 
 /** Short enough to be outlived several times in a short run, and longer than a busy machine holds up an operation. */

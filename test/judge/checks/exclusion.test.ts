@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { exclusion } from "../../../coordinator/judge/checks/exclusion.ts";
-import type { RunPlan } from "../../../coordinator/judge/evidence.ts";
 import { ledgerOf } from "../../../coordinator/judge/ledger.ts";
+import type { RunPlan } from "../../../coordinator/plan/run-plan.ts";
 import { op, serial, simulate, type Turn, turns, withRows } from "../../support/histories.ts";
 import { overlaps } from "../../support/oracle.ts";
 
