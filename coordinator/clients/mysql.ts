@@ -1,17 +1,17 @@
-/** The coordinator's view of the contested rows, by its own SQL and not the worker's: two ways to one number. */
+/** The coordinator's view of the contested rows. Its SQL is not shared with the workers, so that each checks the other. */
 import type { Connection as PlainConnection } from "mysql2";
-import mysql from "mysql2/promise";
+import mysql, { type Pool, type RowDataPacket } from "mysql2/promise";
 import { ServerError } from "../errors.ts";
 import type { EmployeeState, Evidence, Ledger, Writer } from "../judge/evidence.ts";
 import { createLedgerBuilder } from "../judge/ledger.ts";
 
 export type Database = ReturnType<typeof createDatabase>;
-/** What the database has of a run. */
+/** The final state of a run in the database. */
 export type Rows = Pick<Evidence, "final" | "ledger" | "writers">;
 
 const INITIAL_SALARY = 100_000;
 /** Rows of runs older than this are removed when a report begins. */
-const KEEP_DAYS = 1;
+const AGE_DAYS_MAX = 1;
 
 export function createDatabase(url: string, password?: string) {
   const where = `MySQL at ${new URL(url).host}`;
@@ -25,31 +25,31 @@ export function createDatabase(url: string, password?: string) {
   });
   pool.pool.on("connection", (connection) => connection.query("SET time_zone = '+00:00'"));
 
-  async function rows<T>(sql: string, values: unknown[] = [], on: Pick<mysql.Pool, "query"> = pool): Promise<T[]> {
+  async function query<T>(sql: string, values: unknown[] = [], on: Pick<mysql.Pool, "query"> = pool): Promise<T[]> {
     try {
       const [result] = await on.query({ sql, values, timeout: 60_000 });
       return result as T[];
     } catch (error) {
-      throw explain(where, error);
+      throw toServerError(where, error);
     }
   }
 
   const employees = (run: string, on?: mysql.PoolConnection): Promise<EmployeeState[]> =>
-    rows("SELECT id, version, salary, last_op AS lastOp FROM employee WHERE run = ? ORDER BY id", [run], on);
+    query("SELECT id, version, salary, last_op AS lastOp FROM employee WHERE run = ? ORDER BY id", [run], on);
 
   const writers = (run: string, on?: mysql.PoolConnection): Promise<Writer[]> =>
-    rows("SELECT id, worker, loop_index AS `loop`, uid FROM writer WHERE run = ? ORDER BY id", [run], on);
+    query("SELECT id, worker, loop_index AS `loop`, uid FROM writer WHERE run = ? ORDER BY id", [run], on);
 
-  /** The whole ledger of a run, row by row into its columns: a million rows as objects would not fit. */
+  /** Reads the whole ledger of a run row by row into columns: a million rows as objects would not fit into memory. */
   async function ledger(run: string, on: mysql.PoolConnection): Promise<Ledger> {
-    const [counted] = await rows<{ count: number }>("SELECT COUNT(*) AS count FROM ledger WHERE run = ?", [run], on);
+    const [counted] = await query<{ count: number }>("SELECT COUNT(*) AS count FROM ledger WHERE run = ?", [run], on);
     const builder = createLedgerBuilder(Number(counted?.count ?? 0));
     await new Promise<void>((resolve, reject) => {
-      // Only the plain connection gives row by row.
+      // Only the plain connection emits row by row.
       (on.connection as unknown as PlainConnection)
         .query({ sql: SELECT_LEDGER, values: [run], rowsAsArray: true, timeout: 120_000 })
         .on("result", (row) => builder.append(row as unknown as number[]))
-        .on("error", (error) => reject(explain(where, error)))
+        .on("error", (error) => reject(toServerError(where, error)))
         .on("end", resolve);
     });
     return builder.finish();
@@ -57,13 +57,13 @@ export function createDatabase(url: string, password?: string) {
 
   return {
     pool,
-    /** Throws ServerError unless the server answers and has the tables. Returns the settings that matter to a lock. */
+    /** Returns the settings that matter to a lock. Throws ServerError when the server does not answer or lacks a table. */
     async check(): Promise<Record<string, string>> {
-      for (const table of ["employee", "writer", "ledger", "pending"]) await rows(`SELECT 1 FROM ${table} LIMIT 1`);
-      const [server] = await rows<{ version: string; comment: string }>(
+      for (const table of ["employee", "writer", "ledger", "pending"]) await query(`SELECT 1 FROM ${table} LIMIT 1`);
+      const [server] = await query<{ version: string; comment: string }>(
         "SELECT VERSION() AS version, @@version_comment AS comment",
       );
-      const settings = await rows<{ Variable_name: string; Value: string }>(
+      const settings = await query<{ Variable_name: string; Value: string }>(
         "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_snapshot_isolation', 'innodb_lock_wait_timeout', 'tx_isolation', 'transaction_isolation', 'sync_binlog', 'log_bin')",
       );
       return {
@@ -72,50 +72,95 @@ export function createDatabase(url: string, password?: string) {
       };
     },
 
-    /** New rows for this run; nothing that another run uses is touched. */
+    /** Inserts the rows of this run. Rows of other runs stay untouched. */
     async reset(run: string, employees: number): Promise<void> {
       for (let first = 1; first <= employees; first += 1_000) {
         const ids = Array.from({ length: Math.min(1_000, employees - first + 1) }, (_, offset) => first + offset);
-        await rows("INSERT INTO employee (run, id, email, version, salary) VALUES ?", [
+        await query("INSERT INTO employee (run, id, email, version, salary) VALUES ?", [
           ids.map((id) => [run, id, `employee-${id}@example.com`, 1, INITIAL_SALARY]),
         ]);
       }
     },
 
-    /** Forgets runs of earlier days. */
+    /** Deletes the rows of runs that ended more than a day ago. */
     async purge(): Promise<void> {
-      const old = await rows<{ run: string }>(
+      const old = await query<{ run: string }>(
         "SELECT run FROM ledger GROUP BY run HAVING MAX(written_at) < DATE_SUB(SYSDATE(6), INTERVAL ? DAY)",
-        [KEEP_DAYS],
+        [AGE_DAYS_MAX],
       );
       for (const { run } of old)
         for (const table of ["ledger", "pending", "writer", "employee"])
-          await rows(`DELETE FROM ${table} WHERE run = ?`, [run]);
+          await query(`DELETE FROM ${table} WHERE run = ?`, [run]);
     },
 
     employees: (run: string) => employees(run),
 
-    /** All of a run at one moment: a write that is still under way is in the rows and in the ledger, or in neither. */
+    /** Reads everything of a run at one moment: a write in progress is in both the rows and the ledger, or in neither. */
     async snapshot(run: string): Promise<Rows> {
       const connection = await pool.getConnection().catch((error) => {
-        throw explain(where, error);
+        throw toServerError(where, error);
       });
       try {
-        await rows("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", [], connection);
-        await rows("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", [], connection);
+        await query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", [], connection);
+        await query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", [], connection);
         return {
           final: await employees(run, connection),
           ledger: await ledger(run, connection),
           writers: await writers(run, connection),
         };
       } finally {
-        // Closing it ends its transaction, whatever became of that.
+        // Closing the connection also ends the transaction, in whatever state it is.
         connection.destroy();
       }
     },
 
     close: () => pool.end(),
   };
+}
+
+// --- Reading a run while it is running, for the dashboard ------------------------------------------------------------
+
+/** A row of the ledger, as far as the dashboard needs it. */
+export interface LedgerRow extends RowDataPacket {
+  seq: number;
+  employee: number;
+  op: number;
+  readOp: number;
+  readSalary: number;
+  newSalary: number;
+}
+
+/** Returns up to `limit` rows of a run's ledger in the order of `seq`, beginning after `seq`. */
+export async function readLedgerAfter(
+  pool: Pool,
+  run: string,
+  seq: number,
+  limit: number,
+): Promise<readonly LedgerRow[]> {
+  const [rows] = await pool.query<LedgerRow[]>(SELECT_LEDGER_AFTER, [run, seq, limit]);
+  return rows;
+}
+
+/** Returns the number of a run's rows and the sum of their versions; undefined before the rows are inserted. */
+export async function sumVersions(
+  pool: Pool,
+  run: string,
+): Promise<{ readonly count: number; readonly version: number } | undefined> {
+  const [[sums]] = await pool.query<RowDataPacket[]>(
+    "SELECT COUNT(*) AS count, CAST(SUM(version) AS SIGNED) AS version FROM employee WHERE run = ?",
+    [run],
+  );
+  return sums === undefined || sums.count === 0 ? undefined : { count: sums.count, version: sums.version };
+}
+
+/** Returns these fields of `SHOW GLOBAL STATUS`; a field that the server does not have is left out. */
+export async function readStatus(
+  pool: Pool,
+  fields: readonly string[],
+): Promise<readonly (readonly [field: string, value: string])[]> {
+  const sql = "SHOW GLOBAL STATUS WHERE Variable_name IN (?)";
+  const [rows] = await pool.query<RowDataPacket[]>(sql, [fields]);
+  return rows.map((row) => [row.Variable_name, row.Value]);
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
@@ -125,7 +170,11 @@ const SELECT_LEDGER = `
          TIMESTAMPDIFF(MICROSECOND, '1970-01-01', read_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', written_at)
   FROM ledger WHERE run = ? ORDER BY seq`;
 
-function explain(where: string, error: unknown): ServerError {
+const SELECT_LEDGER_AFTER =
+  "SELECT seq, employee_id AS employee, op, read_op AS readOp, read_salary AS readSalary, new_salary AS newSalary FROM ledger WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?";
+
+/** Adds the fix to an error of the driver. Wrong credentials and missing tables are final. */
+function toServerError(where: string, error: unknown): ServerError {
   const { code = "", message = String(error) } = error as { code?: string; message?: string };
   const reason = message || code;
   if (code === "ER_NO_SUCH_TABLE")

@@ -1,6 +1,6 @@
 /**
- * The results of a run, as Prometheus has them. Counts are raw counter values by `last_over_time` at one instant:
- * `increase` and `rate` extrapolate, and a plain selector goes empty soon after a target is gone.
+ * Reads the results of a run from Prometheus. Counts are raw counter values by `last_over_time` at one instant: `increase`
+ * and `rate` extrapolate, and a plain selector returns nothing soon after a target has disappeared.
  */
 import * as z from "zod";
 import { METRICS } from "../../worker/contract.ts";
@@ -23,20 +23,20 @@ export interface Sample {
 export type Prometheus = ReturnType<typeof createPrometheus>;
 
 export function createPrometheus(url: string) {
-  /** An instant query. Throws ServerError. */
+  /** Makes an instant query. Throws ServerError. */
   async function query(expression: string, atMs?: number): Promise<readonly Sample[]> {
     const target = new URL("api/v1/query", url.endsWith("/") ? url : `${url}/`);
     const body = new URLSearchParams({
       query: expression,
       ...(atMs === undefined ? {} : { time: (atMs / 1_000).toFixed(3) }),
     });
-    const text = await post(target, body);
-    const answer = Answer.safeParse(text);
+    const content = await post(target, body);
+    const answer = Answer.safeParse(content);
     if (!answer.success)
       throw new ServerError(
         `Prometheus at ${url}`,
-        `answers ${JSON.stringify(text).slice(0, 200)}`,
-        "is this Prometheus 2.42 or later?",
+        `unexpected answer ${JSON.stringify(content).slice(0, 200)}`,
+        "check that PROMETHEUS_URL is a Prometheus of version 2.42 or later",
       );
     return answer.data.data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
   }
@@ -46,19 +46,19 @@ export function createPrometheus(url: string) {
       const response = await fetch(target, { method: "POST", body, signal: AbortSignal.timeout(5_000) });
       return await response.json();
     } catch (error) {
-      throw new ServerError(`Prometheus at ${url}`, reasonOf(error), "start it or correct PROMETHEUS_URL", {
+      throw new ServerError(`Prometheus at ${url}`, describeCause(error), "start it or correct PROMETHEUS_URL", {
         cause: error,
       });
     }
   }
 
-  /** Workers of the run whose gauge was 1 in their last scrape. */
+  /** Returns the indexes of the workers whose gauge was 1 in their last scrape. */
   async function workersWith(gauge: "ready" | "done", run: string): Promise<readonly number[]> {
     const samples = await query(`${METRICS[gauge].name}{run="${run}"} == 1`);
-    return [...new Set(samples.map(({ labels }) => workerOf(labels)))].sort((a, b) => a - b);
+    return [...new Set(samples.map(({ labels }) => workerIndex(labels)))].sort((a, b) => a - b);
   }
 
-  /** Everything the report takes from Prometheus, at one instant. `windowMs` reaches back before the run's start. */
+  /** Returns all that the report takes from Prometheus, at one instant. `windowMs` reaches back before the run's start. */
   async function read(run: string, atMs: number, windowMs: number): Promise<PrometheusEvidence> {
     const window = `${Math.ceil(windowMs / 1_000)}s`;
     const last = (name: string) => `last_over_time(${name}{run="${run}"}[${window}])`;
@@ -69,18 +69,18 @@ export function createPrometheus(url: string) {
       quantiles(METRICS.operationSeconds.name, last, atMs),
       quantiles(METRICS.lockWaitSeconds.name, last, atMs),
     ]);
-    const counterOf = (samples: readonly Sample[], uid: string, outcome?: string) =>
+    const findCounter = (samples: readonly Sample[], uid: string, outcome?: string) =>
       samples.find(({ labels }) => labels.uid === uid && (outcome === undefined || labels.outcome === outcome))
         ?.value ?? Number.NaN;
-    const uids = new Map(operations.map(({ labels }) => [labels.uid ?? "", workerOf(labels)]));
+    const uids = new Map(operations.map(({ labels }) => [labels.uid ?? "", workerIndex(labels)]));
     const workers = [...uids].map(([uid, worker]) => ({
       worker,
       uid,
-      committed: counterOf(operations, uid, "committed"),
-      rejected: counterOf(operations, uid, "rejected"),
-      unknown: counterOf(operations, uid, "unknown"),
-      raised: counterOf(raised, uid),
-      naive: counterOf(naive, uid),
+      committed: findCounter(operations, uid, "committed"),
+      rejected: findCounter(operations, uid, "rejected"),
+      unknown: findCounter(operations, uid, "unknown"),
+      raised: findCounter(raised, uid),
+      naive: findCounter(naive, uid),
     }));
     return { workers: workers.sort((a, b) => a.worker - b.worker), operation, lockWait };
   }
@@ -103,7 +103,7 @@ export function createPrometheus(url: string) {
     query,
     workersWith,
     read,
-    /** Throws ServerError unless Prometheus answers queries. Returns its version. */
+    /** Returns the version. Throws ServerError unless Prometheus answers queries. */
     async check(): Promise<string> {
       await query("vector(1)");
       const info = await fetch(new URL("/api/v1/status/buildinfo", url), { signal: AbortSignal.timeout(5_000) })
@@ -118,9 +118,10 @@ export function createPrometheus(url: string) {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-const workerOf = (labels: Readonly<Record<string, string>>) => Number(labels.worker?.replace("worker-", ""));
+const workerIndex = (labels: Readonly<Record<string, string>>) => Number(labels.worker?.replace("worker-", ""));
 
-function reasonOf(error: unknown): string {
+/** `fetch` reports only "fetch failed"; the reason is in its cause. */
+function describeCause(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause instanceof Error ? error.cause : error;
   return cause.message || ("code" in cause ? String(cause.code) : cause.name);

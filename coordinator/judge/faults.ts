@@ -1,6 +1,6 @@
 /** What a run has of its own: settings in a form for the report, faults that happened, shares of a mix. Pure. */
 import { type Fault, type StrategyName, writerOf } from "../../worker/contract.ts";
-import type { RunPlan } from "../plan/run-plan.ts";
+import { type RunPlan, workerIndexes } from "../plan/run-plan.ts";
 import type { Evidence } from "./evidence.ts";
 import type { RunReport } from "./report-data.ts";
 
@@ -51,8 +51,7 @@ export function partsOf(mix: readonly StrategyName[], evidence: Evidence): NonNu
       strategy,
       {
         strategy,
-        workers: Array.from({ length: plan.workers }, (_, index) => index).filter((i) => strategyOf(i) === strategy)
-          .length,
+        workers: workerIndexes(plan).filter((i) => strategyOf(i) === strategy).length,
         committed: 0,
         rejected: workers
           .filter(({ index }) => strategyOf(index) === strategy)

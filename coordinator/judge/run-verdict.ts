@@ -1,6 +1,6 @@
 /** Evidence in, verdict out: of one run, and of the report that all runs make. Nothing here reads or writes anything. */
 
-import { ASPECTS, type Aspect } from "../plan/run-plan.ts";
+import { ASPECTS, type Aspect, workerIndexes } from "../plan/run-plan.ts";
 import { isControlStrategy, labelOf, type Theory, theoryOf } from "../plan/theory.ts";
 import { labelsOf, namesAmong } from "../report/describe-run.ts";
 import { chain, staleWrites } from "./checks/chain.ts";
@@ -187,7 +187,7 @@ function incomplete({ plan, workers, problems }: Evidence, checks: readonly Chec
   );
   const causes = [...problems, ...together(lost)];
   if (causes.length > 0) return causes;
-  const silent = Array.from({ length: plan.workers }, (_, index) => index).flatMap((index) => {
+  const silent = workerIndexes(plan).flatMap((index) => {
     const found = workers.filter((worker) => worker.index === index);
     if (found.length === 0) return { index, what: "never reported" };
     return found.filter(({ final }) => final === undefined).map(() => ({ index, what: "gave no final numbers" }));

@@ -20,6 +20,10 @@ export interface RunPlan extends RunSetup {
   readonly expects?: ExpectedOfRun | undefined;
 }
 
+/** The indexes of all workers of a run: 0, 1, 2 and so on. */
+export const workerIndexes = ({ workers }: Pick<RunPlan, "workers">): number[] =>
+  Array.from({ length: workers }, (_, index) => index);
+
 /** What a verdict is about: the row, and whether two were inside at the same time. */
 export const ASPECTS = ["data", "exclusion"] as const;
 export type Aspect = (typeof ASPECTS)[number];

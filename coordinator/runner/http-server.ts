@@ -40,7 +40,7 @@ export async function serveCoordinator(options: CoordinatorServerOptions): Promi
         return answer(401, "wrong token\n", "text/plain");
       const beat = Heartbeat.safeParse(JSON.parse(await bodyOf(request)));
       if (!beat.success) return answer(400, `not a heartbeat: ${beat.error.message}\n`, "text/plain");
-      answer(200, roster?.hear(beat.data) ?? { command: "wait" });
+      answer(200, roster?.receive(beat.data) ?? { command: "wait" });
     } catch (error) {
       answer(400, `${error instanceof Error ? error.message : error}\n`, "text/plain");
     }

@@ -1,8 +1,9 @@
-/** What the workers of one run have said, and what each is told: the start barrier and the end of a run. Workers pull. */
+/** What the coordinator knows about each worker of one run, and the command that each heartbeat is answered with. */
 import type { Command, Heartbeat, Phase, WorkerFinal } from "../../worker/contract.ts";
+import { workerIndexes } from "../plan/run-plan.ts";
 import type { WorkerProblem } from "../platform/launcher.ts";
 
-export interface Seen {
+export interface SeenWorker {
   readonly index: number;
   readonly uid: string;
   readonly node: string;
@@ -14,26 +15,26 @@ export interface Seen {
   final?: WorkerFinal | undefined;
   failure?: string | undefined;
   unavailable?: string | undefined;
-  /** Which server it cannot reach yet, and why. */
+  /** Which server the worker cannot reach yet, and why. */
   waitingFor?: string | undefined;
-  /** It was told that the run is over, so that it ends is no news. */
+  /** It was answered with `abort`, so the end of its process is expected. */
   aborted?: boolean;
-  /** It was told that it may end. */
+  /** It was answered with `release`. */
   released?: boolean;
   /** By this process's monotonic clock. */
-  heardAtMs: number;
+  lastHeartbeatMs: number;
 }
 
 export type Roster = ReturnType<typeof createRoster>;
 
-/** Workers that are named where many wait alike. */
-const TOLD = 8;
+/** Workers that `waiting` lists by name. */
+const WAITING_LISTED_MAX = 8;
 
-/** A worker that has not been heard for this long is lost, if nothing better is known about it. */
+/** After the start, a worker without a heartbeat for this long is lost, unless a better reason is known. */
 export const SILENCE_MS_MAX = 10_000;
 
 export function createRoster(run: string, workers: number) {
-  const seen = new Map<string, Seen>();
+  const seen = new Map<string, SeenWorker>();
   const lost = new Map<number, WorkerProblem>();
   const waiting = new Map<number, WorkerProblem>();
   const unexpectedWorkers = new Set<string>();
@@ -41,41 +42,20 @@ export function createRoster(run: string, workers: number) {
   let released = false;
   let abortReason: string | undefined;
 
+  const indexes = workerIndexes({ workers });
   const byIndex = (index: number) => [...seen.values()].filter((worker) => worker.index === index);
-  const indexes = Array.from({ length: workers }, (_, index) => index);
 
-  function hear(beat: Heartbeat): Command {
-    if (beat.run !== run) return { command: "abort", reason: `run ${beat.run} is over; ${run} is on` };
+  /** Records a heartbeat and returns the command to answer it with. */
+  function receive(beat: Heartbeat): Command {
+    if (beat.run !== run) return { command: "abort", reason: `run ${beat.run} is over; the current run is ${run}` };
     if (beat.index >= workers)
-      return { command: "abort", reason: `worker-${beat.index} is not of this fleet of ${workers}` };
-    const { index, uid, node, metricsPort } = beat;
-    if (startAtMs !== undefined && !seen.has(uid)) {
-      // Too late to be counted, and another pod under an index that already works would add mutations unseen.
-      unexpectedWorkers.add(`worker-${index} came a second time, as ${uid}, after the start`);
+      return { command: "abort", reason: `worker-${beat.index} does not belong to this fleet of ${workers}` };
+    if (startAtMs !== undefined && !seen.has(beat.uid)) {
+      // Too late to be counted, and a second pod with the index of a running worker would write unnoticed.
+      unexpectedWorkers.add(`an unexpected worker-${beat.index} (${beat.uid}) appeared after the start`);
       return { command: "abort", reason: "the run has started without this worker" };
     }
-    const worker: Seen = seen.get(uid) ?? {
-      index,
-      uid,
-      node,
-      metricsPort,
-      phase: beat.phase,
-      committed: 0,
-      rejected: 0,
-      heardAtMs: 0,
-    };
-    Object.assign(worker, {
-      phase: beat.phase,
-      committed: beat.committed,
-      rejected: beat.rejected,
-      heardAtMs: performance.now(),
-      waitingFor: beat.waitingFor,
-    });
-    worker.readyMs ??= beat.readyMs;
-    worker.final ??= beat.final;
-    worker.failure ??= beat.failure;
-    worker.unavailable ??= beat.unavailable;
-    seen.set(uid, worker);
+    const worker = record(beat);
     if (abortReason !== undefined) {
       worker.aborted = true;
       return { command: "abort", reason: abortReason };
@@ -89,16 +69,85 @@ export function createRoster(run: string, workers: number) {
     return { command: "wait" };
   }
 
-  /** Indexes of workers that are not in one of these phases and not lost. */
-  const missing = (...phases: Phase[]) =>
-    indexes.filter((index) => !lost.has(index) && !byIndex(index).some((worker) => phases.includes(worker.phase)));
+  function record({ index, uid, node, metricsPort, ...beat }: Heartbeat): SeenWorker {
+    const { phase, committed, rejected, waitingFor } = beat;
+    const current = { phase, committed, rejected, waitingFor, lastHeartbeatMs: performance.now() };
+    const worker: SeenWorker = Object.assign(seen.get(uid) ?? { index, uid, node, metricsPort }, current);
+    worker.readyMs ??= beat.readyMs;
+    worker.final ??= beat.final;
+    worker.failure ??= beat.failure;
+    worker.unavailable ??= beat.unavailable;
+    seen.set(uid, worker);
+    return worker;
+  }
+
+  /**
+   * Updates the state of each worker from the launcher's reports and from the heartbeats so far. A worker is in one of
+   * these states:
+   *
+   * - expected: it has sent no heartbeat, and the launcher reports no problem.
+   * - present: its heartbeats arrive.
+   * - waiting: something is wrong that may heal. The launcher reports a problem that is not fatal, or the worker reports
+   *   a server that it cannot reach yet, or, before the start, its heartbeats have stopped: before the start no worker is
+   *   lost by silence, because the nodes may be stalled while a fleet starts, and the start deadline decides. The state
+   *   is computed anew in each call, so a worker leaves it as soon as the problem is no longer reported.
+   * - finished: it has sent its final numbers and no failure. What happens to its process or pod then does not matter.
+   * - aborted: it was answered with `abort` and has sent no failure. That the launcher reports its end is expected.
+   * - lost: the launcher reports a fatal problem of a worker that is neither finished nor aborted, or the worker has sent
+   *   a failure, or, after the start, its heartbeats have stopped for SILENCE_MS_MAX. A lost worker stays lost.
+   *
+   * The first reason of a loss stays, with two exceptions:
+   *
+   * - The failure that a worker has sent without final numbers replaces a reason without a log: "MySQL: refused" says more
+   *   than "exited with 1".
+   * - A fatal problem from the launcher replaces the failure that a worker has sent with its final numbers. Such a worker
+   *   was stopped, and the launcher may know by whom.
+   */
+  function note(problems: readonly WorkerProblem[]) {
+    waiting.clear();
+    for (const problem of problems) noteProblem(problem);
+    for (const worker of seen.values()) noteHeartbeats(worker);
+  }
+
+  function noteProblem(problem: WorkerProblem) {
+    if (!problem.fatal) {
+      waiting.set(problem.index, problem);
+      return;
+    }
+    const sameIndex = byIndex(problem.index);
+    const ended = sameIndex.filter(({ final }) => final !== undefined);
+    if (ended.some(({ failure }) => failure === undefined)) return;
+    const known = lost.get(problem.index);
+    const wasStopped = ended.some(({ failure }) => failure === known?.reason);
+    const wasAborted = sameIndex.some(({ aborted, failure }) => aborted === true && failure === undefined);
+    if (known === undefined ? !wasAborted : wasStopped) lost.set(problem.index, problem);
+  }
+
+  function noteHeartbeats({ index, node, final, failure, waitingFor, lastHeartbeatMs }: SeenWorker) {
+    if (waitingFor !== undefined && !waiting.has(index))
+      waiting.set(index, { index, reason: waitingFor, fatal: false });
+    const known = lost.get(index);
+    const hasBetterReason = final === undefined ? known?.log !== undefined : known !== undefined;
+    if (failure !== undefined && !hasBetterReason) {
+      lost.set(index, { index, reason: failure, fatal: true });
+      return;
+    }
+    const silentMs = performance.now() - lastHeartbeatMs;
+    if (final !== undefined || known !== undefined || silentMs < SILENCE_MS_MAX) return;
+    const reason = `no heartbeat for ${Math.round(silentMs / 1_000)} s (node ${node})`;
+    if (startAtMs === undefined) waiting.set(index, { index, reason, fatal: false });
+    else lost.set(index, { index, reason, fatal: true });
+  }
 
   return {
     run,
     workers,
-    hear,
-    missing,
-    all: (): readonly Seen[] => [...seen.values()].sort((a, b) => a.index - b.index),
+    receive,
+    note,
+    /** Returns the indexes of the workers that are in none of these phases and not lost. */
+    missing: (...phases: Phase[]) =>
+      indexes.filter((index) => !lost.has(index) && !byIndex(index).some((worker) => phases.includes(worker.phase))),
+    all: (): readonly SeenWorker[] => [...seen.values()].sort((a, b) => a.index - b.index),
     count: (...phases: Phase[]) => [...seen.values()].filter((worker) => phases.includes(worker.phase)).length,
     start(inMs: number) {
       startAtMs = performance.now() + inMs;
@@ -110,43 +159,15 @@ export function createRoster(run: string, workers: number) {
     abort(reason: string) {
       abortReason = reason;
     },
-    /** Takes in what the launcher knows, and what silence says. */
-    note(problems: readonly WorkerProblem[]) {
-      waiting.clear();
-      for (const problem of problems) {
-        const ended = byIndex(problem.index).filter((worker) => worker.final !== undefined);
-        const known = lost.get(problem.index);
-        // Of a worker that was stopped, the launcher may know by whom.
-        const vague = ended.some(({ failure }) => failure !== undefined && failure === known?.reason);
-        const obeyed = byIndex(problem.index).some(({ aborted, failure }) => aborted === true && failure === undefined);
-        if (!problem.fatal) waiting.set(problem.index, problem);
-        else if (ended.every(({ failure }) => failure !== undefined) && (known === undefined ? !obeyed : vague))
-          lost.set(problem.index, problem);
-      }
-      for (const worker of seen.values()) {
-        if (worker.waitingFor !== undefined && !waiting.has(worker.index))
-          waiting.set(worker.index, { index: worker.index, reason: worker.waitingFor, fatal: false });
-        const known = lost.get(worker.index);
-        const said = worker.final === undefined ? known?.log !== undefined : known !== undefined;
-        if (worker.failure !== undefined && !said) {
-          lost.set(worker.index, { index: worker.index, reason: worker.failure, fatal: true });
-          continue;
-        }
-        const silentMs = performance.now() - worker.heardAtMs;
-        if (worker.final !== undefined || lost.has(worker.index) || silentMs < SILENCE_MS_MAX) continue;
-        const reason = `no heartbeat for ${Math.round(silentMs / 1_000)} s (node ${worker.node})`;
-        // Before the start nothing is lost, and nodes on which a fleet starts may stand still: the start deadline decides.
-        if (startAtMs === undefined) waiting.set(worker.index, { index: worker.index, reason, fatal: false });
-        else lost.set(worker.index, { index: worker.index, reason, fatal: true });
-      }
-    },
     lost: (): readonly WorkerProblem[] => [...lost.values()].sort((a, b) => a.index - b.index),
-    /** Why the strategy cannot be used where the workers are, by the first of them that says so. */
+    /** Returns why the strategy cannot be used where the workers are, as the first worker that reports it says. */
     unavailable: () => [...seen.values()].find((worker) => worker.unavailable !== undefined)?.unavailable,
-    /** What may still heal, worker by worker, of the first few. */
+    /** Returns the first few workers that are waiting with their reasons, and the number of the others. */
     waiting(): readonly string[] {
-      const told = [...waiting.values()].slice(0, TOLD).map(({ index, reason }) => `worker-${index}: ${reason}`);
-      return waiting.size > TOLD ? [...told, `and ${waiting.size - TOLD} more`] : told;
+      const listed = [...waiting.values()].slice(0, WAITING_LISTED_MAX);
+      const lines = listed.map(({ index, reason }) => `worker-${index}: ${reason}`);
+      const others = waiting.size - listed.length;
+      return others > 0 ? [...lines, `and ${others} more`] : lines;
     },
     unexpectedWorkers: (): readonly string[] => [...unexpectedWorkers],
   };

@@ -21,7 +21,7 @@ import { createLedgerBuilder } from "../judge/ledger.ts";
 import type { RunReport } from "../judge/report-data.ts";
 import { judge } from "../judge/run-verdict.ts";
 import { summarize } from "../judge/summarize.ts";
-import type { RunPlan } from "../plan/run-plan.ts";
+import { type RunPlan, workerIndexes } from "../plan/run-plan.ts";
 import type { Fleet, Launcher } from "../platform/launcher.ts";
 import { DeadlinePassed, waitUntil } from "../wait.ts";
 import type { CoordinatorServer } from "./http-server.ts";
@@ -175,7 +175,7 @@ async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): 
   if (absentWorkers !== undefined) return [absentWorkers, ...roster.waiting()].join("; ");
   const scraped = await prometheus.workersWith("ready", plan.run).catch((error) => error as Error);
   if (scraped instanceof Error) return scraped.message;
-  const unscraped = indexes(plan.workers).filter((index) => !scraped.includes(index));
+  const unscraped = workerIndexes(plan).filter((index) => !scraped.includes(index));
   return absent(unscraped, "not scraped by Prometheus");
 }
 
@@ -206,12 +206,10 @@ const settle = (roster: Roster) => settled(() => absent(roster.missing("done"), 
 const settled = (look: () => string | undefined, deadlineMs: number) =>
   waitUntil(look, { deadlineMs, signal: new AbortController().signal }).catch(() => {});
 
-const indexes = (count: number) => Array.from({ length: count }, (_, index) => index);
-
 function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
   const seen = roster.all();
   const lost = new Map(roster.lost().map((problem) => [problem.index, problem]));
-  return indexes(plan.workers).flatMap((index): WorkerEvidence[] => {
+  return workerIndexes(plan).flatMap((index): WorkerEvidence[] => {
     const ofIndex = seen.filter((worker) => worker.index === index);
     const { reason, log } = lost.get(index) ?? {};
     if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: reason ?? "never came", log }];

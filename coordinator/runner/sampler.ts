@@ -1,14 +1,15 @@
-/** Looks at a run from outside while it is on: the contested rows, their ledger, and both servers, once a second. */
+/** Samples a run from outside while it is running: the contested rows, their ledger, and both servers, once a second. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import type { Pool, RowDataPacket } from "mysql2/promise";
+import type { Pool } from "mysql2/promise";
+import { type LedgerRow, readLedgerAfter, readStatus, sumVersions } from "../clients/mysql.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
 import type { CoordinatorMetrics, RowState, Source } from "./metrics.ts";
 import { MYSQL_SERIES } from "./server-series.ts";
 
 export interface SamplerOptions {
   readonly mysqlPool: Pool;
-  /** Logged in as the user `monitor`, which may use INFO and nothing else. Left out where the run has no Redis. */
+  /** Logged in as the user `monitor`, who may use INFO. Left out where the run has no Redis. */
   readonly redis?: Redis | undefined;
   readonly metrics: Pick<CoordinatorMetrics, "setRowState" | "setServerStatus" | "pollFailed">;
   readonly run: Pick<RunPlan, "run" | "strategy">;
@@ -18,28 +19,28 @@ export interface SamplerOptions {
 }
 
 export interface Sampler extends AsyncDisposable {
-  /** Polls each source once, after the poll that is under way. Never rejects; a poll takes `deadlineMs` at most. */
+  /** Polls each source once, after the poll that is in progress. Never rejects; a poll takes at most `deadlineMs`. */
   poll(): Promise<void>;
-  /** Ends the polling with a last poll, so that the final state of the rows is seen. Never rejects. */
+  /** Ends the polling with a last poll, which sees the final state of the rows. Never rejects. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Starts to poll. What goes wrong here is counted in `holdfast_observer_failures_total` and never reaches the run: the
- * verdict is made from other readings.
+ * Starts to poll. A failed poll is counted in `holdfast_observer_failures_total` and does not affect the run: the verdict
+ * is made from other readings.
  */
 export function createSampler(options: SamplerOptions): Sampler {
   const { mysqlPool, redis, metrics, run, intervalMs = 1_000, deadlineMs = 1_000 } = options;
-  const nextRowState = followRows(mysqlPool, run.run);
+  const readRowState = followRows(mysqlPool, run.run);
   const unanswered = new Set<Source>();
 
-  /** A source that still owes an answer is not asked again, so a hanging server holds one connection, not many. */
+  /** Does not ask a source whose last answer is still missing, so a server that hangs holds one connection, not many. */
   async function pollSource(source: Source, read: () => Promise<() => unknown>) {
     if (unanswered.has(source)) return metrics.pollFailed(source, run);
     unanswered.add(source);
     const answer = read().finally(() => unanswered.delete(source));
     try {
-      (await within(deadlineMs, answer))();
+      (await withDeadline(deadlineMs, answer))();
     } catch {
       metrics.pollFailed(source, run);
     }
@@ -48,11 +49,12 @@ export function createSampler(options: SamplerOptions): Sampler {
   async function pollAll() {
     await Promise.all([
       pollSource("row", async () => {
-        const state = await nextRowState();
+        const state = await readRowState();
         return () => state && metrics.setRowState(run, state);
       }),
       pollSource("mysql", async () => {
-        const status = await readMysqlStatus(mysqlPool);
+        const fields = MYSQL_SERIES.map(({ field }) => field);
+        const status = keepNumbers(await readStatus(mysqlPool, fields));
         return () => metrics.setServerStatus("mysql", status);
       }),
       redis &&
@@ -79,21 +81,14 @@ export function createSampler(options: SamplerOptions): Sampler {
   };
 }
 
-/** The fields of `INFO` that are numbers. */
+/** Returns the fields of `INFO` that are numbers. */
 export function parseRedisInfo(info: string): Map<string, number> {
-  return numbers(info.split(/\r?\n/).map((line) => line.split(":", 2)));
+  return keepNumbers(info.split(/\r?\n/).map((line) => line.split(":", 2)));
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-async function readMysqlStatus(pool: Pool) {
-  const fields = MYSQL_SERIES.map(({ field }) => field);
-  const sql = "SHOW GLOBAL STATUS WHERE Variable_name IN (?)";
-  const [rows] = await pool.query<RowDataPacket[]>(sql, [fields]);
-  return numbers(rows.map((row) => [row.Variable_name, row.Value]));
-}
-
-function numbers(pairs: readonly (readonly (string | undefined)[])[]) {
+function keepNumbers(pairs: readonly (readonly (string | undefined)[])[]) {
   const known = new Map<string, number>();
   for (const [field, text] of pairs) {
     const number = Number(text);
@@ -102,26 +97,17 @@ function numbers(pairs: readonly (readonly (string | undefined)[])[]) {
   return known;
 }
 
-const PAGE = 5_000;
-const PAGES_PER_POLL = 4;
-
-interface LedgerRow extends RowDataPacket {
-  seq: number;
-  employee: number;
-  op: number;
-  readOp: number;
-  readSalary: number;
-  newSalary: number;
-}
+const PAGE_ROWS = 5_000;
+const PAGES_PER_POLL_MAX = 4;
 
 /**
- * Follows the ledger of a run: each call reads the rows that are new and returns the sums so far. A row is stale when it
- * names another operation as the one it read than the one before it on the same employee, and what it overwrote is the
- * difference between the salary there and the salary it read.
+ * Follows the ledger of a run. Each call reads the new rows and returns the sums so far. A row is stale when the operation
+ * that it names as read is not the previous one on the same employee. The money that it overwrote is the difference
+ * between the salary that the previous row wrote and the salary that this row read.
  *
- * Rows of one employee appear in the order of `seq`, rows of two may not: a transaction can commit after one with a
- * greater `seq`. So each call reads again what came since the call before last and skips what it has seen. A transaction
- * that takes longer than that is missed, here only.
+ * Rows of one employee become visible in the order of `seq`; rows of different employees may not, because a transaction
+ * can commit after one with a greater `seq`. Each call therefore reads again what became visible since the call before
+ * last, and skips the rows that it has seen. A transaction that takes longer than two calls is missed, here only.
  */
 function followRows(pool: Pool, run: string) {
   const last = new Map<number, LedgerRow>();
@@ -131,44 +117,37 @@ function followRows(pool: Pool, run: string) {
   let staleWrites = 0;
   let moneyLost = 0;
 
-  function take(row: LedgerRow) {
-    const before = last.get(row.employee);
-    if (before !== undefined && row.seq <= before.seq) return;
+  function count(row: LedgerRow) {
+    const previous = last.get(row.employee);
+    if (previous !== undefined && row.seq <= previous.seq) return;
     last.set(row.employee, row);
     ledgerRows += 1;
-    if (before === undefined) return;
-    if (row.readOp !== before.op) staleWrites += 1;
-    moneyLost += before.newSalary - row.readSalary;
+    if (previous === undefined) return;
+    if (row.readOp !== previous.op) staleWrites += 1;
+    moneyLost += previous.newSalary - row.readSalary;
   }
 
   return async (): Promise<RowState | undefined> => {
-    const [[employees]] = await pool.query<RowDataPacket[]>(
-      "SELECT COUNT(*) AS count, CAST(SUM(version) AS SIGNED) AS version FROM employee WHERE run = ?",
-      [run],
-    );
-    // The run has not put its rows there yet.
-    if (employees === undefined || employees.count === 0) return undefined;
+    const employees = await sumVersions(pool, run);
+    if (employees === undefined) return undefined;
     let from = settled;
     settled = newest;
-    for (let page = 1; page <= PAGES_PER_POLL; page += 1) {
-      const [rows] = await pool.query<LedgerRow[]>(SELECT_LEDGER, [run, from, PAGE]);
-      for (const row of rows) take(row);
+    for (let page = 1; page <= PAGES_PER_POLL_MAX; page += 1) {
+      const rows = await readLedgerAfter(pool, run, from, PAGE_ROWS);
+      for (const row of rows) count(row);
       from = rows.at(-1)?.seq ?? from;
       newest = Math.max(newest, from);
-      if (rows.length < PAGE) break;
-      // Behind: reading anything twice would never catch up.
+      if (rows.length < PAGE_ROWS) break;
+      // More rows are waiting: reading any of them twice would never catch up.
       settled = newest;
     }
-    // One employee's rows never come late.
+    // The rows of a single employee are never late.
     if (employees.count === 1) settled = newest;
     return { version: employees.version, ledgerRows, staleWrites, moneyLost };
   };
 }
 
-const SELECT_LEDGER =
-  "SELECT seq, employee_id AS employee, op, read_op AS readOp, read_salary AS readSalary, new_salary AS newSalary FROM ledger WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?";
-
-async function within<T>(deadlineMs: number, answer: Promise<T>): Promise<T> {
+async function withDeadline<T>(deadlineMs: number, answer: Promise<T>): Promise<T> {
   const cancelled = new AbortController();
   const late = sleep(deadlineMs, undefined, { signal: cancelled.signal }).then(() => {
     throw new Error(`no answer within ${deadlineMs} ms`);

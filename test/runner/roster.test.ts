@@ -17,7 +17,7 @@ function beat(index: number, rest: Partial<Heartbeat> = {}): Heartbeat {
 
 function rosterOf(...beats: Heartbeat[]) {
   const roster = createRoster("r", 2);
-  for (const each of beats) roster.hear(each);
+  for (const each of beats) roster.receive(each);
   return roster;
 }
 
@@ -39,7 +39,7 @@ test("a worker that was stopped before its end is lost, by its own words or by t
 
   const other = rosterOf(beat(1));
   other.note([DELETED]);
-  other.hear(stopped);
+  other.receive(stopped);
   other.note([{ ...DELETED, reason: "pod demo-1 was deleted, exited with 3" }]);
   assert.deepEqual(reasons(other), [[1, DELETED.reason]], "what was known first stays");
 });
@@ -66,7 +66,7 @@ test("who is silent is lost once the run has started; before that it is waited f
   t.mock.method(performance, "now", () => nowMs);
   const roster = rosterOf(beat(0), beat(1));
   nowMs += SILENCE_MS_MAX + 1_000;
-  roster.hear(beat(0));
+  roster.receive(beat(0));
   roster.note([]);
   assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-1: no heartbeat for 11 s (node n)"]]);
   roster.start(0);
@@ -77,8 +77,8 @@ test("who is silent is lost once the run has started; before that it is waited f
 test("who ends because it was told to is not lost; who fails by itself still is", () => {
   const roster = rosterOf(beat(0), beat(1));
   roster.abort("the run is over");
-  roster.hear(beat(0));
-  roster.hear(beat(1, { failure: "Redis refuses user lock" }));
+  roster.receive(beat(0));
+  roster.receive(beat(1, { failure: "Redis refuses user lock" }));
   roster.note([0, 1].map((index) => ({ index, reason: "exited with 3", fatal: true })));
   assert.deepEqual(
     roster.lost().map(({ index }) => index),
@@ -97,7 +97,7 @@ test("a worker that cannot reach a server yet is waited for, with its own words,
   const roster = rosterOf(beat(0, { phase: "warming", waitingFor: "Redis at r:6379 is out of reach" }));
   roster.note([]);
   assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-0: Redis at r:6379 is out of reach"]]);
-  roster.hear(beat(0, { phase: "ready" }));
+  roster.receive(beat(0, { phase: "ready" }));
   roster.note([]);
   assert.deepEqual(roster.waiting(), []);
 });

@@ -1,3 +1,4 @@
+import { workerIndexes } from "../../plan/run-plan.ts";
 import type { CheckResult, Evidence, PrometheusWorker, WorkerEvidence } from "../evidence.ts";
 import { plural, WITNESSES } from "./witnesses.ts";
 import { type Accounts, accountsOf } from "./writer-histories.ts";
@@ -111,7 +112,7 @@ const pages = ({ committed, raised }: { committed: number; raised: number }) =>
   `${committed} committed (raises ${raised})`;
 
 const absentWorkers = ({ plan, workers }: Evidence) =>
-  Array.from({ length: plan.workers }, (_, index) => index)
+  workerIndexes(plan)
     .filter((index) => !workers.some((worker) => worker.index === index))
     .map((index) => `worker-${index} never reported`);
 
