@@ -1,8 +1,9 @@
-# One image for coordinator and workers: two bundles and the files that servers read. Nothing here needs BuildKit.
+# One image for coordinator and workers: two bundles, and the files that the servers read. The build does not need
+# BuildKit.
 FROM node:24-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
-# Without install scripts: they would download a Node for machines that have none.
+# No install scripts: one of them would download a second Node.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY build.ts tsconfig.json ./
 COPY worker worker
@@ -17,10 +18,11 @@ COPY package.json ./
 COPY --from=build /src/dist ./
 COPY helm/files helm/files
 RUN mkdir compile-cache && chown 65532:65532 compile-cache
-# A number, so that Kubernetes can see that it is not root.
+# Numeric, so that Kubernetes can verify that it is not root.
 USER 65532:65532
-# Compiled here and not in each pod, by the user of the pods. A worker without its environment ends at once.
+# Fills the compile cache here, as the user of the pods, instead of in each pod. A worker without its environment exits
+# at once.
 RUN node worker.js 2>/dev/null || node coordinator.js --help >/dev/null
-# Node is process 1 and handles the signals itself; it starts no children here.
+# Node is process 1 and handles signals itself; it starts no child processes here.
 ENTRYPOINT ["node"]
 CMD ["/app/coordinator.js", "--help"]

@@ -1,18 +1,20 @@
-# Holdfast. `make` lists what there is to make.
+# Holdfast. `make` lists the targets.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 
 ##@ One machine
 
-# Options of the run: make demo ARGS="--workers 8 --strategies redis,row-lock". Variables (HOLDFAST_WORKERS, MYSQL_URL, ...)
-# pass through as they are.
+# Options of the run: make demo ARGS="--workers 8 --strategies redis,row-lock". Environment variables (HOLDFAST_WORKERS,
+# MYSQL_URL, ...) are passed through.
 ARGS ?=
-# Test files (those of test/e2e need a cluster: make e2e), and how many run at once: they start servers and fleets of their own.
+# The test files (those of test/e2e need a cluster: make e2e), and how many run at the same time. Tests start their own
+# servers and fleets.
 TESTS ?= test/{,!(e2e)/**/}*.test.ts
 TEST_CONCURRENCY ?= 2
 
-# The node of the project, whatever the machine's own is. Only `npm ci` runs with the machine's: it replaces the other.
+# The project's own node, whatever version the machine has. Only `npm ci` runs with the machine's node, because it
+# replaces the project's.
 IN_PROJECT := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 INSTALLED := node_modules/.package-lock.json
 
@@ -23,19 +25,19 @@ help: ## list these targets
 	  /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: deps ## all the set-up, then the main job: which locks hold? (options: ARGS="--workers 8")
+demo: deps ## set up everything, then run the main job: which locks hold? (options: ARGS="--workers 8")
 	@npm run --silent build
 	@npm run --silent holdfast -- $(ARGS)
 
 .PHONY: test
-test: ## all the set-up, then the checks of the source and all tests that need no cluster
+test: ## set up everything, then check the source and run all tests that need no cluster
 	@env -u MYSQL_URL -u REDIS_URL -u PROMETHEUS_URL $(MAKE) deps
 	@npm run --silent check
 	@npm run --silent build
 	@$(IN_PROJECT) node --test --test-concurrency=$(TEST_CONCURRENCY) '$(TESTS)'
 
 .PHONY: check
-check: $(INSTALLED) ## format, lint rules and types of the source
+check: $(INSTALLED) ## check format, lint rules and types of the source
 	@npm run --silent check
 
 .PHONY: build
@@ -43,11 +45,11 @@ build: $(INSTALLED) ## bundle worker and coordinator into dist/
 	@npm run --silent build
 
 .PHONY: deps
-deps: $(INSTALLED) ## install what is missing: npm packages, and from Debian MariaDB, Redis and Prometheus
+deps: $(INSTALLED) ## install what is missing: npm packages, and MariaDB, Redis and Prometheus from Debian
 	@sh coordinator/platform/local/servers/install.sh
 
 .PHONY: clean
-clean: ## remove what was built and reported
+clean: ## remove dist/ and reports/
 	rm -rf dist reports
 
 $(INSTALLED): package-lock.json
@@ -60,14 +62,15 @@ $(INSTALLED): package-lock.json
 
 ##@ Kubernetes
 
-# The kind cluster and the context that every command below uses, whatever the current one is.
+# The kind cluster, and the context that every command below uses, whatever the current context is.
 CLUSTER ?= holdfast
 KUBE_CONTEXT ?= kind-$(CLUSTER)
 NAMESPACE ?= default
 RELEASE ?= demo
 # Options of the chart: make install HELM_ARGS="--set workers=8"
 HELM_ARGS ?=
-# Name of the coordinator's Job (value coordinator.name), how many seconds `make wait` waits, and where `make dashboard` listens.
+# Name of the coordinator's Job (value coordinator.name), timeout of `make wait` in seconds, and local port of
+# `make dashboard`.
 JOB ?= coordinator
 TIMEOUT ?= 900
 PORT ?= 3000
@@ -78,11 +81,11 @@ PART = app.kubernetes.io/instance=$(RELEASE),app.kubernetes.io/component
 IMAGES = sed -n 's/^ *image: *//p' helm/Chart.yaml
 OWN_IMAGE = $$($(IMAGES) | grep '^holdfast:')
 REPORT = $$($(KUBECTL) get configmap --selector $(PART)=report --output name)
-# The id of the last report, out of its state; empty while there is none.
+# The id of the last report, read from its state; empty if there is no report yet.
 REPORT_ID = $$($(KUBECTL) get $(REPORT) --output 'jsonpath={.data.state\.json}' | sed -n 's/.*"report":"\([^"]*\)".*/\1/p')
 
 .PHONY: kind-up
-kind-up: need-kind need-kubectl image ## create the kind cluster if it is not there, and load all images into it
+kind-up: need-kind need-kubectl image ## create the kind cluster if it does not exist, and load all images into it
 	@kind get clusters 2>/dev/null | grep -qx $(CLUSTER) || kind create cluster --name $(CLUSTER) --config kind-config.yaml --wait 120s
 	@kubectl config get-contexts --output name | grep -qx kind-$(CLUSTER) || kind export kubeconfig --name $(CLUSTER)
 	@$(MAKE) load
@@ -94,16 +97,17 @@ kind-up: need-kind need-kubectl image ## create the kind cluster if it is not th
 image: need-docker ## build the image of coordinator and workers
 	docker build --tag $(OWN_IMAGE) .
 
-# Third-party images go in, too, so that a new cluster does not pull them again. One that cannot be had is left to the nodes.
-# One by one: kind skips an image that a node has, but sends all of a call where one is missing.
+# Third-party images are loaded as well, so that a new cluster does not pull them again. An image that cannot be pulled
+# here is left to the nodes. Images are loaded one by one: kind skips an image that a node has, but sends all images of
+# a call if one is missing.
 .PHONY: load
 load: need-docker need-kind ## load the images into the kind cluster
-	@there=""; for image in $$($(IMAGES)); do \
-	  if docker image inspect "$$image" >/dev/null 2>&1 || docker pull --quiet "$$image"; then there="$$there $$image"; \
-	  else echo "warning: $$image is not here and cannot be pulled; the nodes will try when it is needed"; fi; done; \
+	@available=""; for image in $$($(IMAGES)); do \
+	  if docker image inspect "$$image" >/dev/null 2>&1 || docker pull --quiet "$$image"; then available="$$available $$image"; \
+	  else echo "warning: $$image is missing and cannot be pulled; the nodes will pull it when they need it"; fi; done; \
 	nodes=$$(kind get nodes --name $(CLUSTER) | grep -v control-plane | paste -sd, -); \
-	for image in $$there; do echo "loading $$image"; \
-	  said=$$(kind load docker-image $$image --name $(CLUSTER) $${nodes:+--nodes "$$nodes"} 2>&1) || { echo "$$said" >&2; exit 1; }; done
+	for image in $$available; do echo "loading $$image"; \
+	  output=$$(kind load docker-image $$image --name $(CLUSTER) $${nodes:+--nodes "$$nodes"} 2>&1) || { echo "$$output" >&2; exit 1; }; done
 
 .PHONY: kind-down
 kind-down: need-kind ## delete the kind cluster
@@ -114,21 +118,21 @@ install: need-helm ## install the chart, or run again with other options (HELM_A
 	$(HELM) upgrade --install $(RELEASE) ./helm --create-namespace $(HELM_ARGS)
 
 .PHONY: rerun
-rerun: need-helm ## run again with the options of the last time, and with HELM_ARGS
+rerun: need-helm ## run again with the options of the last run, changed by HELM_ARGS
 	$(HELM) upgrade $(RELEASE) ./helm --reset-then-reuse-values $(HELM_ARGS)
 
 .PHONY: logs
-logs: need-kubectl ## follow the coordinator: progress, then the report
+logs: need-kubectl ## follow the coordinator's log: progress, then the report
 	@$(KUBECTL) wait --for=create job/$(JOB) --timeout=60s >/dev/null
 	$(KUBECTL) logs --follow job/$(JOB) --pod-running-timeout=2m
 
-# A failed Job never becomes complete, and `kubectl wait` waits for one of the two only. Make itself exits with 2 for every
-# other status than 0; `helm test` and the Job's own status tell them apart.
+# A failed Job never becomes complete, and `kubectl wait` can wait for only one of the two conditions. Make itself exits
+# with 2 for every status except 0; `helm test` and the Job's own status tell the statuses apart.
 .PHONY: wait
-wait: need-kubectl ## wait for the end of the run, print the verdict, fail unless all is as expected
+wait: need-kubectl ## wait for the end of the run and print the verdict; fail unless everything is as expected
 	@end=$$(($$(date +%s) + $(TIMEOUT))); \
 	until $(KUBECTL) get job $(JOB) --output 'jsonpath={.status.conditions[*].type}' | grep -Eqw 'Complete|Failed'; do \
-	  test "$$(date +%s)" -lt $$end || { echo "make wait: job/$(JOB) has not ended after $(TIMEOUT) s: make status" >&2; exit 1; }; \
+	  test "$$(date +%s)" -lt $$end || { echo "make wait: job/$(JOB) has not finished after $(TIMEOUT) s: see make status" >&2; exit 1; }; \
 	  sleep 2; done
 	@$(KUBECTL) get pods --selector batch.kubernetes.io/job-name=$(JOB) --sort-by=.metadata.creationTimestamp \
 	  --output 'jsonpath={.items[-1:].status.containerStatuses[0].state.terminated.message}{"\nexit status "}{.items[-1:].status.containerStatuses[0].state.terminated.exitCode}{"\n"}'
@@ -137,18 +141,18 @@ wait: need-kubectl ## wait for the end of the run, print the verdict, fail unles
 .PHONY: report
 report: need-kubectl ## write the last report to reports/<id>/ as text, Markdown, JSON and JUnit
 	@report=$(REPORT); id=$(REPORT_ID); \
-	test -n "$$id" || { echo "make report: release $(RELEASE) in namespace $(NAMESPACE) has no report yet: make wait" >&2; exit 1; }; \
+	test -n "$$id" || { echo "make report: release $(RELEASE) in namespace $(NAMESPACE) has no report yet: run make wait first" >&2; exit 1; }; \
 	mkdir -p "reports/$$id"; \
 	for file in report.txt report.md report.json junit.xml; do \
 	  $(KUBECTL) get "$$report" --output "go-template={{index .data \"$$file\"}}" >"reports/$$id/$$file"; done; \
 	echo "reports/$$id"
 
 .PHONY: dashboard
-dashboard: need-kubectl ## open a way to Grafana and print its address, with the last report selected
+dashboard: need-kubectl ## forward a local port to Grafana and print the address, with the last report selected
 	@service=$$($(KUBECTL) get service --selector $(PART)=grafana --output name); \
 	test -n "$$service" || { echo "make dashboard: release $(RELEASE) in namespace $(NAMESPACE) has no Grafana: --set grafana.enabled=true" >&2; exit 1; }; \
 	id=$(REPORT_ID); uid=$$(sed -n 's/^  "uid": "\([^"]*\)".*/\1/p' helm/files/dashboard.json); \
-	echo "http://127.0.0.1:$(PORT)/d/$$uid?from=now-1h&to=now$${id:+&var-report=$$id}   (Ctrl-C closes the way)"; \
+	echo "http://127.0.0.1:$(PORT)/d/$$uid?from=now-1h&to=now$${id:+&var-report=$$id}   (Ctrl-C stops it)"; \
 	$(KUBECTL) port-forward "$$service" $(PORT):3000 >/dev/null
 
 .PHONY: status
@@ -157,35 +161,35 @@ status: need-kubectl ## show the release's jobs and pods, and its last events
 	@$(KUBECTL) get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 10
 
 .PHONY: uninstall
-uninstall: need-helm need-kubectl ## remove the release and everything that it made
+uninstall: need-helm need-kubectl ## remove the release and everything that it created
 	@$(HELM) uninstall $(RELEASE) --wait
 	@$(KUBECTL) delete pod --selector $(PART)=verdict --ignore-not-found
 
 ##@ The chart
 
 .PHONY: chart
-chart: $(INSTALLED) ## write helm/values.schema.json and the table of values in helm/README.md
+chart: $(INSTALLED) ## generate helm/values.schema.json and the table of values in helm/README.md
 	@$(IN_PROJECT) node helm/tools/main.ts chart
 
 .PHONY: k8s
-k8s: $(INSTALLED) need-helm ## write k8s/, what the chart renders with its defaults
+k8s: $(INSTALLED) need-helm ## generate k8s/: what the chart renders with its defaults
 	@$(IN_PROJECT) node helm/tools/main.ts k8s
 
 .PHONY: chart-golden
-chart-golden: $(INSTALLED) ## write what the chart renders for each helm/ci/*-values.yaml
+chart-golden: $(INSTALLED) ## update test/golden/chart: what the chart renders for each helm/ci/*-values.yaml
 	@$(IN_PROJECT) UPDATE_GOLDEN=1 node --test 'test/chart/*.test.ts'
 
 # E2E="test/e2e/values.test.ts" runs one file only.
 E2E ?= test/e2e/*.test.ts
 
 .PHONY: e2e
-e2e: $(INSTALLED) need-helm need-kubectl ## test against the cluster of KUBE_CONTEXT (some minutes; makes namespaces of its own)
+e2e: $(INSTALLED) need-helm need-kubectl ## test against the cluster of KUBE_CONTEXT (takes minutes; uses its own namespaces)
 	@$(IN_PROJECT) HOLDFAST_E2E_CONTEXT=$(KUBE_CONTEXT) node --test --test-concurrency=1 '$(E2E)'
 
 .PHONY: need-docker need-kind need-kubectl need-helm
 need-docker:
 	@command -v docker >/dev/null || { echo "make: docker is missing: install Docker Engine or Docker Desktop, https://docs.docker.com/engine/install" >&2; exit 1; }
-	@docker info >/dev/null 2>&1 || { echo "make: docker does not answer: start it, or let this user use it (group docker)" >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "make: docker does not answer: start it, or add this user to the group docker" >&2; exit 1; }
 need-kind:
 	@command -v kind >/dev/null || { echo "make: kind is missing: go install sigs.k8s.io/kind@latest, or https://kind.sigs.k8s.io/docs/user/quick-start" >&2; exit 1; }
 need-kubectl:

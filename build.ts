@@ -8,24 +8,24 @@ const options: BuildOptions = {
   platform: "node",
   target: "node24",
   format: "esm",
-  // Names stay as they are, for stacks that can be read.
+  // Identifiers are not minified, to keep stack traces readable.
   minifyWhitespace: true,
   minifySyntax: true,
   sourcemap: true,
-  // Libraries in CommonJS call require for the modules of node.
+  // CommonJS libraries call require for Node's built-in modules.
   banner: {
     js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
   },
   logLevel: "warning",
 };
 
-// Pieces have names of their own contents: those of earlier builds would stay.
+// The names of chunks contain a hash of their content, so chunks of earlier builds would remain.
 await rm("dist", { recursive: true, force: true });
 await Promise.all([
   build({
     ...options,
     entryPoints: { worker: "worker/main.ts", keeper: "coordinator/platform/local/servers/keeper-main.ts" },
   }),
-  // In pieces: the client of the API server is half of it, and is loaded only where there is one.
+  // Split into chunks: half of the code is the Kubernetes client, which is loaded only on Kubernetes.
   build({ ...options, entryPoints: { coordinator: "coordinator/main.ts" }, splitting: true }),
 ]);

@@ -1,6 +1,7 @@
 /**
- * The loop of a worker with only the mutation: no ledger, no metrics, no heartbeats. What measuring costs is the difference.
- * Spec and servers come as for a worker; start and end are told on standard input and output.
+ * The loop of a worker with only the mutation: no ledger, no metrics, no heartbeats. The difference to a real worker is
+ * the cost of measuring. It gets its spec and servers like a worker; it prints "ready", starts at the first input, and
+ * prints how many operations it committed.
  */
 import { once } from "node:events";
 import { redisConnections } from "../worker/connections.ts";

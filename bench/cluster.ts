@@ -1,10 +1,11 @@
 /**
- * What a run on a cluster costs: the time from `helm install` to the report and what of it is not the runs, how far apart
- * the workers start and how long all of them run together, memory, and whether a worker or a scrape was lost.
+ * Measures the overhead of a run on a cluster: the time from `helm install` to the report and how much of it is not
+ * spent in the runs, how far apart the workers start, how long all of them run together, their memory, and whether a
+ * worker or a scrape was lost.
  *
  *   HOLDFAST_E2E_CONTEXT=kind-holdfast node bench/cluster.ts [--workers 4] [--strategies ...] [--duration 5s]
  *
- * Fifty workers over two nodes: --workers 50 --strategies none,row-lock --duration 30s
+ * For fifty workers on two nodes: --workers 50 --strategies none,row-lock --duration 30s
  */
 import { parseArgs } from "node:util";
 import type { RunReport } from "../coordinator/judge/report-data.ts";
@@ -29,7 +30,7 @@ await site.install({
   workers,
   strategies: values.strategies.split(","),
   duration: values.duration,
-  // Only so that what is slow is measured too, and not given up.
+  // Long, so that a slow start is measured and not aborted.
   startDeadline: "5m",
 });
 const installed = performance.now();
@@ -80,7 +81,7 @@ await keep(`cluster-${workers}`, {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** Of one run, in the second in which all its workers were at work and around it. */
+/** Figures of one run. */
 async function figuresOf({ run, strategy, overlap, reconciliation, seconds, data }: RunReport) {
   const selector = `{run="${run}"}`;
   const running = await prometheus.now(`sum_over_time(holdfast_worker_running${selector}[${sinceStart}])`);
@@ -91,13 +92,13 @@ async function figuresOf({ run, strategy, overlap, reconciliation, seconds, data
     startSkewMs: operationsAt.length === 0 ? null : rounded(Math.max(...operationsAt) - Math.min(...operationsAt)),
     lost: reconciliation.filter((row) => row.lost !== undefined).length,
     nodes: new Set(reconciliation.map(({ node }) => node)).size,
-    /** Of the worker that was scraped least while it was at work: once a second was meant. */
+    /** For the worker with the fewest scrapes while it was running; one scrape per second is intended. */
     missedScrapes: Math.max(0, ...running.map(({ value }) => Math.floor(seconds) - Number(value?.[1]))),
     data: data.value,
   };
 }
 
-/** When each worker of each run read for the first time, by the database's clock in milliseconds. */
+/** Time of the first read of each worker, by run, in milliseconds of the database's clock. */
 async function firstOperations(of: Site): Promise<Map<string, number[]>> {
   const rows = await mysqlRows(
     of,

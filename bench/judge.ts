@@ -1,4 +1,4 @@
-/** The measured half of judging.ts, a process of its own: reads the ledger of run `bench`, judges it, makes the report. */
+/** The process that judging.ts measures: reads the ledger of the run `bench`, judges it, and makes the report. */
 import { createDatabase } from "../coordinator/clients/mysql.ts";
 import type { Evidence } from "../coordinator/judge/evidence.ts";
 import { judge, judgeReport } from "../coordinator/judge/run-verdict.ts";

@@ -1,6 +1,6 @@
 /**
- * Judging a million ledger rows: read from a real database, checked, and made into a report, with the time and the largest
- * resident memory of the process that does it. Goal: below 5 s and 300 MB on two cores.
+ * Measures the time and the peak resident memory of judging a million ledger rows: reading them from a real database,
+ * checking them, and making the report. Goal: below 5 s and 300 MB on two cores.
  *
  *   node bench/judging.ts [--rows 1000000]
  */
@@ -24,7 +24,7 @@ for (let worker = 0; worker < 4; worker += 1)
     "INSERT INTO writer (id, run, worker, loop_index, uid, node) VALUES (?, 'bench', ?, 0, ?, 'local')",
     [worker + 1, worker, `uid-${worker}`],
   );
-// A sound history: the four writers take turns, each raise is 7.
+// A correct history: the four writers take turns, and each raise is 7.
 for (let first = 1; first <= rows; first += 5_000) {
   const page = Array.from({ length: Math.min(5_000, rows - first + 1) }, (_, offset) => rowOf(first + offset));
   await connection.query(

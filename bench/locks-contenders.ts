@@ -1,4 +1,4 @@
-/** The locks that bench/locks.ts compares, each as `acquire` that resolves to its `release`. */
+/** The locks that bench/locks.ts compares. `acquire` of each resolves to its `release`. */
 import type { Redis } from "ioredis";
 import { Mutex } from "redis-semaphore";
 import Redlock from "redlock";
@@ -22,7 +22,10 @@ const semaphore = (retryInterval: number) => async (connection: Redis) => ({
   },
 });
 
-/** Tried without end, so that no acquisition fails; the delays are the default, or `retryDelay` with half of it as jitter. */
+/**
+ * Retries without limit, so that no acquisition fails. The delay is the default, or `retryDelay` with half of it as
+ * jitter.
+ */
 const redlock = (retryDelay?: number) => async (connection: Redis) => {
   const delays = retryDelay === undefined ? {} : { retryDelay, retryJitter: retryDelay / 2 };
   const client = new Redlock([connection], { retryCount: -1, ...delays });
@@ -47,7 +50,7 @@ export const CONTENDERS = {
       close: () => lock.close(),
     };
   },
-  /** As its own `using` does it: the next request does not wait for the answer to the release. */
+  /** Like the lock's `using`: the next request does not wait for the answer to the release. */
   "holdfast, using": async (connection) => {
     const lock = await createRedisLock(connection, { ttlMs: TTL_MS, timeoutMs: WAIT_MS });
     return {
@@ -63,7 +66,10 @@ export const CONTENDERS = {
   "redis-semaphore, 20 ms": semaphore(20),
   "redlock 4, 10 ms": redlock(10),
   "redlock 4, 200 ms (default)": redlock(),
-  /** A token in a list: the limit of what a server can do, for a holder that dies takes the token with it. */
+  /**
+   * A token in a list. This shows the limit of the server; it is no usable lock, because a holder that dies takes the
+   * token with it.
+   */
   "limit: BLPOP": async (connection) => ({
     async acquire() {
       await connection.blpop(KEY, 0);
@@ -93,5 +99,5 @@ export const CONTENDERS = {
 
 export type ContenderName = keyof typeof CONTENDERS;
 
-/** From npm, to be compared with. */
+/** Is the contender an npm package, as opposed to our own lock and the limits? */
 export const isLibrary = (name: string) => name.startsWith("red");

@@ -1,4 +1,4 @@
-/** One process of bench/locks.ts: takes and gives back the lock that it is told, and says when it held it. */
+/** One process of bench/locks.ts: acquires and releases the lock that its parent names, and reports when it held it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { lockConnectionOptions } from "../worker/locks/redis-lock.ts";
@@ -7,15 +7,15 @@ import { CONTENDERS, type Contender, type ContenderName } from "./locks-contende
 export interface Start {
   readonly contender: ContenderName;
   readonly holdMs: number;
-  /** By CLOCK_MONOTONIC, milliseconds: acquisitions asked for from `from` to `to` are counted. */
+  /** Milliseconds of CLOCK_MONOTONIC. Acquisitions that are requested from `from` to `to` are counted. */
   readonly from: number;
   readonly to: number;
 }
 
 export interface Measured {
-  /** One triple for each counted acquisition: asked, held from, held to; by CLOCK_MONOTONIC, milliseconds. */
+  /** Three times for each counted acquisition: requested, held from, held to; milliseconds of CLOCK_MONOTONIC. */
   readonly times: Float64Array;
-  /** Sent to Redis for the counted acquisitions, whatever is called inside of scripts. */
+  /** Commands sent to Redis for the counted acquisitions, without those that scripts call. */
   readonly commands: number;
   readonly cpuUs: number;
 }

@@ -1,6 +1,7 @@
 /**
- * The Redis lock beside libraries from npm and beside two limits, among processes on one key. Every cell is one lock, one
- * number of processes and one hold time; all cells run in one session, in random order, the goal's cells three times.
+ * Compares the Redis lock with npm packages and with two limits, for processes that contend for one key. Each cell is
+ * one lock, one number of processes and one hold time. All cells run in one session, in random order; the cells of the
+ * goal run three times.
  *
  *   node bench/locks.ts [--processes 1,2,8,32] [--hold 0,2] [--seconds 1.5] [--repeat 3] [--only holdfast,BLPOP]
  */
@@ -144,7 +145,7 @@ function print(results: readonly (Cell & Figures)[]) {
   );
 }
 
-/** The best of the npm libraries is the setting with the shortest p99; the fastest of them is compared as well. */
+/** The best npm package is the setting with the shortest p99; the lock is also compared with the fastest one. */
 function goalsOf(results: readonly (Cell & Figures)[]) {
   const own = results.find(({ contender }) => contender === "holdfast");
   const limit = results.find(({ contender }) => contender.includes("BLPOP"));

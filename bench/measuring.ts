@@ -1,6 +1,7 @@
 /**
- * What measuring costs: committed operations of each strategy with ledger, metrics and heartbeats, as in every run, against
- * the same loop with only the mutation. Both ways alternate in one session; the table shows the ratio of the medians.
+ * Measures the cost of measuring: the committed operations of each strategy with ledger, metrics and heartbeats, as in
+ * every run, compared with the same loop with only the mutation. The two alternate in one session; the table shows the
+ * ratio of the medians.
  *
  *   node bench/measuring.ts [--duration 4s] [--hold 2ms] [--repeat 3] [--strategies redis,row-lock]
  */
@@ -44,7 +45,7 @@ for (const strategy of strategies) {
   process.stderr.write(`${strategy}: ${ratio.toFixed(3)}\n`);
 }
 printTable(
-  ["strategy", "measured, committed/s", "only the mutation", "ratio", "cost"],
+  ["strategy", "measured, committed/s", "mutation only", "ratio", "cost"],
   results.map(({ strategy, measured, bare, ratio }) => [
     strategy,
     median(measured).toFixed(1),
@@ -60,7 +61,7 @@ await keep(`measuring-hold-${values.hold}`, {
   results,
 });
 
-/** Committed operations a second of the fleet without any instrument. */
+/** Committed operations per second of the fleet without ledger, metrics and heartbeats. */
 async function bareThroughput(plan: ReturnType<typeof plansOf>[number]): Promise<number> {
   const run = `bare-${randomBytes(4).toString("hex")}`;
   await rig.database.reset(run, plan.rows);

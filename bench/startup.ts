@@ -1,5 +1,6 @@
 /**
- * How fast a bundled worker is ready and how much memory it takes, and what a run costs beside its duration.
+ * Measures how soon a bundled worker is ready, how much memory it uses, and how much time a run takes in addition to
+ * its duration.
  *
  *   npm run build && node bench/startup.ts [--repeat 5]
  */
@@ -48,9 +49,9 @@ const row = (what: string, figures: number[], unit: string) => [
 printTable(
   ["what", "median", "range"],
   [
-    row("worker ready after its start", ready, "ms"),
-    row("worker's largest resident memory", resident, "MB"),
-    row("a run beside its duration", overhead, "s"),
+    row("from the start of a worker until it is ready", ready, "ms"),
+    row("worker's peak resident memory", resident, "MB"),
+    row("time of a run in addition to its duration", overhead, "s"),
   ],
 );
 await keep("startup", { ...machine(), bundleBytes: readFileSync("dist/worker.js").length, ready, resident, overhead });

@@ -9,7 +9,7 @@ export const median = (figures: readonly number[]): number => {
   return sorted.length === 0 ? Number.NaN : (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 };
 
-/** What a figure depends on. */
+/** The conditions that figures depend on. */
 export const machine = () => ({
   commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
   at: new Date().toISOString(),
@@ -26,7 +26,7 @@ export function printTable(head: string[], rows: (string | number)[][]): void {
   process.stdout.write(`${table}\n`);
 }
 
-/** Keeps the figures as bench/results/<name>.json. */
+/** Writes the figures to bench/results/<name>.json. */
 export async function keep(name: string, content: unknown): Promise<void> {
   const folder = new URL("results/", import.meta.url);
   await mkdir(folder, { recursive: true });

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs from Debian or Ubuntu the servers that a run on one machine needs and that are missing, without those that
-# MYSQL_URL, REDIS_URL or PROMETHEUS_URL name elsewhere. The run starts its own: services are neither started nor enabled.
+# Installs the missing servers that a run on one machine needs, from Debian or Ubuntu, except those that MYSQL_URL,
+# REDIS_URL or PROMETHEUS_URL replace. Services are neither started nor enabled, because each run starts its own
+# servers.
 set -eu
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -19,10 +20,10 @@ missing=
 [ -n "${PROMETHEUS_URL:-}" ] || is_there prometheus || missing="$missing prometheus"
 [ -n "$missing" ] || exit 0
 
-is_there apt-get || fail "missing servers, and there is no apt-get: install what is called$missing in Debian, or name servers of your own in MYSQL_URL, REDIS_URL and PROMETHEUS_URL"
+is_there apt-get || fail "servers are missing, and so is apt-get: install the equivalents of the Debian packages$missing, or set MYSQL_URL, REDIS_URL and PROMETHEUS_URL to servers of your own"
 as_root=
 if [ "$(id -u)" != 0 ]; then
-  is_there sudo || fail "missing servers, and neither root nor sudo: run apt-get install$missing as root"
+  is_there sudo || fail "servers are missing, and installing them needs root or sudo: run apt-get install$missing as root"
   as_root=sudo
 fi
 
@@ -36,7 +37,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
-# Asked by the packages' own scripts before they start anything: 101 forbids it.
+# The scripts of the packages run this before they start a service; exit status 101 forbids the start.
 if [ ! -e "$POLICY" ]; then
   policy_is_ours=yes
   printf '#!/bin/sh\nexit 101\n' | $as_root tee "$POLICY" >/dev/null
@@ -47,7 +48,7 @@ installed() { dpkg-query --show --showformat '${db:Status-Abbrev} ${Package}\n' 
 
 installed >"$scratch/before"
 apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"; }
-# One broken source among many need not stop this; the installation tells.
+# One broken package source of many is no reason to stop; if it matters, the installation fails.
 apt update >"$scratch/log" 2>&1 || true
 # shellcheck disable=SC2086 # one word for each package
 apt install --no-install-recommends $missing >>"$scratch/log" 2>&1 || {
@@ -56,7 +57,7 @@ apt install --no-install-recommends $missing >>"$scratch/log" 2>&1 || {
 }
 installed >"$scratch/after"
 
-# Their scripts have enabled the services for the next boot.
+# The scripts of the packages have enabled the services for the next boot.
 for package in $(comm -13 "$scratch/before" "$scratch/after"); do
   for unit in $(dpkg --listfiles "$package" | sed -nE 's#.*/systemd/system/([^/@]+\.(service|socket|timer))$#\1#p' | sort -u); do
     if is_there systemctl; then
