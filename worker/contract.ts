@@ -13,30 +13,36 @@ export interface StrategyFacts {
   /** One line for `--help` and the report. */
   readonly summary: string;
   readonly expects: { readonly data: Expectation; readonly exclusion: Expectation };
-  /** Where one process is enough to make it hold (a mutex in memory), what is expected of a fleet of one worker. */
+  /** What is expected of a fleet of one worker, where one process is enough to make it hold (a mutex in memory). */
   readonly expectsOfOneWorker?: { readonly data: Expectation; readonly exclusion: Expectation };
+  readonly lock: LockFacts;
+  /**
+   * `guarded`: reads and writes under the run's guard; see {@link GUARDS}. `self-protecting`: its own write cannot be
+   * stale, whatever others do to the row, because what it relies on ends together with the write. `plain`: neither.
+   */
+  readonly write: "guarded" | "self-protecting" | "plain";
   /** A positive control: it must be violated, or the instrument has not shown that it can see a violation. */
   readonly control?: true;
-  /** What must be there beside one MySQL and one Redis; where it is not, the strategy is skipped with the reason. */
+  /** What it needs in addition to one MySQL and one Redis. Without it, the strategy is skipped with the reason. */
   readonly needs?: Need;
-  /** Where its lock or its condition is kept, beside what it guards; left out where that is in more than one place. */
-  readonly keptIn?: "process" | "database" | "redis" | "file system" | "cluster";
-  /** What it can and cannot express, where that is not what a lock can: one sentence for the report. */
+  /** What it can and cannot express, if that differs from what a lock can: one sentence for the report. */
   readonly limits?: string;
-  /** Its own write cannot be stale, whatever others do to the row: what it relies on ends together with the write. */
-  readonly protectsItself?: true;
-  /** It reads and writes under the run's guard; see {@link GUARDS}. The others have a condition of their own, or none. */
-  readonly guarded?: true;
-  /** Its lock has a key, so it may guard each row by itself or all of them by one; see {@link KEY_SCOPES}. */
-  readonly keyed?: true;
-  /** Its lock ends by time: `watched`, extended and looked at before the write; `blind`, neither. */
-  readonly lease?: "watched" | "blind";
-  /** The lock rounds a TTL up to a multiple of this, milliseconds; 1 unless said otherwise. */
+  /** Employees that it needs, if more than one. */
+  readonly rowsMin?: number;
+}
+
+/** The lock of a strategy, or the condition in the database that it has instead. */
+export interface LockFacts {
+  /** Where it is kept; null where nothing is kept, or in more than one place. */
+  readonly keptIn: "process" | "database" | "redis" | "file system" | "cluster" | null;
+  /** Whether the lock has a key, so that one lock may guard each row or all of them; see {@link KEY_SCOPES}. */
+  readonly keyed: boolean;
+  /** How it treats the end of its TTL: `watched`, extends it and checks before the write; `blind`, neither; null: no TTL. */
+  readonly lease: "watched" | "blind" | null;
+  /** The lock rounds a TTL up to a multiple of this, milliseconds; 1 if left out. */
   readonly ttlStepMs?: number;
-  /** Its lock gives a token that grows with each holder, for the guards that compare tokens. */
-  readonly fenced?: true;
-  /** Employees that it needs; 1 unless said otherwise. */
-  readonly leastRows?: number;
+  /** Whether the lock gives a token that grows with each holder, for the guards that compare tokens. */
+  readonly fenced: boolean;
 }
 
 export const NEEDS = ["cluster", "redis-majority"] as const;
@@ -48,134 +54,121 @@ export const STRATEGIES = {
   none: {
     summary: "read, compute, write, with nothing in between",
     expects: { data: "violated", exclusion: "violated" },
-    guarded: true,
+    lock: { keptIn: null, keyed: false, lease: null, fenced: false },
+    write: "guarded",
     control: true,
   },
   memory: {
     summary: "a mutex inside each process",
     expects: { data: "violated", exclusion: "violated" },
-    guarded: true,
-    keptIn: "process",
+    lock: { keptIn: "process", keyed: false, lease: null, fenced: false },
+    write: "guarded",
     expectsOfOneWorker: { data: "holds", exclusion: "holds" },
     control: true,
   },
   redis: {
     summary: "a lock in one Redis, with owner, TTL and extension",
     expects: { data: "holds", exclusion: "holds" },
-    guarded: true,
-    keptIn: "redis",
-    keyed: true,
-    lease: "watched",
-    fenced: true,
+    lock: { keptIn: "redis", keyed: true, lease: "watched", fenced: true },
+    write: "guarded",
   },
   "row-lock": {
     summary: "SELECT ... FOR UPDATE in the transaction",
     expects: { data: "holds", exclusion: "holds" },
-    keptIn: "database",
-    protectsItself: true,
+    lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
+    write: "self-protecting",
   },
   version: {
     summary: "optimistic: the write names the version that was read",
     expects: { data: "holds", exclusion: "unclaimed" },
-    keptIn: "database",
-    protectsItself: true,
+    lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
+    write: "self-protecting",
   },
   "row-pair": {
     summary: "row locks of two employees in one transaction; see --scenario deadlock",
     expects: { data: "holds", exclusion: "holds" },
-    keptIn: "database",
-    protectsItself: true,
-    leastRows: 2,
+    lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
+    write: "self-protecting",
+    rowsMin: 2,
   },
   "seed-mutex": {
     summary: "a lock in Redis as it is often written first: a constant value and no owner",
     expects: { data: "holds", exclusion: "holds" },
-    guarded: true,
-    keptIn: "redis",
-    keyed: true,
-    lease: "blind",
+    lock: { keptIn: "redis", keyed: true, lease: "blind", fenced: false },
+    write: "guarded",
   },
   redlock: {
     summary: "a lock on the majority of independent Redis servers",
     expects: { data: "holds", exclusion: "holds" },
-    guarded: true,
-    keptIn: "redis",
-    keyed: true,
-    lease: "watched",
+    lock: { keptIn: "redis", keyed: true, lease: "watched", fenced: false },
+    write: "guarded",
     needs: "redis-majority",
   },
   "get-lock": {
     summary: "GET_LOCK of the database, on the connection of the write",
     expects: { data: "holds", exclusion: "holds" },
-    keptIn: "database",
-    keyed: true,
+    lock: { keptIn: "database", keyed: true, lease: null, fenced: false },
+    write: "plain",
   },
   "shared-row-lock": {
     summary: "a shared row lock for the read, an exclusive one for the write; deadlocks are tried again",
     expects: { data: "holds", exclusion: "unclaimed" },
-    keptIn: "database",
-    protectsItself: true,
+    lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
+    write: "self-protecting",
   },
   file: {
     summary: "a lock on a file that all workers share",
     expects: { data: "holds", exclusion: "holds" },
-    guarded: true,
-    keptIn: "file system",
-    keyed: true,
+    lock: { keptIn: "file system", keyed: true, lease: null, fenced: false },
+    write: "guarded",
   },
   lease: {
     summary: "a Lease of Kubernetes, by compare-and-set on its resourceVersion",
     expects: { data: "holds", exclusion: "holds" },
-    guarded: true,
-    keptIn: "cluster",
-    keyed: true,
-    lease: "watched",
-    ttlStepMs: 1_000,
-    fenced: true,
+    lock: { keptIn: "cluster", keyed: true, lease: "watched", ttlStepMs: 1_000, fenced: true },
+    write: "guarded",
     needs: "cluster",
   },
   nested: {
     summary: "a lock in Redis around transfers, row locks inside, single raises outside",
     expects: { data: "holds", exclusion: "holds" },
-    leastRows: 3,
+    lock: { keptIn: null, keyed: false, lease: null, fenced: false },
+    write: "plain",
+    rowsMin: 3,
   },
   atomic: {
     summary: "no lock and no read: SET salary = salary + raise in one statement",
     expects: { data: "holds", exclusion: "unclaimed" },
-    keptIn: "database",
-    protectsItself: true,
+    lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
+    write: "self-protecting",
     limits:
       "it can express what SQL computes from the row itself; it cannot express a rule of the application that must see the row first, nor a step outside the database",
   },
   "skip-locked": {
     summary: "a queue of raises in the database, applied in batches with SKIP LOCKED",
     expects: { data: "holds", exclusion: "unclaimed" },
-    keptIn: "database",
-    protectsItself: true,
+    lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
+    write: "self-protecting",
     limits:
       "it can express work that is known before the row is seen and may be done by any worker; it cannot answer with what it will leave in the row before that is done",
   },
   "redis-semaphore": {
     summary: "the mutex of the npm package redis-semaphore",
     expects: { data: "holds", exclusion: "holds" },
-    guarded: true,
-    keptIn: "redis",
-    keyed: true,
-    lease: "watched",
+    lock: { keptIn: "redis", keyed: true, lease: "watched", fenced: false },
+    write: "guarded",
   },
   "redlock-npm": {
     summary: "the npm package redlock, on all Redis servers that there are",
     expects: { data: "holds", exclusion: "holds" },
-    guarded: true,
-    keptIn: "redis",
-    keyed: true,
-    lease: "watched",
+    lock: { keptIn: "redis", keyed: true, lease: "watched", fenced: false },
+    write: "guarded",
   },
 } as const satisfies Record<string, StrategyFacts>;
 
 export type StrategyName = keyof typeof STRATEGIES;
 export const STRATEGY_NAMES = Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]];
-export const leastRowsOf = (strategy: StrategyName): number => (STRATEGIES[strategy] as StrategyFacts).leastRows ?? 1;
+export const leastRowsOf = (strategy: StrategyName): number => (STRATEGIES[strategy] as StrategyFacts).rowsMin ?? 1;
 
 /** An extra condition inside the write itself; docs/guards.md says what each can and cannot stop. */
 export const GUARDS = ["none", "version", "fence-write", "fence-claim"] as const;
@@ -209,20 +202,23 @@ export const FAILPOINTS = ["after-read", "before-write"] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 
 /**
- * `sleep`: the operation takes longer, and the rest of its process goes on. `stall`: the whole process stands still, as
- * in a long collection of garbage or without a CPU. `die`: the process hands in its numbers and ends on the spot, with
- * whatever it holds.
+ * What a fault does. `sleep`: the operation takes longer, and the rest of its process goes on. `stall`: the whole process
+ * is stalled, as in a long garbage collection or without a CPU. `die`: the process reports its numbers and ends at once,
+ * with everything that it holds.
  */
+export const FAULT_ACTIONS = ["sleep", "stall", "die"] as const;
+export type FaultAction = (typeof FAULT_ACTIONS)[number];
+
 export const Fault = z.strictObject({
   at: z.enum(FAILPOINTS),
-  action: z.enum(["sleep", "stall", "die"]),
-  /** Index of the one worker that it happens to; without it, all of them. */
+  action: z.enum(FAULT_ACTIONS),
+  /** Index of the one worker to which it happens; if left out, it happens to all of them. */
   worker: z.int().nonnegative().optional(),
   /** Not before this much of the run's time has passed. */
   afterMs: z.number().nonnegative().default(0),
-  /** Each so many-th time that a loop comes by. */
+  /** Every how many times that a worker reaches the place. */
   every: z.int().positive().default(1),
-  /** How long it takes, milliseconds; nothing to `die`. */
+  /** How long it takes, milliseconds; not used by `die`. */
   forMs: z.number().nonnegative().default(0),
 });
 export type Fault = z.infer<typeof Fault>;

@@ -1,21 +1,21 @@
-/** Makes go wrong, at named places, what the run's spec says shall go wrong. */
+/** Injects the fault of the run's spec at its place in an operation. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failpoint, Fault } from "./contract.ts";
 import type { Employee, Rows, Transaction } from "./rows.ts";
 
 export interface FailpointOptions {
   readonly fault: Fault;
-  /** Of this worker. */
+  /** Index of this worker in the fleet. */
   readonly index: number;
-  /** Time since the start of the operations; undefined before it. */
+  /** Time since the loops started; undefined before that. */
   readonly elapsedMs: () => number | undefined;
-  /** Told each time before it happens. */
-  readonly happens: () => void;
-  /** Hands in what this worker did, and ends the process. Told what was read, where it is known. */
+  /** Called each time before the fault happens. */
+  readonly onFault: () => void;
+  /** Reports what this worker did and ends the process. Gets the employee that the operation read, if there is one. */
   readonly die: (employee?: Employee) => Promise<never>;
 }
 
-/** The same rows, with the failpoints in their way. Strategies know nothing of it. */
+/** Returns the same rows with the failpoints in them, so that a strategy needs no code for faults. */
 export function withFailpoints(rows: Rows, options: FailpointOptions): Rows {
   const reach = failpoint(options);
   const inTransaction = (transaction: Transaction): Transaction => ({
@@ -58,13 +58,8 @@ export function withFailpoints(rows: Rows, options: FailpointOptions): Rows {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-function failpoint({
-  fault,
-  index,
-  elapsedMs,
-  happens,
-  die,
-}: FailpointOptions): (place: Failpoint, employee?: Employee) => Promise<void> {
+function failpoint(options: FailpointOptions): (place: Failpoint, employee?: Employee) => Promise<void> {
+  const { fault, index, elapsedMs, onFault } = options;
   let passed = 0;
   if (fault.worker !== undefined && fault.worker !== index) return async () => {};
   return async (place, employee) => {
@@ -72,14 +67,27 @@ function failpoint({
     if (place !== fault.at || elapsed === undefined || elapsed < fault.afterMs) return;
     passed += 1;
     if (passed % fault.every !== 0) return;
-    happens();
-    if (fault.action === "sleep") await sleep(fault.forMs);
-    else if (fault.action === "stall") standStill(fault.forMs);
-    else await die(employee);
+    onFault();
+    await act(options, employee);
   };
 }
 
-/** No timer fires and no answer is read while the thread waits here. */
-function standStill(ms: number) {
+async function act({ fault, die }: FailpointOptions, employee?: Employee): Promise<void> {
+  switch (fault.action) {
+    case "sleep":
+      await sleep(fault.forMs);
+      return;
+    case "stall":
+      return stall(fault.forMs);
+    case "die":
+      return die(employee);
+    default:
+      fault.action satisfies never;
+      throw new Error(`the fault action ${fault.action} is not implemented`);
+  }
+}
+
+/** Blocks the thread, so that no timer fires and no answer is read. */
+function stall(ms: number) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

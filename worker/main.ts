@@ -97,7 +97,10 @@ try {
   const strategy = spec.mix?.[index % spec.mix.length] ?? spec.strategy;
   const resources: Resources = {
     spec,
-    rows: spec.fault === undefined ? rows : withFailpoints(rows, { fault: spec.fault, index, elapsedMs, happens, die }),
+    rows:
+      spec.fault === undefined
+        ? rows
+        : withFailpoints(rows, { fault: spec.fault, index, elapsedMs, onFault: happens, die }),
     redis: redis.connect,
     redisServers: redis.servers,
     lockFolder: environment.HOLDFAST_LOCK_FOLDER,

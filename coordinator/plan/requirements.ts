@@ -12,7 +12,10 @@ export interface AvailableServers {
 
 /** Why this run cannot be made here, in words for the report; undefined where it can. */
 export function missingFor(plan: RunPlan, servers: AvailableServers): string | undefined {
-  if (plan.guard === "fence-claim" && factsOf(plan).some((facts) => !facts.fenced && !facts.protectsItself))
+  if (
+    plan.guard === "fence-claim" &&
+    factsOf(plan).some(({ lock, write }) => !lock.fenced && write !== "self-protecting")
+  )
     return "the guard fence-claim needs a lock that gives fencing tokens";
   for (const need of needsOf(plan)) {
     const missing = MISSING[need](servers);

@@ -32,7 +32,7 @@ export function theoryOf({ strategy, workers, guard, mix, expects }: Setting): T
   if (mix !== undefined && new Set(mix).size > 1) return theoryOfMix(mix, guard);
   const facts: StrategyFacts = STRATEGIES[strategy];
   const base = (workers === 1 ? facts.expectsOfOneWorker : undefined) ?? facts.expects;
-  if (!facts.guarded || (guard !== "version" && guard !== "fence-claim")) return base;
+  if (facts.write !== "guarded" || (guard !== "version" && guard !== "fence-claim")) return base;
   return { data: "holds", exclusion: base.exclusion === "holds" ? "holds" : "unclaimed" };
 }
 
@@ -57,14 +57,14 @@ export function labelOf({
   readonly mix?: readonly StrategyName[] | undefined;
 }): string {
   const names = [...new Set(mix)].join(" beside ");
-  const guarded = mix.some((one) => (STRATEGIES[one] as StrategyFacts).guarded);
+  const guarded = mix.some((one) => STRATEGIES[one].write === "guarded");
   return guard === "none" || !guarded ? names : `${names}+${guard}`;
 }
 
 /** Whether a write of this strategy cannot be stale, whatever others do to the row. */
 export function protectsItself(strategy: StrategyName, guard: Guard): boolean {
   const facts: StrategyFacts = STRATEGIES[strategy];
-  return facts.protectsItself === true || (guard === "version" && facts.guarded === true);
+  return facts.write === "self-protecting" || (guard === "version" && facts.write === "guarded");
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------

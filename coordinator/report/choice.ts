@@ -18,7 +18,7 @@ export function choice(kept: readonly RunReport[], name: (run: RunReport) => str
     met("Fastest without Redis", first(keptIn("database"))),
     met(
       "Fastest whose lock needs no database, for what lies outside one",
-      first((run) => run.guard === "none" && !keptIn("database")(run) && factsOf(run).keptIn !== undefined),
+      first((run) => run.guard === "none" && !keptIn("database")(run) && factsOf(run).lock.keptIn !== null),
     ),
     ...(turnedAway.length > 0
       ? [
@@ -37,4 +37,4 @@ export function choice(kept: readonly RunReport[], name: (run: RunReport) => str
 }
 
 const factsOf = ({ strategy }: RunReport): StrategyFacts => STRATEGIES[strategy];
-const keptIn = (place: StrategyFacts["keptIn"]) => (run: RunReport) => factsOf(run).keptIn === place;
+const keptIn = (place: StrategyFacts["lock"]["keptIn"]) => (run: RunReport) => factsOf(run).lock.keptIn === place;

@@ -43,6 +43,15 @@ async function run(...args: string[]): Promise<{ status: number; output: string 
 }
 const compile = () => run("node_modules/typescript/bin/tsc", "--noEmit");
 
+test("an entry without its facts about lock and write is refused", async () => {
+  const contract = await readFile(join(copy, "worker/contract.ts"), "utf8");
+  await insert("worker/contract.ts", "export const STRATEGIES = {", entry!.replace(/^ {4}(lock|write):.*\n/gm, ""));
+  const { output } = await compile();
+  for (const fact of ["lock", "write"])
+    assert.match(output, new RegExp(`worker/contract\\.ts.*error.*\\b${fact}\\b`, "s"));
+  await writeFile(join(copy, "worker/contract.ts"), contract);
+});
+
 test("one file alone, or one entry alone, is refused; all of the page is accepted", async () => {
   await writeFile(join(copy, "worker/strategies/my-lock.ts"), file!);
   await insert("worker/contract.ts", "export const STRATEGIES = {", entry!);

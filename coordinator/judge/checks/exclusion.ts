@@ -1,4 +1,4 @@
-import { STRATEGIES, type StrategyFacts } from "../../../worker/contract.ts";
+import { STRATEGIES } from "../../../worker/contract.ts";
 import type { CheckResult, Evidence, Ledger, Witness } from "../evidence.ts";
 import { employeePrefix, threadsOf } from "./version-order.ts";
 import { namesOf, plural, WITNESSES } from "./witnesses.ts";
@@ -48,7 +48,7 @@ function clockWentBack({ length, readAtUs, writtenAtUs }: Ledger, previous: Int3
 }
 
 const guardsAll = ({ plan: { keyScope, strategy, mix = [strategy] } }: Evidence) =>
-  keyScope === "global" && mix.every((one) => (STRATEGIES[one] as StrategyFacts).keyed);
+  keyScope === "global" && mix.every((one) => STRATEGIES[one].lock.keyed);
 
 /** Pairs of rows: one that ended after the other had started, and that other. The first pairs are the earliest. */
 function sweep({ length, readAtUs, writtenAtUs }: Ledger, guardedBy: (row: number) => number) {

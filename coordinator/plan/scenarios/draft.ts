@@ -22,7 +22,7 @@ export function unproven(strategy: StrategyName, because: string): ExpectedOfRun
 /** Strategies that hold somewhere, as opposed to controls. */
 export const isGuarding = (strategy: StrategyName): boolean => !isControlStrategy(strategy);
 
-export const isKeyed = (strategy: StrategyName): boolean => (STRATEGIES[strategy] as StrategyFacts).keyed === true;
+export const isKeyed = (strategy: StrategyName): boolean => STRATEGIES[strategy].lock.keyed;
 
 /** Steps up to the largest, and the largest itself. */
 export function stepsTo(largest: number, steps: readonly number[]): number[] {

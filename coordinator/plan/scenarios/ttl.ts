@@ -1,4 +1,4 @@
-import { type Fault, STRATEGIES, type StrategyFacts, type StrategyName } from "../../../worker/contract.ts";
+import { type Fault, type LockFacts, STRATEGIES, type StrategyName } from "../../../worker/contract.ts";
 import type { RunSettings } from "../options.ts";
 import type { ExpectedOfRun } from "../run-plan.ts";
 import type { Draft } from "./draft.ts";
@@ -14,13 +14,13 @@ const SHORT_TTL_MS = 400;
 export function ttl(settings: RunSettings, strategies: readonly StrategyName[]): Draft[] {
   const common = { concurrency: 1, holdMs: 2, pauseMs: 0, guard: "none" as const };
   return strategies.flatMap((strategy): Draft[] => {
-    const { lease, fenced, ttlStepMs = 1 }: StrategyFacts = STRATEGIES[strategy];
+    const { lease, fenced, ttlStepMs = 1 }: LockFacts = STRATEGIES[strategy].lock;
     const short = Math.max(ttlStepMs, Math.min(settings.lockTtlMs, SHORT_TTL_MS));
     const run = (draft: Partial<Draft>): Draft => ({ strategy, ...common, ...draft });
     const slow = { lockTtlMs: short, fault: slowWork(short) };
     const stall = { lockTtlMs: short, extend: true, fault: standingStill(short) };
     const dies = run({ fault: death(settings), durationMs: lifeOf(settings), extend: true });
-    if (lease === undefined) return [dies];
+    if (lease === null) return [dies];
     if (lease === "blind") return [run({ ...slow, extend: false, expects: BLIND }), dies];
     return [
       run({ ...slow, extend: true }),
