@@ -11,6 +11,7 @@ import {
   RunOptions,
   type RunSettings,
   readRunOptions,
+  readVariables,
   toMs,
 } from "./plan/options.ts";
 import { SCENARIOS } from "./plan/scenarios/index.ts";
@@ -92,7 +93,7 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
     .action((flags: Record<string, unknown>, command: Command) => {
       const { json, out, ...all } = flags;
       const { options, settings } = readRunOptions(givenOf(all, command));
-      const environment = parse(Environment, dropEmpty(variables), "the environment");
+      const environment = readVariables(Environment, variables, "the environment");
       if (environment.REDIS_URLS !== undefined && environment.REDIS_URL === undefined)
         throw new ConfigError(
           "REDIS_URLS is given without REDIS_URL; name with that the server of the other strategies",
@@ -207,7 +208,3 @@ function checkedDuration(text: string): string {
   if (!result.success) throw new InvalidArgumentError(result.error.issues[0]?.message ?? "not a duration");
   return text;
 }
-
-/** An empty variable is one that is not set, as a chart or a Makefile passes it. */
-const dropEmpty = (variables: NodeJS.ProcessEnv) =>
-  Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));

@@ -78,14 +78,20 @@ export const kebabOf = (option: string) => option.replace(/[A-Z]/g, (letter) => 
 
 export const toMs = (text: string): number => ms(text as ms.StringValue);
 
-/** Throws ConfigError with all that is wrong, in one line. `what` names whose value it is. */
-export function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+/** Throws ConfigError with all that is wrong, in one line. `what` names whose value it is, `fix` says what to do. */
+export function parse<T>(schema: z.ZodType<T>, value: unknown, what: string, fix = "see --help"): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issues = result.error.issues.map(({ path, message }) =>
     path.length === 0 ? message : `${path.join(".")}: ${message}`,
   );
-  throw new ConfigError(`${what}: ${issues.join("; ")}; see --help`);
+  throw new ConfigError(`${what}: ${issues.join("; ")}; ${fix}`);
+}
+
+/** Like `parse`, for environment variables. An empty variable counts as not set, as a chart or a Makefile passes it. */
+export function readVariables<T>(schema: z.ZodType<T>, variables: NodeJS.ProcessEnv, what: string, fix?: string): T {
+  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
+  return parse(schema, given, what, fix);
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------

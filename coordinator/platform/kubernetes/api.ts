@@ -18,22 +18,22 @@ export interface KubernetesApi {
   readonly events: EventsV1Api;
 }
 
-/** The API server refused (`status` is set) or could not be reached (`status` is not). */
+/** The API server refused a request (`status` is set) or could not be reached (`status` is undefined). */
 export class KubernetesError extends ServerError {
   override name = "KubernetesError";
   readonly status: number | undefined;
   constructor(reason: string, fix: string, options: { readonly status?: number; readonly cause?: unknown } = {}) {
-    super("Kubernetes", reason, fix, { cause: options.cause, final: !mayHeal(options.status) });
+    super("Kubernetes", reason, fix, { cause: options.cause, final: !isTransient(options.status) });
     this.status = options.status;
   }
 }
 
-/** No answer, too many requests, or a fault of the server's own. */
-const mayHeal = (status: number | undefined) => status === undefined || status === 429 || status >= 500;
+/** Whether a retry may succeed: there was no answer, or too many requests, or an internal error of the server. */
+const isTransient = (status: number | undefined) => status === undefined || status === 429 || status >= 500;
 
 /**
- * The API of the cluster that this process runs in. Another cluster is reached only by a config given on purpose, never
- * by the current context of somebody's kubeconfig. A request without an answer fails after `requestTimeoutMs`.
+ * Connects to the API server of the cluster that this process runs in. It uses another cluster only if the caller passes a
+ * config, never the current context of a kubeconfig. A request without an answer fails after `requestTimeoutMs`.
  */
 export function connectKubernetes(config = inCluster(), requestTimeoutMs = 5_000): KubernetesApi {
   const cluster = config.getCurrentCluster();
@@ -46,7 +46,7 @@ export function connectKubernetes(config = inCluster(), requestTimeoutMs = 5_000
       {
         async pre(request) {
           request.setSignal(AbortSignal.timeout(requestTimeoutMs));
-          // The client makes a connection pool for each request, which costs a TLS handshake each time: share the first.
+          // The client creates a connection pool for each request, which costs a TLS handshake each time: share the first.
           connections ??= request.getDispatcher();
           if (connections !== undefined) request.setDispatcher(connections);
           return request;
@@ -59,8 +59,8 @@ export function connectKubernetes(config = inCluster(), requestTimeoutMs = 5_000
 }
 
 /**
- * Makes one call, again and again while the API server does not answer or is overloaded, for at most `patienceMs`.
- * `action` completes "it refused to ...". Throws {@link KubernetesError} with the server's own words.
+ * Makes one call, and repeats it for at most `patienceMs` while the API server does not answer or is overloaded.
+ * `action` completes "the API server refused to ...". Throws {@link KubernetesError} with the server's message.
  */
 export async function ask<T>(action: string, call: () => Promise<T>, patienceMs = 10_000): Promise<T> {
   const deadline = performance.now() + patienceMs;
@@ -68,14 +68,14 @@ export async function ask<T>(action: string, call: () => Promise<T>, patienceMs 
     try {
       return await call();
     } catch (cause) {
-      const error = readable(action, cause);
+      const error = toKubernetesError(action, cause);
       if (error.final || performance.now() + pauseMs > deadline) throw error;
       await sleep(pauseMs);
     }
   }
 }
 
-/** Makes one call; `undefined` where the object does not exist. */
+/** Makes one call like `ask`, and returns `undefined` where the object does not exist. */
 export async function find<T>(action: string, call: () => Promise<T>, patienceMs?: number): Promise<T | undefined> {
   try {
     return await ask(action, call, patienceMs);
@@ -85,26 +85,30 @@ export async function find<T>(action: string, call: () => Promise<T>, patienceMs
   }
 }
 
-function readable(action: string, cause: unknown): KubernetesError {
+function toKubernetesError(action: string, cause: unknown): KubernetesError {
   if (!(cause instanceof ApiException)) {
-    const fix = "see that the API server runs and that NetworkPolicies let the coordinator reach it";
-    return new KubernetesError(`it could not be asked to ${action}: ${reasonOf(cause)}`, fix, { cause });
+    const fix = "check that the API server is running and that NetworkPolicies let the coordinator reach it";
+    return new KubernetesError(`the request to ${action} failed: ${describeCause(cause)}`, fix, { cause });
   }
   const status: number = cause.code;
-  return new KubernetesError(`it refused to ${action} (${status}): ${statusMessage(cause.body)}`, fixOf(status), {
-    status,
-    cause,
-  });
+  return new KubernetesError(
+    `the API server refused to ${action} (${status}): ${statusMessage(cause.body)}`,
+    suggestFix(status),
+    {
+      status,
+      cause,
+    },
+  );
 }
 
-function fixOf(status: number): string {
-  if (status === 401) return "see that the coordinator's service account still exists";
-  if (status === 403) return "see that the chart's Role allows it and that no quota or policy forbids it";
-  if (status === 404) return "see that it was not deleted meanwhile";
-  return mayHeal(status) ? "try again once the API server is well" : "see what the message says";
+function suggestFix(status: number): string {
+  if (status === 401) return "check that the coordinator's service account still exists";
+  if (status === 403) return "check that the chart's Role allows it and that no quota or policy forbids it";
+  if (status === 404) return "check whether it has been deleted";
+  return isTransient(status) ? "retry once the API server is healthy" : "correct what the message names";
 }
 
-/** The body is a Status object, mostly as text; behind a proxy it may be anything. */
+/** Returns the message of a response. Its body is usually a Status object as text; behind a proxy it may be anything. */
 function statusMessage(body: unknown): string {
   let status: unknown = body;
   try {
@@ -116,18 +120,18 @@ function statusMessage(body: unknown): string {
   return typeof message === "string" ? message : JSON.stringify(status).slice(0, 200);
 }
 
-/** fetch says only "fetch failed" and hides the reason in its cause. */
-function reasonOf(error: unknown): string {
+/** `fetch` reports only "fetch failed"; the reason is in its cause. */
+function describeCause(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError") return "the API server did not answer in time";
-  return error.cause instanceof Error ? reasonOf(error.cause) : error.message || error.name;
+  return error.cause instanceof Error ? describeCause(error.cause) : error.message || error.name;
 }
 
 function inCluster(): KubeConfig {
   if (!existsSync("/var/run/secrets/kubernetes.io/serviceaccount/token")) {
     throw new KubernetesError(
-      "this is no pod with a service account token",
-      "run it by the chart, or locally with HOLDFAST_LAUNCHER=local",
+      "this process is not in a pod with a service account token",
+      "install it with the chart, or run it on one machine with HOLDFAST_LAUNCHER=local",
     );
   }
   const config = new KubeConfig();

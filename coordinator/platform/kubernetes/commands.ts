@@ -1,5 +1,5 @@
 import { PatchStrategy, setHeaderOptions, type V1Job } from "@kubernetes/client-node";
-import { ConfigError } from "../../config.ts";
+import { ConfigError } from "../../errors.ts";
 import { EXIT } from "../../judge/report-data.ts";
 import { DeadlinePassed, waitUntil } from "../../wait.ts";
 import { ask, connectKubernetes, find, type KubernetesApi } from "./api.ts";
@@ -16,8 +16,8 @@ export interface CommandOptions {
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /**
- * Removes the last coordinator Job, its workers and its report, so that Helm can create the Job anew: the template of a
- * Job cannot be changed. Returns the exit status: 0 also when there was none, 3 when something was still there at the deadline.
+ * Deletes the last coordinator Job, its workers and its report, so that Helm can create the Job anew: the template of a Job
+ * cannot be changed. Returns the exit status: 0, also when there was no Job, or 3 when objects are left at the deadline.
  */
 export async function reset(variables: Variables, options: CommandOptions = { waitMs: 120_000 }): Promise<number> {
   const { api = connectKubernetes(), waitMs, print = printLine } = options;
@@ -25,31 +25,31 @@ export async function reset(variables: Variables, options: CommandOptions = { wa
   const namespace = target.HOLDFAST_NAMESPACE;
   const name = target.HOLDFAST_JOB_NAME;
   await refuseJobOfOtherRelease(api, target);
-  // Foreground: the Job stays until its pod is gone, so that no dying coordinator starts a fleet or writes a report.
-  const was = await deleteJob(api, namespace, name, "Foreground");
-  print(was ? `deleting Job ${name}` : `there is no Job ${name}`);
+  // Foreground: the Job stays until its pod is gone, so that a terminating coordinator cannot start a fleet or write a report.
+  const existed = await deleteJob(api, namespace, name, "Foreground");
+  print(existed ? `deleting Job ${name}` : `there is no Job ${name}`);
   const look = async () => {
     const job = await findJob(api, target);
-    if (job !== undefined) return `Job ${name} is still there`;
+    if (job !== undefined) return `Job ${name} still exists`;
     const jobs = await listWorkerJobs(api, target);
     for (const left of jobs) {
       if (left.metadata?.deletionTimestamp === undefined) await deleteJob(api, namespace, left.metadata!.name!);
     }
     const pods = await listPods(api, namespace, workerSelector(target));
     const left = [...jobs, ...pods].map((object) => object.metadata?.name);
-    return left.length === 0 ? undefined : `still there: ${left.join(", ")}`;
+    return left.length === 0 ? undefined : `still existing: ${left.join(", ")}`;
   };
   return untilDeadline(print, async () => {
     await waitUntil(look, { deadlineMs: waitMs, everyMs: 500, signal: new AbortController().signal });
     await createReportStore(api, target).clear();
-    print(was ? `Job ${name} is gone, with its workers and its report` : "nothing is left of an earlier report");
+    print(existed ? `Job ${name} is deleted, with its workers and its report` : "no earlier report is left");
     return EXIT.expected;
   });
 }
 
 /**
- * Waits for the report of the Job that is there now, prints it and returns its exit status; 3 at the deadline.
- * A coordinator that ended without a report lends its own exit status.
+ * Waits for the report of the current Job, prints it and returns its exit status, or 3 at the deadline. For a coordinator
+ * that ended without a report it returns the coordinator's exit status.
  */
 export async function verdict(variables: Variables, options: CommandOptions): Promise<number> {
   const { api = connectKubernetes(), waitMs, print = printLine } = options;
@@ -57,17 +57,17 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
   const store = createReportStore(api, target);
   const name = target.HOLDFAST_JOB_NAME;
   let exitCode: number = EXIT.unknown;
-  let said = "";
+  let lastLine = "";
   let owner: string | undefined;
-  const say = (line: string) => {
-    if (line !== said) print(line);
-    said = line;
+  const printOnce = (line: string) => {
+    if (line !== lastLine) print(line);
+    lastLine = line;
     return line;
   };
   const look = async () => {
-    // The Job first: whatever it wrote, it wrote before it ended.
+    // Read the Job before the report: a report is complete if the Job had ended before.
     const job = await findJob(api, target);
-    if (job === undefined) return say(`no Job ${name} in namespace ${target.HOLDFAST_NAMESPACE}`);
+    if (job === undefined) return printOnce(`no Job ${name} in namespace ${target.HOLDFAST_NAMESPACE}`);
     if (owner !== job.metadata?.uid) await ownBy(api, job, variables.HOLDFAST_POD_NAME);
     owner = job.metadata?.uid;
     const stored = await store.read();
@@ -78,7 +78,7 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
       exitCode = state.verdict.exitCode;
       return undefined;
     }
-    if (end === undefined) return say(describeProgress(name, state));
+    if (end === undefined) return printOnce(describeProgress(name, state));
     const last = await describeCoordinatorEnd(api, job);
     print(
       `Job ${name} ended without a report (${last.text}); kubectl logs job/${name} -n ${target.HOLDFAST_NAMESPACE}`,
@@ -92,7 +92,7 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
   });
 }
 
-/** The name of the Job is the same for every release by default; deleting another one's run would be unforgivable. */
+/** Throws ConfigError unless the Job belongs to this release: by default the Job has the same name in every release. */
 async function refuseJobOfOtherRelease(api: KubernetesApi, target: KubernetesTarget): Promise<void> {
   const owner = (await findJob(api, target))?.metadata?.labels?.["app.kubernetes.io/instance"];
   if (owner === undefined || owner === target.HOLDFAST_RELEASE) return;
@@ -102,8 +102,8 @@ async function refuseJobOfOtherRelease(api: KubernetesApi, target: KubernetesTar
 }
 
 /**
- * Makes the Job an owner of this command's own pod. Helm leaves the pod of a test where it is, for its log; owned, it goes
- * when the release does. Nothing depends on it, so a refusal is not worth a word.
+ * Makes the Job an owner of this command's own pod. Helm keeps the pod of a test for its log; with an owner, Kubernetes
+ * deletes it together with the release. Nothing depends on it, so a refusal is ignored.
  */
 async function ownBy(api: KubernetesApi, job: V1Job, pod: string | undefined): Promise<void> {
   if (pod === undefined) return;
@@ -128,7 +128,7 @@ async function untilDeadline(print: (line: string) => void, work: () => Promise<
 function describeProgress(name: string, state: Stored["state"]): string {
   if (state === undefined) return `waiting for Job ${name} to begin its report`;
   const finished = state.runs?.length ?? 0;
-  return `waiting for the report of Job ${name}: ${finished} runs finished${state.current ? `, ${state.current} is on` : ""}`;
+  return `waiting for the report of Job ${name}: ${finished} runs finished${state.current ? `, ${state.current} is running` : ""}`;
 }
 
 const findJob = (api: KubernetesApi, target: KubernetesTarget) =>
@@ -142,7 +142,7 @@ async function listWorkerJobs(api: KubernetesApi, target: KubernetesTarget): Pro
   return (await ask("list Jobs", list)).items;
 }
 
-/** How a coordinator without a report ended: its exit status and termination message, or the Job's own reason. */
+/** Returns how a coordinator without a report ended: its exit status and termination message, or the reason of the Job. */
 async function describeCoordinatorEnd(api: KubernetesApi, job: V1Job): Promise<{ text: string; exitCode: number }> {
   const pods = await listPods(api, job.metadata!.namespace!, `batch.kubernetes.io/controller-uid=${job.metadata!.uid}`);
   const ends = pods.flatMap((pod) => pod.status?.containerStatuses?.[0]?.state?.terminated ?? []);

@@ -6,8 +6,8 @@ import type { KubernetesSettings } from "./settings.ts";
 export type EventReason = "RunStarted" | "StrategyFinished" | "Verdict";
 
 /**
- * Writes Events about the coordinator's Job, so that `kubectl describe job` tells the story. Never throws and never
- * holds anybody up: the first failure is passed to `warn`, the rest are dropped. `flush` waits for those under way.
+ * Writes Events about the coordinator's Job, which `kubectl describe job` shows. `record` returns at once and never throws:
+ * the first failure is passed to `warn`, later ones are ignored. `flush` waits until all Events are written.
  */
 export function createEventRecorder(api: KubernetesApi, settings: KubernetesSettings, warn: (line: string) => void) {
   const namespace = settings.HOLDFAST_NAMESPACE;
@@ -23,7 +23,7 @@ export function createEventRecorder(api: KubernetesApi, settings: KubernetesSett
       reportingInstance: settings.HOLDFAST_POD_NAME,
       action: "Report",
       reason,
-      // The API refuses a longer note.
+      // The API server rejects a longer note.
       note: note.slice(0, 1000),
       type,
       regarding: { apiVersion: "batch/v1", kind: "Job", name, namespace, uid: settings.HOLDFAST_JOB_UID },
@@ -38,7 +38,7 @@ export function createEventRecorder(api: KubernetesApi, settings: KubernetesSett
 
   return {
     record(reason: EventReason, note: string, type: "Normal" | "Warning" = "Normal"): void {
-      // One after another, so that they stand in the order in which they happened.
+      // One after another, so that they are listed in the order in which they happened.
       writing = writing.then(() => write(reason, note, type));
     },
     async flush(): Promise<void> {
@@ -47,7 +47,7 @@ export function createEventRecorder(api: KubernetesApi, settings: KubernetesSett
   };
 }
 
-/** Leaves the verdict where `kubectl describe pod` shows it. Outside a container there is no such file. */
+/** Writes the message that `kubectl describe pod` shows. Does nothing outside a container, where there is no such file. */
 export function writeTerminationMessage(path: string, line: string): void {
   try {
     // The kubelet reads no more than 4096 bytes.

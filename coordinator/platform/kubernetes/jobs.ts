@@ -3,8 +3,8 @@ import { waitUntil } from "../../wait.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
 
 /**
- * Deletes a Job and, unlike the API's default, its pods. False when it was not there.
- * `Foreground` keeps the Job visible until its own pods are gone.
+ * Deletes a Job and, unlike the API's default, its pods. Returns false when there was no such Job.
+ * `Foreground` keeps the Job visible until its pods are gone.
  */
 export async function deleteJob(
   api: KubernetesApi,
@@ -12,7 +12,7 @@ export async function deleteJob(
   name: string,
   propagationPolicy: "Background" | "Foreground" = "Background",
 ): Promise<boolean> {
-  // The policy goes into the body: where there is a body, the server ignores the query parameter.
+  // The policy must be in the body: with a body, the server ignores the query parameter.
   const deleted = await find(`delete Job ${name}`, () =>
     api.batch.deleteNamespacedJob({ name, namespace, body: { propagationPolicy } }),
   );
@@ -24,7 +24,7 @@ export async function listPods(api: KubernetesApi, namespace: string, labelSelec
   return list.items;
 }
 
-/** Waits until no pod of the selection can do anything new: each ended or is being deleted. Throws DeadlinePassed. */
+/** Waits until each selected pod has ended or is being deleted, so that none can do more work. Throws DeadlinePassed. */
 export function waitUntilPodsStopped(api: KubernetesApi, namespace: string, labelSelector: string, deadlineMs: number) {
   const look = async () => {
     const pods = await listPods(api, namespace, labelSelector);
@@ -37,7 +37,7 @@ export function waitUntilPodsStopped(api: KubernetesApi, namespace: string, labe
 export const podIsFinished = (pod: V1Pod) => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 export const podIsTerminating = (pod: V1Pod) => pod.metadata?.deletionTimestamp !== undefined;
 
-/** The condition that ended a Job, if it ended. */
+/** The condition that ended a Job; undefined while it is running. */
 export const jobEnd = (job: V1Job) =>
   job.status?.conditions?.find(
     (condition) => ["Complete", "Failed"].includes(condition.type) && condition.status === "True",
@@ -46,13 +46,13 @@ export const jobEnd = (job: V1Job) =>
 export const isOwnedBy = (object: V1Job, ownerUid: string) =>
   object.metadata?.ownerReferences?.some((owner) => owner.uid === ownerUid) ?? false;
 
-/** The last lines of the first container. Fails where it never ran or its node does not answer. */
+/** Returns the last lines that the first container logged. Throws when it never ran or its node does not answer. */
 export async function lastLines(api: KubernetesApi, pod: V1Pod): Promise<string | undefined> {
   const { name, namespace } = pod.metadata!;
   const container = pod.spec!.containers[0]!.name;
   const read = () =>
     api.core.readNamespacedPodLog({ name: name!, namespace: namespace!, container, tailLines: 20, limitBytes: 16_384 });
   const log = await ask(`read the log of ${name}`, read, 0);
-  // The kubelet answers in place of a log that is gone, and with success.
+  // For a log that no longer exists the kubelet returns this text, with status 200.
   return /^unable to retrieve container logs for /.test(log) ? undefined : log;
 }

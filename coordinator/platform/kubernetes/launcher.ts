@@ -10,19 +10,19 @@ import { parseWorkerTemplate, workerJob } from "./worker-job.ts";
 export interface KubernetesLauncherOptions {
   readonly api: KubernetesApi;
   readonly settings: KubernetesSettings;
-  /** How long a fleet may take to become ready; only for the lifetime after which Kubernetes itself ends it. */
+  /** How long a fleet may take to become ready. A part of the deadline after which Kubernetes itself ends the Job. */
   readonly startDeadlineMs: number;
-  /** How long an image that cannot be pulled, or a missing Secret, is waited for before the worker is given up. */
+  /** How long to wait for an image that cannot be pulled or for a missing Secret before the worker counts as lost. */
   readonly healPatienceMs?: number;
-  /** How long the end of a fleet is waited for; it ends all the same, with the next run already on. */
+  /** How long to wait for the end of a fleet. After that the next run begins while the rest of the pods end. */
   readonly disposeDeadlineMs?: number;
-  /** Called with a line for a failure that the run does not depend on. */
+  /** Called with one line for a failure that does not affect the run. */
   readonly warn?: (line: string) => void;
 }
 
 /**
- * Starts each fleet as one Indexed Job of the coordinator's own Job.
- * Throws at once when the worker template cannot be read.
+ * Starts each fleet as one Indexed Job, owned by the coordinator's Job.
+ * Throws ConfigError when the worker template cannot be read.
  */
 export function createKubernetesLauncher(options: KubernetesLauncherOptions): Launcher {
   const { api, settings } = options;
@@ -33,7 +33,7 @@ export function createKubernetesLauncher(options: KubernetesLauncherOptions): La
   return {
     where: `Kubernetes namespace ${settings.HOLDFAST_NAMESPACE}`,
     coordinatorUrl: settings.HOLDFAST_COORDINATOR_URL,
-    // Nodes on which many pods start at once stand still for longer than any network; and a Job that is left has a deadline.
+    // Nodes on which many pods start at once stall for longer than networks do. A Job that is left behind has a deadline.
     coordinatorLostMs: 60_000,
     targets: () => [],
     async launch(spec) {
@@ -56,7 +56,7 @@ export function createKubernetesLauncher(options: KubernetesLauncherOptions): La
   };
 }
 
-/** A Job that is there already is ours where the answer to its creation was lost; anything else is refused. */
+/** Adopts a Job that already exists if this coordinator owns it: the answer to its creation was lost. Refuses all others. */
 async function createOrAdopt(api: KubernetesApi, job: V1Job, settings: KubernetesSettings): Promise<V1Job> {
   const namespace = settings.HOLDFAST_NAMESPACE;
   const name = job.metadata!.name!;
@@ -67,10 +67,14 @@ async function createOrAdopt(api: KubernetesApi, job: V1Job, settings: Kubernete
     const existing = await find(`read Job ${name}`, () => api.batch.readNamespacedJob({ name, namespace }));
     const ours = existing !== undefined && isOwnedBy(existing, settings.HOLDFAST_JOB_UID);
     if (!ours || existing.metadata?.deletionTimestamp !== undefined) {
-      throw new KubernetesError(`Job ${name} exists and is not of this run`, `kubectl delete job ${name}`, {
-        status: 409,
-        cause: error,
-      });
+      throw new KubernetesError(
+        `Job ${name} exists already and does not belong to this run`,
+        `kubectl delete job ${name}`,
+        {
+          status: 409,
+          cause: error,
+        },
+      );
     }
     return existing;
   }

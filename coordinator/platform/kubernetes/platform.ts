@@ -1,5 +1,6 @@
-/** A cluster: this process is the pod of the coordinator's Job, workers are pods, the report is kept in a ConfigMap. */
-import { type Config, ConfigError, redisPasswordsOf, redisUrlsOf } from "../../config.ts";
+/** A cluster: this process is the pod of the coordinator's Job, workers are pods, the report is saved in a ConfigMap. */
+import { type Config, redisPasswordsOf, redisUrlsOf } from "../../config.ts";
+import { ConfigError } from "../../errors.ts";
 import { reportFiles } from "../../report/files.ts";
 import type { Progress } from "../../report/progress.ts";
 import type { Platform } from "../platform.ts";
@@ -10,10 +11,10 @@ import { createReportStore } from "./report-store.ts";
 import { KubernetesSettings, readKubernetesSettings, reportIdOf } from "./settings.ts";
 import { takeOver } from "./takeover.ts";
 
-/** The chart starts the servers beside the coordinator, so they may need an image and a first start. */
+/** The chart starts the servers together with the coordinator, so they may still be pulling an image. */
 const SERVERS_DEADLINE_MS = 180_000;
 
-/** Throws ConfigError for an incomplete environment and ServerError where the API server cannot be used. */
+/** Throws ConfigError for an incomplete environment, and ServerError when the API server cannot be used. */
 export async function createKubernetesPlatform(
   { environment, settings, variables }: Config,
   progress: Progress,
@@ -27,7 +28,7 @@ export async function createKubernetesPlatform(
     HOLDFAST_TOKEN === undefined
   )
     throw new ConfigError(
-      "on Kubernetes MYSQL_URL, REDIS_URL, PROMETHEUS_URL and HOLDFAST_TOKEN must be set; the chart does it",
+      "on Kubernetes MYSQL_URL, REDIS_URL, PROMETHEUS_URL and HOLDFAST_TOKEN must be set; the chart sets them",
     );
   const [host = "", port = ""] = HOLDFAST_LISTEN.split(":");
   const warn = (line: string) => progress.warn(line);
@@ -59,13 +60,13 @@ export async function createKubernetesPlatform(
     async saveReport(report, final) {
       const { exitCode, line } = report.verdict;
       const verdict = { exitCode, line, final };
-      const trimmed = await store.saveReport(
+      const shortened = await store.saveReport(
         cluster.HOLDFAST_JOB_UID,
         reportFiles(report),
         verdict,
         earlier.interrupted,
       );
-      for (const file of trimmed) progress.warn(`${file} was shortened: a ConfigMap holds no more`);
+      for (const file of shortened) progress.warn(`${file} was cut to fit into a ConfigMap`);
       writeTerminationMessage(cluster.HOLDFAST_TERMINATION_LOG, line);
       return `ConfigMap ${store.name}, namespace ${cluster.HOLDFAST_NAMESPACE} (make report)`;
     },

@@ -1,76 +1,75 @@
-/** Pure: a report made small enough for a ConfigMap, which holds less than 1 MiB. What is cut is said where it was. */
+/** Pure: makes a report small enough for a ConfigMap, which holds less than 1 MiB. The report says what was cut. */
 import { Report, type RunReport } from "../../judge/report-data.ts";
+import type { ReportFiles } from "../../report/files.ts";
 
-export type ReportFiles = Readonly<Record<"report.json" | "report.md" | "junit.xml" | "report.txt", string>>;
-
-/** Bytes. Together below the limit, with the state of the coordinator beside them. */
+/** Bytes. All files together stay below the limit, and the coordinator's state fits in with them. */
 export const JSON_BYTES_MAX = 550_000;
 export const TEXT_BYTES_MAX = 120_000;
 
-/** Shortens logs, then leaves out witnesses and what is in order, until the runs fit. */
-export function shrinkRuns(runs: readonly RunReport[], limit = JSON_BYTES_MAX): readonly RunReport[] {
-  let fitted = runs;
-  for (const thin of [shortLogs, noLogs, onlyTrouble]) {
-    if (bytes(JSON.stringify(fitted)) <= limit) break;
-    fitted = runs.map(thin);
+/** Shortens the logs, then leaves out witnesses and what is in order, until the runs fit. */
+export function shrinkRuns(runs: readonly RunReport[], bytesMax = JSON_BYTES_MAX): readonly RunReport[] {
+  let shrunk = runs;
+  for (const shrink of [shortenLogs, dropLogs, dropAgreeingWorkers]) {
+    if (bytesOf(JSON.stringify(shrunk)) <= bytesMax) break;
+    shrunk = runs.map(shrink);
   }
-  return fitted;
+  return shrunk;
 }
 
-/** `undefined` stands for a file that is left out, because half of it would be worth nothing. */
+/** Returns the files as they fit; `undefined` for a file that is left out because half of it would be useless. */
 export function shrinkFiles(files: ReportFiles): Record<keyof ReportFiles, string | undefined> {
   const json = files["report.json"];
   return {
-    "report.json": bytes(json) <= JSON_BYTES_MAX ? json : shrinkJson(json),
-    "report.md": cut(files["report.md"]),
-    "junit.xml": bytes(files["junit.xml"]) <= TEXT_BYTES_MAX ? files["junit.xml"] : undefined,
-    "report.txt": cut(files["report.txt"]),
+    "report.json": bytesOf(json) <= JSON_BYTES_MAX ? json : shrinkJson(json),
+    "report.md": truncate(files["report.md"]),
+    "junit.xml": bytesOf(files["junit.xml"]) <= TEXT_BYTES_MAX ? files["junit.xml"] : undefined,
+    "report.txt": truncate(files["report.txt"]),
   };
 }
 
 function shrinkJson(json: string): string | undefined {
   const report = Report.parse(JSON.parse(json));
-  const rest = bytes(JSON.stringify({ ...report, runs: [] }));
-  const fitted = JSON.stringify({ ...report, runs: shrinkRuns(report.runs, JSON_BYTES_MAX - rest) });
-  return bytes(fitted) <= JSON_BYTES_MAX ? fitted : undefined;
+  const rest = bytesOf(JSON.stringify({ ...report, runs: [] }));
+  const shrunk = JSON.stringify({ ...report, runs: shrinkRuns(report.runs, JSON_BYTES_MAX - rest) });
+  return bytesOf(shrunk) <= JSON_BYTES_MAX ? shrunk : undefined;
 }
 
-const bytes = (text: string) => Buffer.byteLength(text);
+const bytesOf = (text: string) => Buffer.byteLength(text);
 
-function cut(text: string): string {
-  if (bytes(text) <= TEXT_BYTES_MAX) return text;
+function truncate(text: string): string {
+  if (bytesOf(text) <= TEXT_BYTES_MAX) return text;
   const head = Buffer.from(text)
     .subarray(0, TEXT_BYTES_MAX - 200)
     .toString();
-  return `${head.slice(0, head.lastIndexOf("\n"))}\n\n[cut to fit into a ConfigMap; the whole is in the coordinator's log]\n`;
+  return `${head.slice(0, head.lastIndexOf("\n"))}\n\n[cut to fit into a ConfigMap; the coordinator's log has all of it]\n`;
 }
 
 // --- Steps, each leaving less than the one before -------------------------------------------------------------------
 
-const shortLogs = (run: RunReport): RunReport =>
-  noted(run, "logs", {
+const shortenLogs = (run: RunReport): RunReport =>
+  withNote(run, "logs", {
     reconciliation: run.reconciliation.map((row) =>
       row.log === undefined ? row : { ...row, log: row.log.split("\n").slice(-3).join("\n").slice(-500) },
     ),
   });
 
-const noLogs = (run: RunReport): RunReport =>
-  noted(run, "logs and witnesses", {
+const dropLogs = (run: RunReport): RunReport =>
+  withNote(run, "logs and witnesses", {
     reconciliation: run.reconciliation.map(({ log: _, ...row }) => row),
     checks: run.checks.map((check) => ({ ...check, witnesses: check.witnesses.slice(0, 1) })),
   });
 
-const onlyTrouble = (run: RunReport): RunReport =>
-  noted(run, "logs, witnesses, examples of errors and workers on whom all agree", {
-    reconciliation: noLogs(run).reconciliation.filter(
+const dropAgreeingWorkers = (run: RunReport): RunReport =>
+  withNote(run, "logs, witnesses, examples of errors and workers whose three counts agree", {
+    reconciliation: dropLogs(run).reconciliation.filter(
       ({ prometheus, reported, ledger, lost }) => lost !== undefined || prometheus !== ledger || reported !== ledger,
     ),
     checks: run.checks.map((check) => ({ ...check, witnesses: [] })),
     errors: run.errors.map((error) => ({ ...error, example: error.example.slice(0, 80) })),
   });
 
-const noted = (run: RunReport, what: string, change: Partial<RunReport>): RunReport => ({
+const withNote = (run: RunReport, what: string, change: Partial<RunReport>): RunReport => ({
   ...run,
   ...change,
-  problems: [...run.problems, `${what} are cut here, to fit into a ConfigMap`],
+  problems: [...run.problems, `${what} were cut to fit into a ConfigMap`],
 });

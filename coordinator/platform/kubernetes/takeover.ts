@@ -11,14 +11,14 @@ import { type KubernetesSettings, RUN_LABEL, workerSelector } from "./settings.t
 const STOP_DEADLINE_MS = 30_000;
 
 export interface Takeover extends Earlier {
-  /** For the log: what became of the pods that were the coordinator before. */
+  /** For the log: how the earlier coordinator pods ended. */
   readonly notes: readonly string[];
 }
 
 /**
- * Takes over from the earlier pods of the same Job: what they finished stands; a run that one of them had under way is
- * not accounted for, so its fleet is stopped and it is not run again, however many pods come after.
- * Dead predecessors are deleted, because `kubectl logs job/...` prefers the oldest pod.
+ * Takes over from the earlier pods of the same Job. Their finished runs are kept. A run that one of them had not finished
+ * cannot be judged, because its counts are incomplete: its fleet is stopped, and no later pod runs it again.
+ * Ended predecessors are deleted, because `kubectl logs job/...` prefers the oldest pod.
  */
 export async function takeOver(
   api: KubernetesApi,
@@ -28,12 +28,12 @@ export async function takeOver(
   const jobUid = settings.HOLDFAST_JOB_UID;
   const stored = await store.read();
   const mine = stored?.state?.jobUid === jobUid;
-  // Data of an earlier Job: nobody is to take its report for the one that is being made.
+  // The data of an earlier Job must not be mistaken for the report that begins now.
   if (stored !== undefined && !mine && Object.keys(stored.files).length > 0) await store.clear();
   const finished = mine ? runsOf(stored) : [];
 
   const notes: string[] = [];
-  const left = await stopFleets(api, settings, notes);
+  const left = await stopWorkerJobs(api, settings, notes);
   const state = mine ? stored.state : undefined;
   const begun = [...(state?.interrupted ?? []), ...(state?.current === undefined ? [] : [state.current]), ...left];
   const interrupted = [...new Set(begun)].filter((run) => !finished.some((report) => report.run === run));
@@ -41,8 +41,8 @@ export async function takeOver(
   return { finished, interrupted, notes };
 }
 
-/** Deletes the worker Jobs of this coordinator that have not ended. Returns the names of their runs. */
-async function stopFleets(api: KubernetesApi, settings: KubernetesSettings, notes: string[]) {
+/** Deletes the worker Jobs of this coordinator that are still running. Returns the names of their runs. */
+async function stopWorkerJobs(api: KubernetesApi, settings: KubernetesSettings, notes: string[]) {
   const namespace = settings.HOLDFAST_NAMESPACE;
   const labelSelector = workerSelector(settings);
   const jobs = await ask("list Jobs", () => api.batch.listNamespacedJob({ namespace, labelSelector }));
@@ -51,7 +51,7 @@ async function stopFleets(api: KubernetesApi, settings: KubernetesSettings, note
   for (const job of running) {
     const selector = `batch.kubernetes.io/controller-uid=${job.metadata!.uid}`;
     await waitUntilPodsStopped(api, namespace, selector, STOP_DEADLINE_MS).catch((error) => {
-      // Nothing of theirs is counted any more, and their heartbeats are answered with `abort`.
+      // Their operations are no longer counted, and the answer to their heartbeats is `abort`.
       if (!(error instanceof DeadlinePassed)) throw error;
       notes.push(`workers of the interrupted run are ${error.message}`);
     });
@@ -66,15 +66,15 @@ async function deletePredecessors(api: KubernetesApi, settings: KubernetesSettin
   return Promise.all(
     others.map(async (pod) => {
       const name = pod.metadata!.name!;
-      if (!podIsFinished(pod)) return `${name} is still there, and it may still write the report`;
+      if (!podIsFinished(pod)) return `${name} still exists and may still write the report`;
       const log = await lastLines(api, pod).catch(() => undefined);
       await find(`delete pod ${name}`, () => api.core.deleteNamespacedPod({ name, namespace }));
-      return `took over from ${name} (${endOf(pod, log)})${log ? `; its last lines were:\n${log.trimEnd()}` : ""}`;
+      return `took over from ${name} (${describeEnd(pod, log)})${log ? `; its last lines were:\n${log.trimEnd()}` : ""}`;
     }),
   );
 }
 
-function endOf(pod: V1Pod, log: string | undefined): string {
+function describeEnd(pod: V1Pod, log: string | undefined): string {
   const circumstances = { warnings: [], jobWarnings: [], log, now: new Date() };
-  return findPodProblem(pod, circumstances)?.reason ?? "ended well";
+  return findPodProblem(pod, circumstances)?.reason ?? "completed";
 }

@@ -1,12 +1,12 @@
-/** Pure: the pod template that Helm rendered, what a worker is told, and who asks, made into one Indexed Job. */
+/** Pure: makes one Indexed Job of the pod template that Helm rendered, the worker's spec and the Job that owns it. */
 import { loadYaml, type V1Job, type V1PodTemplate, type V1PodTemplateSpec } from "@kubernetes/client-node";
 import type { WorkerSpec } from "../../../worker/contract.ts";
-import { ConfigError } from "../../config.ts";
+import { ConfigError } from "../../errors.ts";
 import { REPORT_LABEL, RUN_LABEL, STRATEGY_LABEL } from "./settings.ts";
 
-/** Kubernetes limit for the name of a pod, and for its host name, which is the Job's name and `-<index>`. */
+/** The limit of Kubernetes for the name of a pod and for its host name, which is the Job's name and `-<index>`. */
 const NAME_LENGTH_MAX = 63;
-/** Added to the lifetime of a fleet: time for slow machines, not part of any plan. */
+/** Added to the lifetime of a fleet for slow machines. */
 const SLACK_MS = 60_000;
 
 export interface WorkerJobSettings {
@@ -24,8 +24,8 @@ export function workerJob(template: V1PodTemplateSpec, spec: WorkerSpec, setting
     "app.kubernetes.io/instance": settings.release,
     "app.kubernetes.io/component": "worker",
     "app.kubernetes.io/managed-by": "holdfast-coordinator",
-    [REPORT_LABEL]: labelValue(spec.report),
-    [RUN_LABEL]: labelValue(spec.run),
+    [REPORT_LABEL]: toLabelValue(spec.report),
+    [RUN_LABEL]: toLabelValue(spec.run),
     [STRATEGY_LABEL]: spec.strategy,
   };
   const labels = {
@@ -47,7 +47,7 @@ export function workerJob(template: V1PodTemplateSpec, spec: WorkerSpec, setting
           name: settings.ownerName,
           uid: settings.ownerUid,
           controller: true,
-          // `true` would need the right to update finalizers where OwnerReferencesPermissionEnforcement is on.
+          // `true` needs the right to update finalizers on clusters with OwnerReferencesPermissionEnforcement.
           blockOwnerDeletion: false,
         },
       ],
@@ -56,8 +56,8 @@ export function workerJob(template: V1PodTemplateSpec, spec: WorkerSpec, setting
       completionMode: "Indexed",
       completions: spec.workers,
       parallelism: spec.workers,
-      // Per index, because a plain backoffLimit of 0 kills the whole fleet, evidence and all, with its first dead worker.
-      // And 0, because a replacement would write into a run that was planned without it.
+      // Per index, because with a plain backoffLimit of 0 the first dead worker ends the whole fleet and its evidence.
+      // 0, because a replacement would write into a run that was planned without it.
       backoffLimitPerIndex: 0,
       podReplacementPolicy: "Failed",
       activeDeadlineSeconds: Math.ceil(lifetimeMs(spec, settings.startDeadlineMs) / 1000),
@@ -70,9 +70,9 @@ export function workerJob(template: V1PodTemplateSpec, spec: WorkerSpec, setting
   };
 }
 
-/** Reads the file that Helm rendered. `path` is for the message of the error that it throws. */
+/** Parses the file that Helm rendered. Throws ConfigError, which names `path`. */
 export function parseWorkerTemplate(text: string, path: string): V1PodTemplateSpec {
-  // loadYaml knows whole objects only, and without it fields such as `exec` would get lost on their way to the API.
+  // loadYaml knows whole objects only. Without it, fields such as `exec` would be lost on the way to the API server.
   const object = `apiVersion: v1\nkind: PodTemplate\ntemplate:\n${text.replace(/^---\s*$/m, "").replace(/^/gm, "  ")}`;
   let template: V1PodTemplateSpec | undefined;
   try {
@@ -88,21 +88,21 @@ export function parseWorkerTemplate(text: string, path: string): V1PodTemplateSp
   return template!;
 }
 
-/** `<release>-<run>`. The release is cut where it is too long, never the run, which makes the name unique. */
+/** Returns `<release>-<run>`. A name that is too long loses the end of the release, never the run, which makes it unique. */
 export function workerJobName(release: string, run: string, workers: number): string {
-  const suffix = `-${dnsLabel(run)}`;
+  const suffix = `-${toDnsLabel(run)}`;
   const room = NAME_LENGTH_MAX - `-${workers - 1}`.length;
-  const name = `${dnsLabel(release).slice(0, Math.max(0, room - suffix.length))}${suffix}`.slice(-room);
+  const name = `${toDnsLabel(release).slice(0, Math.max(0, room - suffix.length))}${suffix}`.slice(-room);
   return name.replace(/^-+|-+$/g, "");
 }
 
-export const labelValue = (text: string) =>
+export const toLabelValue = (text: string) =>
   text
     .replace(/[^A-Za-z0-9_.-]/g, "-")
     .slice(0, NAME_LENGTH_MAX)
     .replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, "");
 
-const dnsLabel = (text: string) => text.toLowerCase().replace(/[^a-z0-9-]/g, "-");
+const toDnsLabel = (text: string) => text.toLowerCase().replace(/[^a-z0-9-]/g, "-");
 
 function withSpec(template: V1PodTemplateSpec, spec: WorkerSpec): NonNullable<V1PodTemplateSpec["spec"]> {
   const [worker, ...others] = template.spec!.containers;
@@ -111,7 +111,7 @@ function withSpec(template: V1PodTemplateSpec, spec: WorkerSpec): NonNullable<V1
   return { ...template.spec!, containers: [{ ...worker!, env }, ...others] };
 }
 
-/** After this long the fleet ends by itself, whatever became of the coordinator. */
+/** After this time Kubernetes ends the fleet, even when the coordinator is gone. */
 function lifetimeMs(spec: WorkerSpec, startDeadlineMs: number): number {
   // One operation in flight: its wait, its critical section, and its few statements.
   const drainMs = spec.lockTimeoutMs + spec.holdMs + 4 * spec.statementTimeoutMs;

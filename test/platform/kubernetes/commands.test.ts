@@ -43,14 +43,14 @@ test("reset removes the Job, its workers and its report", async () => {
   putPod(fake, job, 0, STATUS.running, { name: "coordinator-x" });
   const { exitCode, lines } = await run(reset, fake, 2_000);
   assert.equal(exitCode, 0);
-  assert.match(lines.at(-1)!, /coordinator is gone/);
+  assert.match(lines.at(-1)!, /coordinator is deleted/);
   assert.deepEqual([fake.objects.jobs.size, fake.objects.pods.size], [0, 0]);
   assert.deepEqual(fake.objects.configmaps.get("demo-report").data, {});
   const deletion = fake.requests.find(({ line }) => line === "DELETE jobs/coordinator");
   assert.equal(deletion?.body.propagationPolicy, "Foreground");
 });
 
-test("reset is content where there is nothing, and says what would not go", async () => {
+test("reset succeeds where there is nothing, and prints what could not be deleted", async () => {
   await using fake = await startFakeApi();
   assert.equal((await run(reset, fake)).exitCode, 0);
   const labels = {
@@ -61,7 +61,7 @@ test("reset is content where there is nothing, and says what would not go", asyn
   fake.put("pods", { metadata: { name: "stuck", labels } });
   const { exitCode, lines } = await run(reset, fake);
   assert.equal(exitCode, 3);
-  assert.match(lines.at(-1)!, /gave up: still there: stuck/);
+  assert.match(lines.at(-1)!, /gave up: still existing: stuck/);
 });
 
 test("reset leaves another release's Job alone", async () => {
@@ -71,14 +71,14 @@ test("reset leaves another release's Job alone", async () => {
   assert.ok(fake.objects.jobs.has("coordinator"));
 });
 
-test("verdict prints the report of the Job that is there and lends its exit status", async () => {
+test("verdict prints the report of the current Job and returns its exit status", async () => {
   await using fake = await startFakeApi();
   putCoordinator(fake);
   await save(fake, UID, 1);
   assert.deepEqual(await run(verdict, fake), { exitCode: 1, lines: ["the report"] });
 });
 
-test("verdict waits for the report, and does not take an old or a partial one for it", async () => {
+test("verdict waits for the final report, and ignores an old or a partial one", async () => {
   await using fake = await startFakeApi();
   const job = putCoordinator(fake);
   await save(fake, "an-earlier-uid", 0);
@@ -87,7 +87,7 @@ test("verdict waits for the report, and does not take an old or a partial one fo
   assert.match(old.lines.at(-1)!, /gave up: waiting for Job coordinator to begin its report/);
 
   await createReportStore(fake.api, SETTINGS).saveProgress(UID, sampleReport().runs.slice(0, 2), "x-3-redis");
-  assert.match((await run(verdict, fake)).lines.join(), /2 runs finished, x-3-redis is on/);
+  assert.match((await run(verdict, fake)).lines.join(), /2 runs finished, x-3-redis is running/);
 
   await save(fake, UID, 3, false);
   assert.match((await run(verdict, fake)).lines.join(), /gave up/);
@@ -95,7 +95,7 @@ test("verdict waits for the report, and does not take an old or a partial one fo
   assert.deepEqual(await run(verdict, fake), { exitCode: 3, lines: ["the report"] });
 });
 
-test("verdict lends the exit status and the last words of a coordinator without a report", async () => {
+test("verdict returns the exit status and prints the termination message of a coordinator without a report", async () => {
   await using fake = await startFakeApi();
   const job = putCoordinator(fake, {
     conditions: [{ type: "Failed", status: "True", reason: "PodFailurePolicy", message: "m" }],
@@ -112,14 +112,14 @@ test("verdict lends the exit status and the last words of a coordinator without 
   );
 });
 
-test("verdict says that there is no Job", async () => {
+test("verdict prints that there is no Job", async () => {
   await using fake = await startFakeApi();
   const { exitCode, lines } = await run(verdict, fake);
   assert.equal(exitCode, 3);
   assert.match(lines.at(-1)!, /gave up: no Job coordinator in namespace demo \(waited/);
 });
 
-test("an environment that the chart did not make is refused by name", async () => {
+test("the error for an incomplete environment names the variable", async () => {
   await using fake = await startFakeApi();
   await assert.rejects(run(verdict, fake, 100, { HOLDFAST_NAMESPACE: "" }), /HOLDFAST_NAMESPACE/);
 });

@@ -22,7 +22,7 @@ function launcher(fake: FakeApi, options: Partial<KubernetesLauncherOptions> = {
   });
 }
 
-/** Starts a fleet whose pods have these statuses by index; none where there is none. */
+/** Starts a fleet whose pods have these statuses by index; an index without a status has no pod. */
 async function fleetOf(
   fake: FakeApi,
   statuses: readonly Wire[],
@@ -41,7 +41,7 @@ async function fleetOf(
 
 const FOUR = [STATUS.running, STATUS.running, STATUS.running, STATUS.running];
 
-test("a healthy fleet has no problems, costs one list a look, and leaves nothing", async () => {
+test("a healthy fleet has no problems, costs one list per look, and leaves nothing behind", async () => {
   await using fake = await startFakeApi();
   const { fleet, job, reasons } = await fleetOf(fake, FOUR);
   assert.equal(job.spec.completions, 4);
@@ -58,7 +58,7 @@ test("a healthy fleet has no problems, costs one list a look, and leaves nothing
   assert.equal(deletion?.body.propagationPolicy, "Background");
 });
 
-test("each worker that does not run is told with its reason", async () => {
+test("each worker that does not run is reported with its reason", async () => {
   await using fake = await startFakeApi();
   const { reasons } = await fleetOf(fake, [
     STATUS.running,
@@ -73,7 +73,7 @@ test("each worker that does not run is told with its reason", async () => {
   ]);
 });
 
-test("what heals soon becomes fatal after the patience, and is forgotten when it heals", async () => {
+test("a problem that heals soon becomes fatal after the patience, and is no longer reported once it has healed", async () => {
   await using fake = await startFakeApi();
   const { reasons } = await fleetOf(fake, [...FOUR.slice(1), STATUS.imagePullBackOff]);
   assert.match((await reasons()).join(), /^3 false ImagePullBackOff/);
@@ -86,7 +86,7 @@ test("what heals soon becomes fatal after the patience, and is forgotten when it
 test("indexes without a pod are explained by the Job's events: a quota may heal, Pod Security does not", async () => {
   await using fake = await startFakeApi();
   const { job, reasons } = await fleetOf(fake, [STATUS.running, STATUS.running]);
-  assert.deepEqual(await reasons(), [], "a moment after the creation it is too early to say anything");
+  assert.deepEqual(await reasons(), [], "right after the creation nothing is reported");
   fake.put("events", wireEvent("FailedCreate", QUOTA, job.metadata.uid));
   fake.put("events", wireEvent("FailedCreate", "of another Job", "other", "2026-11-24T11:59:00Z"));
   const quota = await reasons();
@@ -96,7 +96,7 @@ test("indexes without a pod are explained by the Job's events: a quota may heal,
   assert.match((await reasons())[1]!, /^3 true FailedCreate: forbidden: violates PodSecurity/);
 });
 
-test("a worker that exits is told at once with its log", async () => {
+test("a worker that exits is reported at once with its log", async () => {
   await using fake = await startFakeApi();
   const { fleet } = await fleetOf(fake, [...FOUR.slice(1), STATUS.exited]);
   fake.logs.set("demo-run-3-abcde", "line one\nError: MySQL refused the password\n");
@@ -105,14 +105,14 @@ test("a worker that exits is told at once with its log", async () => {
   assert.match(problem?.log ?? "", /^line one\n/);
 });
 
-test("a deleted worker is told while it goes and after it is gone, with its last log", async () => {
+test("a deleted worker is reported while it terminates and after it is gone, with its last log", async () => {
   await using fake = await startFakeApi();
   const { fleet, reasons } = await fleetOf(fake, FOUR);
   fake.logs.set("demo-run-2-abcde", "worker 2\n");
   await fleet.problems();
   Object.assign(fake.objects.pods.get("demo-run-2-abcde").metadata, DELETED);
   assert.deepEqual(await reasons(), ["2 true pod demo-run-2-abcde was deleted"]);
-  // The container is removed before the pod is, and the kubelet answers all the same.
+  // The container is removed before the pod, and the kubelet then answers with this text.
   fake.logs.set("demo-run-2-abcde", "unable to retrieve container logs for containerd://4a4ad7");
   await fleet.problems();
   fake.objects.pods.delete("demo-run-2-abcde");
@@ -120,7 +120,7 @@ test("a deleted worker is told while it goes and after it is gone, with its last
   assert.deepEqual([problem?.reason, problem?.log], ["pod demo-run-2-abcde was deleted", "worker 2\n"]);
 });
 
-test("a worker that vanishes between two looks is missed, one that had ended well is not", async () => {
+test("a worker that disappears between two looks is reported, one that had completed is not", async () => {
   await using fake = await startFakeApi();
   const { fleet, reasons } = await fleetOf(fake, [STATUS.succeeded, ...FOUR.slice(1)]);
   await fleet.problems();
@@ -141,7 +141,7 @@ test("two pods for one index are flagged", async () => {
   assert.deepEqual(rest, []);
 });
 
-test("an API server that is away changes nothing about the workers, and is warned of once", async () => {
+test("an unreachable API server changes no worker's state, and there is one warning", async () => {
   await using fake = await startFakeApi();
   const warnings: string[] = [];
   const { reasons } = await fleetOf(fake, [...FOUR.slice(1), STATUS.exitedSilently], {
@@ -154,7 +154,7 @@ test("an API server that is away changes nothing about the workers, and is warne
   assert.match(warnings[0]!, /list pods \(503\): etcdserver: leader changed/);
 });
 
-test("a Job with a failed pod stays for a look, its running pods do not", async () => {
+test("a Job with a failed pod is kept for inspection, its running pods are not", async () => {
   await using fake = await startFakeApi();
   const { fleet } = await fleetOf(fake, [...FOUR.slice(1), STATUS.exitedSilently]);
   await fleet[Symbol.asyncDispose]();
@@ -162,7 +162,7 @@ test("a Job with a failed pod stays for a look, its running pods do not", async 
   assert.ok(fake.objects.jobs.has(JOB));
 });
 
-test("a Job goes whatever its pods look like where it could still start one, or where cleanup is always", async () => {
+test("a Job is deleted when it could still start a pod, and always with cleanup always", async () => {
   for (const [statuses, cleanup] of [
     [[STATUS.exitedSilently, STATUS.running], "onSuccess"],
     [[STATUS.exitedSilently, STATUS.running], "never"],
@@ -175,7 +175,7 @@ test("a Job goes whatever its pods look like where it could still start one, or 
   }
 });
 
-test("the end of a fleet is bounded and only warned of", async () => {
+test("the end of a fleet is bounded, and its failure is only a warning", async () => {
   await using fake = await startFakeApi();
   const warnings: string[] = [];
   const { fleet } = await fleetOf(fake, FOUR, { warn: (line) => warnings.push(line) });
@@ -183,11 +183,11 @@ test("the end of a fleet is bounded and only warned of", async () => {
   await fleet[Symbol.asyncDispose]();
   assert.match(
     warnings.join(),
-    /is not stopped: Kubernetes: it refused to delete Job .* \(403\): jobs is forbidden.*Role/,
+    /is not stopped: Kubernetes: the API server refused to delete Job .* \(403\): jobs is forbidden.*Role/,
   );
 });
 
-test("a creation whose answer was lost is adopted, another's Job is refused", async () => {
+test("a Job whose creation was not answered is adopted, a Job of another owner is refused", async () => {
   await using fake = await startFakeApi();
   const first = launcher(fake);
   await first.launch(SPEC);
@@ -196,11 +196,11 @@ test("a creation whose answer was lost is adopted, another's Job is refused", as
   const other = launcher(fake, { settings: settings({ HOLDFAST_JOB_UID: "ffffffff-1111" }) });
   await assert.rejects(
     other.launch(SPEC),
-    /Job demo-0a1b2c3d-3-row-lock exists and is not of this run; kubectl delete job/,
+    /Job demo-0a1b2c3d-3-row-lock exists already and does not belong to this run; kubectl delete job/,
   );
 });
 
-test("a refused Job says who refused it and what to do", async () => {
+test("the error for a refused Job names who refused it and what to do", async () => {
   await using fake = await startFakeApi();
   fake.fail(/^POST jobs/, 403, 'jobs.batch is forbidden: User "x" cannot create resource "jobs"');
   await assert.rejects(
@@ -209,7 +209,7 @@ test("a refused Job says who refused it and what to do", async () => {
   );
 });
 
-test("a busy API server is asked again, one that never answers is given up", async () => {
+test("a busy API server is asked again; a request without an answer is abandoned", async () => {
   await using fake = await startFakeApi(300);
   fake.fail(/^POST jobs/, 429, "too many requests");
   fake.fail(/^POST jobs/, 0);

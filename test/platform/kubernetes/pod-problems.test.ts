@@ -85,13 +85,13 @@ const CASES: readonly Case[] = [
     heals: "never",
   },
   {
-    name: "exit code, by its last words",
+    name: "exit code, with its termination message",
     pod: pod(STATUS.exited),
     expect: /^exited with 1: Error: MySQL refused the password$/,
     heals: "never",
   },
   {
-    name: "exit code, by its log",
+    name: "exit code, with its log",
     pod: pod(STATUS.exitedSilently),
     log: "a\nthe last line\n",
     expect: /^exited with 1: the last line$/,
@@ -169,12 +169,12 @@ const CASES: readonly Case[] = [
 ];
 
 for (const { name, pod, warnings = [], jobWarnings = [], log, secondsLater = 1, expect, heals } of CASES) {
-  test(`a pod's status tells the problem: ${name}`, () => {
+  test(`the problem in a pod's status: ${name}`, () => {
     const now = new Date(pod.metadata!.creationTimestamp!.getTime() + 1000 * secondsLater);
-    const finding = findPodProblem(pod, { warnings, jobWarnings, log, now });
-    if (expect === undefined) return assert.equal(finding, undefined);
-    assert.match(finding?.reason ?? "nothing", expect);
-    assert.equal(finding?.heals, heals);
+    const problem = findPodProblem(pod, { warnings, jobWarnings, log, now });
+    if (expect === undefined) return assert.equal(problem, undefined);
+    assert.match(problem?.reason ?? "nothing", expect);
+    assert.equal(problem?.heals, heals);
   });
 }
 
@@ -190,7 +190,7 @@ test("a missing pod is explained by the newest event of its Job", () => {
   assert.equal(explainMissingPod([], 60_000)?.heals, "maybe");
 });
 
-test("a pod that is gone is told as it was last seen", () => {
+test("a pod that is gone is described as it was last seen", () => {
   assert.deepEqual(explainDeletedPod(pod(STATUS.running), []), {
     reason: "pod demo-run-2-abcde was deleted (last seen Running on holdfast-worker)",
     heals: "never",

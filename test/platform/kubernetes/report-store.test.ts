@@ -23,7 +23,7 @@ const FILES = {
   "report.txt": "the report",
 };
 
-test("progress comes back as it was kept, in one merge patch", async () => {
+test("progress is read as it was saved, with one merge patch", async () => {
   await using fake = await startFakeApi();
   putCoordinator(fake);
   const store = createReportStore(fake.api, SETTINGS);
@@ -38,7 +38,7 @@ test("progress comes back as it was kept, in one merge patch", async () => {
   assert.equal(patch?.contentType, "application/merge-patch+json");
 });
 
-test("report and verdict are kept together, and the finished runs can be read from the report", async () => {
+test("report and verdict are saved together, and the finished runs can be read from the report", async () => {
   await using fake = await startFakeApi();
   putCoordinator(fake);
   const store = createReportStore(fake.api, SETTINGS);
@@ -51,7 +51,7 @@ test("report and verdict are kept together, and the finished runs can be read fr
   assert.equal(fake.requests.filter(({ line }) => line.startsWith("PATCH")).length, 2);
 });
 
-test("what another version wrote is nobody's state, and clearing leaves nothing", async () => {
+test("data of another version are no state, and clearing leaves nothing", async () => {
   await using fake = await startFakeApi();
   putCoordinator(fake);
   const store = createReportStore(fake.api, SETTINGS);
@@ -64,7 +64,7 @@ test("what another version wrote is nobody's state, and clearing leaves nothing"
   assert.equal(await store.read(), undefined);
 });
 
-test("an API server that is upgraded in between does not cost the report", async () => {
+test("the report survives an upgrade of the API server", async () => {
   await using fake = await startFakeApi();
   putCoordinator(fake);
   fake.fail(/^PATCH/, 500, "restarting", 3);
@@ -72,7 +72,7 @@ test("an API server that is upgraded in between does not cost the report", async
   assert.equal(fake.objects.configmaps.get("demo-report").data["report.txt"], "the report");
 });
 
-test("a report that is too large loses its logs first, then the rest, and says so", () => {
+test("a report that is too large loses its logs first, then the rest, with a note", () => {
   const [run] = REPORT.runs as [RunReport];
   const row = { ...run.reconciliation[0]!, log: "x".repeat(4_000), lost: "exited with 1" };
   const logs = { ...REPORT, runs: [{ ...run, reconciliation: Array.from({ length: 300 }, () => row) }] };
@@ -81,17 +81,17 @@ test("a report that is too large loses its logs first, then the rest, and says s
   const [kept] = Report.parse(JSON.parse(fitted["report.json"]!)).runs;
   assert.equal(kept?.reconciliation.length, 300);
   assert.equal(kept?.reconciliation[0]?.log?.length, 500);
-  assert.match(kept?.problems.at(-1) ?? "", /^logs are cut here/);
+  assert.match(kept?.problems.at(-1) ?? "", /^logs were cut to fit/);
 
   const { log: _, ...bare } = row;
   const well = { ...bare, lost: undefined, prometheus: 7, reported: 7, ledger: 7, uid: "u".repeat(200) };
   const large = { ...run, reconciliation: [bare, ...Array.from({ length: 3_000 }, () => well)] };
   const [trouble] = shrinkRuns([large]);
   assert.deepEqual(trouble?.reconciliation, [bare]);
-  assert.match(trouble?.problems.at(-1) ?? "", /workers on whom all agree are cut here/);
+  assert.match(trouble?.problems.at(-1) ?? "", /workers whose three counts agree were cut/);
 });
 
-test("long texts are cut at a line and say so; a cut JUnit file would be none", () => {
+test("long texts are cut at a line with a note; a JUnit file that is too long is left out", () => {
   const long = "a line of a report\n".repeat(20_000);
   const fitted = shrinkFiles({ ...FILES, "report.txt": long, "junit.xml": long });
   assert.ok(Buffer.byteLength(fitted["report.txt"]!) <= TEXT_BYTES_MAX);
@@ -99,7 +99,7 @@ test("long texts are cut at a line and say so; a cut JUnit file would be none", 
   assert.equal(fitted["junit.xml"], undefined);
 });
 
-test("events tell the story in order; a refusal is warned of once and stops nothing", async () => {
+test("events are written in order; a refusal causes one warning and stops nothing", async () => {
   await using fake = await startFakeApi();
   const warnings: string[] = [];
   const recorder = createEventRecorder(fake.api, SETTINGS, (line) => warnings.push(line));

@@ -23,7 +23,7 @@ function putWorkerJob(fake: FakeApi, run: string, owner: string, status: Wire = 
   return fake.put("jobs", { metadata: { name: `demo-${run}`, labels, ownerReferences: [{ uid: owner }] }, status });
 }
 
-test("a first coordinator finds nothing, and itself", async () => {
+test("the first coordinator finds nothing to take over, and keeps its own pod", async () => {
   await using fake = await startFakeApi();
   const job = putCoordinator(fake);
   putPod(fake, job, 0, STATUS.running, { name: SETTINGS.HOLDFAST_POD_NAME });
@@ -31,7 +31,7 @@ test("a first coordinator finds nothing, and itself", async () => {
   assert.ok(fake.objects.pods.has(SETTINGS.HOLDFAST_POD_NAME));
 });
 
-test("a replaced coordinator keeps what is finished, stops what ran and buries its predecessor", async () => {
+test("a replacement keeps finished runs, stops the running fleet and deletes its predecessor", async () => {
   await using fake = await startFakeApi();
   const job = putCoordinator(fake);
   await createReportStore(fake.api, SETTINGS).saveProgress(UID, RUNS, "0a1b2c3d-3-redis");
@@ -50,7 +50,7 @@ test("a replaced coordinator keeps what is finished, stops what ran and buries i
   assert.deepEqual([...fake.objects.jobs.keys()], ["coordinator", "demo-0a1b2c3d-2-memory", "demo-another-1-none"]);
 });
 
-test("what a predecessor's predecessor had under way is not forgotten, nor by one that was told to end", async () => {
+test("runs that any earlier coordinator left unfinished stay interrupted, also after a partial report", async () => {
   await using fake = await startFakeApi();
   putCoordinator(fake);
   const store = createReportStore(fake.api, SETTINGS);
@@ -62,7 +62,7 @@ test("what a predecessor's predecessor had under way is not forgotten, nor by on
   assert.deepEqual((await recover(fake)).interrupted, lost);
 });
 
-test("a fleet that runs although no state was kept is stopped and told as interrupted", async () => {
+test("a fleet that is running although no state was saved is stopped and counts as interrupted", async () => {
   await using fake = await startFakeApi();
   putCoordinator(fake);
   putWorkerJob(fake, "0a1b2c3d-1-none", UID);
@@ -70,7 +70,7 @@ test("a fleet that runs although no state was kept is stopped and told as interr
   assert.ok(!fake.objects.jobs.has("demo-0a1b2c3d-1-none"));
 });
 
-test("the report of an earlier Job is thrown away, not taken over", async () => {
+test("the report of an earlier Job is deleted, not taken over", async () => {
   await using fake = await startFakeApi();
   putCoordinator(fake);
   await createReportStore(fake.api, SETTINGS).saveProgress("an-earlier-uid", RUNS, "x-1-none");
