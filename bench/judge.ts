@@ -3,8 +3,8 @@ import { createDatabase } from "../coordinator/clients/mysql.ts";
 import type { Evidence } from "../coordinator/judge/evidence.ts";
 import { judge, judgeReport } from "../coordinator/judge/run-verdict.ts";
 import { summarize } from "../coordinator/judge/summarize.ts";
-import { readRunOptions } from "../coordinator/plan/options.ts";
-import { plansOf } from "../coordinator/plan/scenarios/index.ts";
+import { nameRuns, planRuns } from "../coordinator/plan/scenarios/index.ts";
+import { readRunOptions } from "../coordinator/plan/settings.ts";
 import { formatReport } from "../coordinator/report/text.ts";
 import type { WorkerFinal } from "../worker/contract.ts";
 
@@ -17,7 +17,7 @@ const { final, ledger, writers } = await database.snapshot("bench");
 const readSeconds = seconds(begun);
 
 const { settings, options } = readRunOptions({ strategies: ["row-lock"], duration: "60s" });
-const plan = { ...plansOf("bench", settings)[0]!, run: "bench" };
+const plan = { ...nameRuns("bench", planRuns(settings))[0]!, run: "bench" };
 const each = rows / 4;
 const workers = [0, 1, 2, 3].map((index) => ({ index, uid: `uid-${index}`, node: "local", final: finalOf(index) }));
 const evidence: Evidence = {

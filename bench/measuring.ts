@@ -10,8 +10,8 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { readRunOptions } from "../coordinator/plan/options.ts";
-import { plansOf } from "../coordinator/plan/scenarios/index.ts";
+import { nameRuns, planRuns } from "../coordinator/plan/scenarios/index.ts";
+import { readRunOptions } from "../coordinator/plan/settings.ts";
 import { createRig } from "../test/support/rig.ts";
 import { STRATEGY_NAMES, type StrategyName } from "../worker/contract.ts";
 import { keep, machine, median, printTable } from "./support.ts";
@@ -35,7 +35,7 @@ for (const strategy of strategies) {
   const measured: number[] = [];
   const bare: number[] = [];
   for (let repetition = 0; repetition < Number(values.repeat); repetition += 1) {
-    const plan = plansOf("bench", settings)[0]!;
+    const plan = nameRuns("bench", planRuns(settings))[0]!;
     const { run: _, strategy: name, ...changes } = plan;
     measured.push((await rig.run(name, changes)).throughput ?? 0);
     bare.push(await bareThroughput(plan));
@@ -62,7 +62,7 @@ await keep(`measuring-hold-${values.hold}`, {
 });
 
 /** Committed operations per second of the fleet without ledger, metrics and heartbeats. */
-async function bareThroughput(plan: ReturnType<typeof plansOf>[number]): Promise<number> {
+async function bareThroughput(plan: ReturnType<typeof nameRuns>[number]): Promise<number> {
   const run = `bare-${randomBytes(4).toString("hex")}`;
   await rig.database.reset(run, plan.rows);
   const { servers } = rig;

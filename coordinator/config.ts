@@ -3,18 +3,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
 import { REDIS_USERS, STRATEGIES } from "../worker/contract.ts";
 import { ConfigError } from "./errors.ts";
-import {
-  duration,
-  isDefault,
-  kebabOf,
-  parse,
-  RunOptions,
-  type RunSettings,
-  readRunOptions,
-  readVariables,
-  toMs,
-} from "./plan/options.ts";
-import { SCENARIOS } from "./plan/scenarios/index.ts";
+import { duration, kebabCase, parse, readVariables, toMs } from "./plan/options.ts";
+import { type PlannedRun, planRuns, SCENARIOS } from "./plan/scenarios/index.ts";
+import { isDefault, RunOptions, readRunOptions, type ScenarioSettings } from "./plan/settings.ts";
 
 const Environment = z.object({
   HOLDFAST_LAUNCHER: z.enum(["local", "kubernetes"]).default("local"),
@@ -40,7 +31,7 @@ const Environment = z.object({
 });
 export type Environment = z.infer<typeof Environment>;
 
-/** The passwords of Holdfast's own Redis users, as far as they are given. */
+/** The passwords of Holdfast's own Redis users that are set. */
 export const redisPasswordsOf = (environment: Environment): Record<string, string> =>
   Object.fromEntries(
     REDIS_USERS.flatMap((user) => {
@@ -49,74 +40,45 @@ export const redisPasswordsOf = (environment: Environment): Record<string, strin
     }),
   );
 
-/** All independent Redis servers, as far as they are given. */
+/** The URLs of the independent Redis servers that are set. */
 export const redisUrlsOf = ({ REDIS_URL, REDIS_URLS = REDIS_URL ?? "" }: Environment): string[] =>
   REDIS_URLS.split(",")
     .map((url) => url.trim())
     .filter((url) => url !== "");
 
 export interface Config {
-  readonly settings: RunSettings;
+  readonly settings: ScenarioSettings;
+  /** The runs that the scenario makes of the settings. */
+  readonly plans: readonly PlannedRun[];
   /** As the user wrote them, for the report. */
   readonly options: RunOptions;
   readonly environment: Environment;
   readonly json: boolean;
   readonly out: string;
-  /** The whole environment, for parts with a schema of their own (Kubernetes). */
+  /** The whole environment, for the Kubernetes platform, which has a schema of its own. */
   readonly variables: NodeJS.ProcessEnv;
 }
-
-export { ConfigError } from "./errors.ts";
 
 export type Invocation =
   | { readonly command: "run"; readonly config: Config }
   | { readonly command: "reset" | "verdict"; readonly waitMs: number; readonly variables: NodeJS.ProcessEnv };
 
-/** Throws ConfigError; prints and exits by itself only for --help and --version. */
+/** Throws ConfigError. Prints and exits by itself only for --help and --version. */
 export function readInvocation(argv: readonly string[], variables: NodeJS.ProcessEnv, version: string): Invocation {
   let invocation: Invocation | undefined;
+  const accept = (read: Invocation) => {
+    invocation = read;
+  };
   const program = new Command("holdfast")
     .version(version)
-    .description("Shows, with evidence, which locks hold when many workers change one row at once, and what they cost.")
+    // `holdfast --help` is the help of the default command, which has all the options.
+    .helpOption(false)
+    .helpCommand(false)
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
     .allowExcessArguments(false);
-
-  const run = program
-    .command("run", { isDefault: true })
-    .description("make the runs of a scenario and report (the default)");
-  for (const option of runFlags()) run.addOption(option);
-  run
-    .addOption(new Option("--json", "print the report as JSON, and nothing else, on standard output").default(false))
-    .addOption(new Option("--out <folder>", "folder for the report's files").env("HOLDFAST_OUT").default("reports"))
-    .addHelpText("after", HELP)
-    .action((flags: Record<string, unknown>, command: Command) => {
-      const { json, out, ...all } = flags;
-      const { options, settings } = readRunOptions(givenOf(all, command));
-      const environment = readVariables(Environment, variables, "the environment");
-      if (environment.REDIS_URLS !== undefined && environment.REDIS_URL === undefined)
-        throw new ConfigError(
-          "REDIS_URLS is given without REDIS_URL; name with that the server of the other strategies",
-        );
-      invocation = {
-        command: "run",
-        config: { settings, options, environment, json: json === true, out: String(out), variables },
-      };
-    });
-
-  const wait = () => new Option("--wait <duration>", "how long to wait").default("15m").argParser(checkedDuration);
-  for (const [command, description] of [
-    ["reset", "on Kubernetes: delete the last coordinator Job, so that the next one can be created"],
-    ["verdict", "on Kubernetes: wait for the report, print it and exit with its status"],
-  ] as const)
-    program
-      .command(command)
-      .description(description)
-      .addOption(wait())
-      .action((flags: { wait: string }) => {
-        invocation = { command, waitMs: toMs(flags.wait), variables };
-      });
-
+  addRun(program, variables, accept);
+  addJobCommands(program, variables, accept);
   try {
     program.parse(argv, { from: "user" });
   } catch (error) {
@@ -132,8 +94,57 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
+function addRun(program: Command, variables: NodeJS.ProcessEnv, accept: (invocation: Invocation) => void) {
+  const run = program
+    .command("run", { isDefault: true })
+    .usage("[options]")
+    .description(
+      "Shows, with evidence, which locks hold when many workers change one row at once, and what they cost.",
+    );
+  for (const option of runFlags()) run.addOption(option);
+  run
+    .addOption(new Option("--json", "print only the report, as JSON, to standard output").default(false))
+    .addOption(new Option("--out <folder>", "folder for the report's files").env("HOLDFAST_OUT").default("reports"))
+    .addHelpText("after", HELP)
+    .action((flags: Record<string, unknown>, command: Command) => {
+      const { json, out, ...all } = flags;
+      const { options, settings } = readRunOptions(givenOf(all, command));
+      const environment = readVariables(Environment, variables, "the environment");
+      if (environment.REDIS_URLS !== undefined && environment.REDIS_URL === undefined)
+        throw new ConfigError("REDIS_URLS needs REDIS_URL too: the server for all strategies except redlock");
+      const config = {
+        settings,
+        plans: planRuns(settings),
+        options,
+        environment,
+        json: json === true,
+        out: String(out),
+        variables,
+      };
+      accept({ command: "run", config });
+    });
+}
+
+/** What the chart's hook and its test run. */
+function addJobCommands(program: Command, variables: NodeJS.ProcessEnv, accept: (invocation: Invocation) => void) {
+  for (const [command, description] of JOB_COMMANDS)
+    program
+      .command(command)
+      .description(description)
+      .addOption(new Option("--wait <duration>", "how long to wait").default("15m").argParser(checkedDuration))
+      .action((flags: { wait: string }) => accept({ command, waitMs: toMs(flags.wait), variables }));
+}
+
+const JOB_COMMANDS = [
+  ["reset", "on Kubernetes: delete the last coordinator Job, so that the next one can be created"],
+  ["verdict", "on Kubernetes: wait for the report, print it and exit with its status"],
+] as const;
+
 const HELP = `
-Servers (a private MySQL-protocol server, Redis and Prometheus are started for each that is not given):
+Commands (run is the default; holdfast <command> --help shows the options of the others):
+${JOB_COMMANDS.map(([name, description]) => `  ${name.padEnd(16)}${description}`).join("\n")}
+
+Servers (a private MySQL-protocol server, Redis and Prometheus are started for each that is not set):
   MYSQL_URL, MYSQL_PASSWORD       mysql://user@host:3306/database, with helm/files/schema.sql loaded
   REDIS_URL                       redis://host:6379; user and password inside it, or one password for each user:
   ${REDIS_USERS.map((user) => `REDIS_PASSWORD_${user.toUpperCase()}`).join(", ")}
@@ -152,10 +163,10 @@ ${Object.entries(SCENARIOS)
   .join("\n")}
 
 Exit status: 0 all as theory expects, 1 a strategy that should hold was violated, 2 configuration invalid,
-3 unknown (a control not violated, too little overlap, metrics incomplete, a worker lost), 4 a server out of reach.
+3 unknown (a control not violated, too little overlap, metrics incomplete, a worker lost), 4 a server unreachable.
 `;
 
-/** What the user gave. A chart names every option, so a variable that has the default's value counts as left out. */
+/** The options that the user set. The chart sets every variable, so one with the default's value counts as left out. */
 const givenOf = (flags: Record<string, unknown>, command: Command): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(flags).filter(([key, value]) => {
@@ -167,7 +178,7 @@ const givenOf = (flags: Record<string, unknown>, command: Command): Record<strin
 /** One flag and one variable for each option of the schema. */
 function runFlags(): Option[] {
   return Object.entries(RunOptions.shape).map(([key, schema]) => {
-    const kebab = kebabOf(key);
+    const kebab = kebabCase(key);
     const inner = schema.unwrap();
     const fallback = schema.parse(undefined);
     const flag =

@@ -3,8 +3,8 @@
  * Progress goes to standard error with --json, to standard output otherwise.
  */
 import packageJson from "../package.json" with { type: "json" };
-import { type Config, ConfigError, type Invocation, readInvocation } from "./config.ts";
-import { ServerError } from "./errors.ts";
+import { type Config, type Invocation, readInvocation } from "./config.ts";
+import { ConfigError, ServerError } from "./errors.ts";
 import { EXIT } from "./judge/report-data.ts";
 import { createLocalPlatform } from "./platform/local/platform.ts";
 import type { Platform } from "./platform/platform.ts";

@@ -1,17 +1,15 @@
-/** The options of a run: what each may be, and what they may be together. */
+/** The options that every scenario has, with their defaults and units. */
 import ms from "ms";
 import * as z from "zod";
-import { GUARDS, KEY_SCOPES, leastRowsOf, STRATEGY_NAMES } from "../../worker/contract.ts";
+import { GUARDS, KEY_SCOPES, STRATEGY_NAMES } from "../../worker/contract.ts";
 import { ConfigError } from "../errors.ts";
-import { SCENARIO_NAMES, SCENARIOS, type ScenarioFacts } from "./scenarios/index.ts";
 
 export const duration = z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, {
   error: ({ input }) => `${JSON.stringify(input)} is not a duration: write 250ms, 5s or 2m`,
 });
 
-/** What a user decides of a run, as they write it: flags, HOLDFAST_* variables and the chart's values. */
-export const RunOptions = z.strictObject({
-  scenario: z.enum(SCENARIO_NAMES).default("compare").describe("which runs to make"),
+/** What a user decides about the runs of a scenario: flags, HOLDFAST_* variables and values of the chart. */
+export const CommonOptions = z.strictObject({
   strategies: z
     .array(z.enum(STRATEGY_NAMES))
     .default([])
@@ -37,11 +35,12 @@ export const RunOptions = z.strictObject({
     .default("60s")
     .describe("how long the fleet may take until all workers are ready and scraped"),
 });
-export type RunOptions = z.infer<typeof RunOptions>;
+export type CommonOptions = z.infer<typeof CommonOptions>;
 
-/** The same with durations in milliseconds, checked against each other. */
-export interface RunSettings
-  extends Omit<RunOptions, "duration" | "hold" | "pause" | "lockTtl" | "lockTimeout" | "startDeadline"> {
+type DurationOption = "duration" | "hold" | "pause" | "lockTtl" | "lockTimeout" | "startDeadline";
+
+/** The same options with durations in milliseconds. */
+export interface RunSettings extends Omit<CommonOptions, DurationOption> {
   readonly durationMs: number;
   readonly holdMs: number;
   readonly pauseMs: number;
@@ -50,13 +49,9 @@ export interface RunSettings
   readonly startDeadlineMs: number;
 }
 
-/** Checks the options one by one, against each other and against the scenario, whose defaults stand in for what is left out. */
-export function readRunOptions(given: Record<string, unknown>): { options: RunOptions; settings: RunSettings } {
-  const { scenario } = parse(RunOptions.pick({ scenario: true }).loose(), given, "options");
-  const facts: ScenarioFacts = SCENARIOS[scenario];
-  const options = parse(RunOptions, { ...facts.defaults, ...given }, "options");
+export function toSettings(options: CommonOptions): RunSettings {
   const { duration, hold, pause, lockTtl, lockTimeout, startDeadline, ...rest } = options;
-  const settings: RunSettings = {
+  return {
     ...rest,
     durationMs: toMs(duration),
     holdMs: toMs(hold),
@@ -65,30 +60,26 @@ export function readRunOptions(given: Record<string, unknown>): { options: RunOp
     lockTimeoutMs: toMs(lockTimeout),
     startDeadlineMs: toMs(startDeadline),
   };
-  const fault = faultOf(options, settings, facts, given);
-  if (fault !== undefined) throw new ConfigError(fault);
-  return { options, settings };
 }
-
-export const isDefault = (option: keyof RunOptions, value: unknown) =>
-  JSON.stringify(value) === JSON.stringify(RunOptions.shape[option].parse(undefined));
-
-/** `lockTtl` as the flag `lock-ttl`. */
-export const kebabOf = (option: string) => option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 export const toMs = (text: string): number => ms(text as ms.StringValue);
 
-/** Throws ConfigError with all that is wrong, in one line. `what` names whose value it is, `fix` says what to do. */
+/** `lockTtl` as the flag `lock-ttl`. */
+export const kebabCase = (option: string) => option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** Throws ConfigError that lists all mistakes in one line. `what` names the source of the value, `fix` says what to do. */
 export function parse<T>(schema: z.ZodType<T>, value: unknown, what: string, fix = "see --help"): T {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: describeIssue });
   if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) =>
-    path.length === 0 ? message : `${path.join(".")}: ${message}`,
-  );
+  const issues = result.error.issues.map(({ path, message }) => {
+    // The position in a list says nothing: the message quotes the value.
+    const names = path.filter((part) => typeof part === "string");
+    return names.length === 0 ? message : `${names.join(".")}: ${message}`;
+  });
   throw new ConfigError(`${what}: ${issues.join("; ")}; ${fix}`);
 }
 
-/** Like `parse`, for environment variables. An empty variable counts as not set, as a chart or a Makefile passes it. */
+/** Like `parse`, for environment variables. A chart or a Makefile passes an empty variable for one that is not set. */
 export function readVariables<T>(schema: z.ZodType<T>, variables: NodeJS.ProcessEnv, what: string, fix?: string): T {
   const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
   return parse(schema, given, what, fix);
@@ -96,26 +87,20 @@ export function readVariables<T>(schema: z.ZodType<T>, variables: NodeJS.Process
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** What is wrong with options that are each well-formed, in one line. */
-function faultOf(
-  options: RunOptions,
-  settings: RunSettings,
-  { unused, leastWorkers, breaksLocks }: ScenarioFacts,
-  given: Record<string, unknown>,
-): string | undefined {
-  const { duration, hold, lockTtl, rows, scenario, strategies, workers } = options;
-  if (settings.durationMs < 500) return `duration ${duration} is too short to show anything: at least 500ms`;
-  if (settings.lockTtlMs < 50) return `lock TTL ${lockTtl} is shorter than a round trip may take: at least 50ms`;
-  const idle = unused.filter((option) => given[option] !== undefined && !isDefault(option, given[option]));
-  if (idle.length > 0)
-    return `scenario ${scenario} makes no use of ${idle.map((option) => `--${kebabOf(option)}`).join(", ")}: leave it out`;
-  if (workers < leastWorkers) return `scenario ${scenario} needs at least ${leastWorkers} workers, not ${workers}`;
-  if (scenario === "mixed" && strategies.length > 0 && (new Set(strategies).size < 2 || strategies.length > workers))
-    return `scenario mixed needs at least two different strategies and a worker for each, not ${workers} workers for ${strategies.join(",")}`;
-  const narrow = strategies.find((strategy) => leastRowsOf(strategy) > rows);
-  if (narrow !== undefined && scenario !== "all")
-    return `strategy ${narrow} needs at least ${leastRowsOf(narrow)} rows, not ${rows}: raise rows`;
-  if (!settings.extend && settings.lockTtlMs <= settings.holdMs && !breaksLocks)
-    return `lock TTL ${lockTtl} is not longer than the hold time ${hold} and locks are not extended: every lock would end before its work; raise lockTtl or leave extend on`;
-  return undefined;
+/** A mistake in words of the option; undefined keeps the message of the schema. */
+function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "invalid_type":
+      if (issue.expected === "int" || issue.expected === "number") return "must be a whole number";
+      if (issue.expected === "boolean") return "must be true or false";
+      return undefined;
+    case "too_small":
+      return issue.origin === "string" ? "must not be empty" : `must be at least ${issue.minimum}`;
+    case "too_big":
+      return `must be at most ${issue.maximum}`;
+    case "invalid_value":
+      return `${JSON.stringify(issue.input)} is not one of ${issue.values.join(", ")}`;
+    default:
+      return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 /** What a strategy needs beside one MySQL and one Redis, and whether it is here. */
 import { MAJORITY_SERVERS_MIN, type Need, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
-import type { RunPlan } from "./run-plan.ts";
+import type { PlannedRun } from "./scenarios/index.ts";
 
 /** What a run may find where it is made. */
 export interface AvailableServers {
@@ -11,7 +11,7 @@ export interface AvailableServers {
 }
 
 /** Why this run cannot be made here, in words for the report; undefined where it can. */
-export function missingFor(plan: RunPlan, servers: AvailableServers): string | undefined {
+export function missingFor(plan: PlannedRun, servers: AvailableServers): string | undefined {
   if (
     plan.guard === "fence-claim" &&
     factsOf(plan).some(({ lock, write }) => !lock.fenced && write !== "self-protecting")
@@ -24,7 +24,7 @@ export function missingFor(plan: RunPlan, servers: AvailableServers): string | u
   return undefined;
 }
 
-export const needsMajority = (plan: RunPlan): boolean => needsOf(plan).includes("redis-majority");
+export const needsMajority = (plan: PlannedRun): boolean => needsOf(plan).includes("redis-majority");
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
@@ -36,6 +36,6 @@ const MISSING: Record<Need, (servers: AvailableServers) => string | undefined> =
       : `needs ${MAJORITY_SERVERS_MIN} independent Redis servers or more, and REDIS_URLS names ${redisUrls.length} (chart: redis.instances)`,
 };
 
-const factsOf = ({ strategy, mix = [strategy] }: RunPlan): StrategyFacts[] => mix.map((name) => STRATEGIES[name]);
+const factsOf = ({ strategy, mix = [strategy] }: PlannedRun): StrategyFacts[] => mix.map((name) => STRATEGIES[name]);
 
-const needsOf = (plan: RunPlan): Need[] => factsOf(plan).flatMap(({ needs }) => needs ?? []);
+const needsOf = (plan: PlannedRun): Need[] => factsOf(plan).flatMap(({ needs }) => needs ?? []);

@@ -21,7 +21,7 @@ import type { Report, RunReport } from "../judge/report-data.ts";
 import { judgeAcl, judgeReport } from "../judge/run-verdict.ts";
 import { missingFor } from "../plan/requirements.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
-import { plansOf } from "../plan/scenarios/index.ts";
+import { nameRuns } from "../plan/scenarios/index.ts";
 import type { Platform } from "../platform/platform.ts";
 import { labelsOf } from "../report/describe-run.ts";
 import type { Progress } from "../report/progress.ts";
@@ -85,7 +85,7 @@ export async function makeReport(
       metrics.runJudged(finished);
       metrics.setPhase(finished, "finished");
     }
-    const plans = plansOf(platform.report, settings);
+    const plans = nameRuns(platform.report, config.plans);
     const names = namesOfPlans(plans);
     for (const plan of plans) {
       const name = names.get(plan.run) ?? plan.strategy;

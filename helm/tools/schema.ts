@@ -1,6 +1,6 @@
 /** The schema of the chart's values: the run's options as the coordinator itself checks them, and what surrounds them. */
 import * as z from "zod";
-import { RunOptions } from "../../coordinator/plan/options.ts";
+import { RunOptions } from "../../coordinator/plan/settings.ts";
 
 /** JSON Schema (draft 7, which both Helm majors read) as text for values.schema.json. */
 export function valuesSchema(): string {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { RunOptions } from "../../coordinator/plan/options.ts";
+import { RunOptions } from "../../coordinator/plan/settings.ts";
 import { KubernetesSettings, KubernetesTarget } from "../../coordinator/platform/kubernetes/settings.ts";
 import { parseWorkerTemplate } from "../../coordinator/platform/kubernetes/worker-job.ts";
 import { YOUNG_HEAP } from "../../coordinator/platform/local/launcher.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 import { parse } from "yaml";
-import { RunOptions } from "../../coordinator/plan/options.ts";
+import { RunOptions } from "../../coordinator/plan/settings.ts";
 import { valueDocs, withTable } from "../../helm/tools/readme.ts";
 import { valuesSchema } from "../../helm/tools/schema.ts";
 import { bothHelms } from "./helm.ts";

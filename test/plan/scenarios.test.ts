@@ -3,15 +3,15 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ConfigError } from "../../coordinator/errors.ts";
 import { settingsOf } from "../../coordinator/judge/faults.ts";
-import { readRunOptions } from "../../coordinator/plan/options.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
-import { plansOf, SCENARIO_NAMES, SCENARIOS } from "../../coordinator/plan/scenarios/index.ts";
+import { nameRuns, planRuns, SCENARIO_NAMES, SCENARIOS } from "../../coordinator/plan/scenarios/index.ts";
+import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { isControl, protectsItself, theoryOf } from "../../coordinator/plan/theory.ts";
 import { labelsOf } from "../../coordinator/report/describe-run.ts";
 import { leastRowsOf, STRATEGY_NAMES, WorkerSpec } from "../../worker/contract.ts";
 
 const plans = (scenario: string, given: Record<string, unknown> = {}): RunPlan[] =>
-  plansOf("0a1b2c3d", readRunOptions({ scenario, ...given }).settings);
+  nameRuns("0a1b2c3d", planRuns(readRunOptions({ scenario, ...given }).settings));
 const told = (runs: readonly RunPlan[]) => {
   const named = runs.map((plan) => ({ ...plan, mix: plan.mix && [...plan.mix], plan: settingsOf(plan) }));
   return [...labelsOf(named).values()];

@@ -6,9 +6,9 @@ import { createDatabase } from "../../coordinator/clients/mysql.ts";
 import { createPrometheus, type Prometheus } from "../../coordinator/clients/prometheus.ts";
 import { passwordVariables } from "../../coordinator/clients/redis-users.ts";
 import type { RunReport } from "../../coordinator/judge/report-data.ts";
-import { readRunOptions } from "../../coordinator/plan/options.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
-import { plansOf } from "../../coordinator/plan/scenarios/index.ts";
+import { nameRuns, planRuns } from "../../coordinator/plan/scenarios/index.ts";
+import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { createLocalLauncher } from "../../coordinator/platform/local/launcher.ts";
 import { startServers } from "../../coordinator/platform/local/servers/index.ts";
 import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
@@ -76,7 +76,7 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
     async run(strategy: StrategyName, changes: Partial<RunPlan> = {}, meddling: Meddling = {}): Promise<RunReport> {
       const report = randomBytes(4).toString("hex");
       const { settings } = readRunOptions({ strategies: [strategy], duration: "1500ms", rows: changes.rows ?? 1 });
-      const plan = { ...plansOf(report, settings)[0]!, ...changes };
+      const plan = { ...nameRuns(report, planRuns(settings))[0]!, ...changes };
       const launcher = await launcherOf(meddling);
       server.setTargets(launcher.targets());
       const real = meddling.prometheus?.(prometheus) ?? prometheus;

@@ -1,19 +1,29 @@
-import type { StrategyName } from "../../../worker/contract.ts";
-import type { RunSettings } from "../options.ts";
-import { type Draft, unproven } from "./draft.ts";
+import { COMPARED, type Scenario, unproven } from "./draft.ts";
 
-/** A beat of 100 ms leaves an idle strategy alone with its own time; without pauses it shows what it can bear. */
-const BEAT_MS = 100;
+/** Interval of the fixed rate where `--pause` sets none: long enough that a strategy is seldom waited for. */
+const INTERVAL_MS = 100;
 
-/** Each strategy at a fixed rate (every `pause`, or 100 ms), then each as fast as it can. */
-export function benchmark({ pauseMs }: RunSettings, strategies: readonly StrategyName[]): Draft[] {
-  const intervalMs = pauseMs > 0 ? pauseMs : BEAT_MS;
-  const because = "at a fixed rate operations may miss each other by chance; as fast as they can, they do not";
-  return [
-    ...strategies.map((strategy) => ({
-      ...{ strategy, intervalMs, pauseMs: 0 },
-      expects: unproven(strategy, because),
-    })),
-    ...strategies.map((strategy) => ({ strategy, pauseMs: 0 })),
-  ];
-}
+/** Each strategy at a fixed rate (every `--pause`, or 100 ms), then each as fast as it can. */
+export const benchmark: Scenario = {
+  summary: "each strategy at a fixed rate and as fast as it can: times, percentiles, errors",
+  strategies: COMPARED,
+  defaults: { duration: "3s" },
+  unused: [],
+  workersMin: 1,
+  breaksLocks: false,
+  raisesRows: false,
+  drafts({ pauseMs }, strategies) {
+    const intervalMs = pauseMs > 0 ? pauseMs : INTERVAL_MS;
+    return [
+      ...strategies.map((strategy) => ({
+        strategy,
+        intervalMs,
+        pauseMs: 0,
+        expects: unproven(strategy, PACED),
+      })),
+      ...strategies.map((strategy) => ({ strategy, pauseMs: 0 })),
+    ];
+  },
+};
+
+const PACED = "at a fixed rate operations may avoid each other by chance; as fast as they can, they do not";

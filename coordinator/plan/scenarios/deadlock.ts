@@ -1,21 +1,29 @@
-import type { RunSettings } from "../options.ts";
-import type { Draft } from "./draft.ts";
+import type { Draft, Scenario } from "./draft.ts";
 
-/** Two rows, always in the same order or in either: nobody waits in a circle, or somebody is turned away. */
-export function deadlock(_settings: RunSettings): Draft[] {
-  const run = (draft: Partial<Draft>): Draft => ({ strategy: "row-pair", rows: 2, ...draft });
-  return [
-    run({ pair: { order: "same", onDeadlock: "give-up" } }),
-    run({ pair: { order: "opposite", onDeadlock: "give-up" } }),
-    run({ pair: { order: "opposite", onDeadlock: "retry" } }),
-    run({
-      pair: { order: "opposite", onDeadlock: "carry-on" },
-      expects: {
-        data: "violated",
-        exclusion: "unclaimed",
-        because: "the deadlock has ended the transaction and its locks, so what follows is written from an old read",
-        halfApplied: true,
-      },
-    }),
-  ];
-}
+/** Two rows, locked in the same order by all operations or in either order, which deadlocks. */
+export const deadlock: Scenario = {
+  summary: "two rows locked in opposite order: deadlocks given up, retried, or ignored by mistake",
+  strategies: ["row-pair"],
+  defaults: {},
+  unused: ["strategies", "rows", "guard", "keyScope", "lockTtl", "extend", "lockTimeout"],
+  workersMin: 2,
+  breaksLocks: false,
+  raisesRows: false,
+  drafts() {
+    const run = (draft: Partial<Draft>): Draft => ({ strategy: "row-pair", rows: 2, ...draft });
+    return [
+      run({ pair: { order: "same", onDeadlock: "give-up" } }),
+      run({ pair: { order: "opposite", onDeadlock: "give-up" } }),
+      run({ pair: { order: "opposite", onDeadlock: "retry" } }),
+      run({
+        pair: { order: "opposite", onDeadlock: "carry-on" },
+        expects: {
+          data: "violated",
+          exclusion: "unclaimed",
+          because: "the deadlock ended the transaction and its locks, so the next write is based on an old read",
+          halfApplied: true,
+        },
+      }),
+    ];
+  },
+};

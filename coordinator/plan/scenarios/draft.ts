@@ -1,30 +1,58 @@
+/** What a scenario is, and what its runs have in common. */
 import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../../worker/contract.ts";
+import type { CommonOptions, RunSettings } from "../options.ts";
 import { ASPECTS, type ExpectedOfRun, type RunPlan } from "../run-plan.ts";
 import { isControlStrategy } from "../theory.ts";
 
-/** What a scenario says of one of its runs; the rest is the user's. */
+export interface Scenario {
+  /** One line for `--help`. */
+  readonly summary: string;
+  /** Strategies where the user names none. */
+  readonly strategies: readonly StrategyName[];
+  /** Options whose default differs from the common one. */
+  readonly defaults: Partial<CommonOptions>;
+  /** Options that change nothing here; setting one of them is a mistake. */
+  readonly unused: readonly (keyof CommonOptions)[];
+  readonly workersMin: number;
+  /** Locks break on purpose, so a TTL below the hold time is allowed. */
+  readonly breaksLocks: boolean;
+  /** Gives each strategy the rows it needs, whatever `--rows` says. */
+  readonly raisesRows: boolean;
+  /** A mistake that only this scenario can see, in one line. */
+  readonly mistake?: (options: CommonOptions) => string | undefined;
+  /** The runs, in order. */
+  drafts(settings: RunSettings, strategies: readonly StrategyName[]): readonly Draft[];
+}
+
+/** What a scenario decides about one of its runs; the user's settings fill in the rest. */
 export type Draft = Pick<RunPlan, "strategy"> & Settled;
 
-/** Set or left out, and never set to undefined: what is left out is the user's. */
+/** Each key is either set or left out, never set to undefined. */
 type Settled = {
   readonly [Key in Exclude<keyof RunPlan, "run" | "seed" | "strategy">]?: Exclude<RunPlan[Key], undefined>;
 };
 
+/** The strategies that most scenarios compare by default. */
+export const COMPARED = ["none", "memory", "redis", "row-lock", "version"] as const satisfies readonly StrategyName[];
+
 export const draftOf = (strategy: StrategyName): Draft => ({ strategy });
 
-/** Nothing can be shown by such a run, for this reason; what the strategy promises in general must not be seen to break. */
+/**
+ * Expectation of a run that cannot show anything, for the reason `because`. What the strategy promises in general must
+ * still not be seen to break.
+ */
 export function unproven(strategy: StrategyName, because: string): ExpectedOfRun {
   const { expects }: StrategyFacts = STRATEGIES[strategy];
   const unbroken = ASPECTS.filter((aspect) => expects[aspect] === "holds");
   return { data: "unclaimed", exclusion: "unclaimed", because, unbroken };
 }
 
-/** Strategies that hold somewhere, as opposed to controls. */
+/** Whether a strategy holds somewhere, as opposed to a control. */
 export const isGuarding = (strategy: StrategyName): boolean => !isControlStrategy(strategy);
 
 export const isKeyed = (strategy: StrategyName): boolean => STRATEGIES[strategy].lock.keyed;
 
-/** Steps up to the largest, and the largest itself. */
+/** The steps below `largest`, and `largest` itself. */
 export function stepsTo(largest: number, steps: readonly number[]): number[] {
   return [...steps.filter((step) => step < largest), largest];
 }

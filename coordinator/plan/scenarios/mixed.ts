@@ -1,7 +1,6 @@
 import type { StrategyName } from "../../../worker/contract.ts";
-import type { RunSettings } from "../options.ts";
 import { theoryOf } from "../theory.ts";
-import { type Draft, draftOf } from "./draft.ts";
+import { type Draft, draftOf, type Scenario } from "./draft.ts";
 
 const PAIRS: readonly (readonly [StrategyName, StrategyName])[] = [
   ["redis", "none"],
@@ -10,17 +9,30 @@ const PAIRS: readonly (readonly [StrategyName, StrategyName])[] = [
   ["version", "row-lock"],
 ];
 
-/** The pairs that teach most, or all that the user names at once, with a control where those hold together. */
-export function mixed({ strategies, workers, guard, pauseMs }: RunSettings): Draft[] {
-  const mixes = strategies.length > 0 ? [strategies] : PAIRS;
-  const runs = mixes.map((mix): Draft => {
-    const run = { strategy: mix[0]!, mix };
-    const holds = theoryOf({ ...run, workers, guard }).data === "holds";
-    return holds ? { ...run, pauseMs: Math.max(pauseMs, ROOM_MS) } : run;
-  });
-  const shown = runs.some((run) => theoryOf({ ...run, workers, guard }).data === "violated");
-  return shown ? runs : [draftOf("none"), ...runs];
-}
+/** The pairs that teach most, or all strategies that the user names in one run, with a control where those hold together. */
+export const mixed: Scenario = {
+  summary: "several strategies at once on one row: which of them protects the others",
+  strategies: [],
+  defaults: {},
+  unused: [],
+  workersMin: 2,
+  breaksLocks: false,
+  raisesRows: false,
+  mistake: ({ strategies, workers }) =>
+    strategies.length > 0 && (new Set(strategies).size < 2 || strategies.length > workers)
+      ? `scenario "mixed" needs at least two different strategies and a worker for each, not ${workers} workers for ${strategies.join(",")}`
+      : undefined,
+  drafts({ strategies, workers, guard, pauseMs }) {
+    const mixes = strategies.length > 0 ? [strategies] : PAIRS;
+    const runs = mixes.map((mix): Draft => {
+      const run = { strategy: mix[0]!, mix };
+      const holds = theoryOf({ ...run, workers, guard }).data === "holds";
+      return holds ? { ...run, pauseMs: Math.max(pauseMs, PAUSE_MS_MIN) } : run;
+    });
+    const shown = runs.some((run) => theoryOf({ ...run, workers, guard }).data === "violated");
+    return shown ? runs : [draftOf("none"), ...runs];
+  },
+};
 
-/** Who only tries starves beside those who wait in line for the row, unless they leave it alone for a while. */
-const ROOM_MS = 20;
+/** A strategy that only retries starves next to one that queues for the row, unless the queueing one pauses. */
+const PAUSE_MS_MIN = 20;

@@ -7,7 +7,6 @@ import { passwordVariables } from "../../clients/redis-users.ts";
 import { type Config, redisPasswordsOf, redisUrlsOf } from "../../config.ts";
 import { ConfigError } from "../../errors.ts";
 import { needsMajority } from "../../plan/requirements.ts";
-import { plansOf } from "../../plan/scenarios/index.ts";
 import { reportFiles } from "../../report/files.ts";
 import type { Progress } from "../../report/progress.ts";
 import type { Platform } from "../platform.ts";
@@ -20,7 +19,7 @@ const SERVERS_DEADLINE_MS = 5_000;
 
 /** Throws ServerError when a server cannot be started, ConfigError when the folder for the report cannot be written. */
 export async function createLocalPlatform(config: Config, progress: Progress): Promise<Platform> {
-  const { environment, settings, out } = config;
+  const { environment, plans, out } = config;
   const report = randomBytes(4).toString("hex");
   const folder = resolve(out, report);
   await writable(folder);
@@ -28,7 +27,6 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
   const coordinatorUrl = environment.HOLDFAST_COORDINATOR_URL ?? `http://${listen.host}:${listen.port}`;
   const token = environment.HOLDFAST_TOKEN ?? randomBytes(16).toString("hex");
 
-  const plans = plansOf(report, settings);
   const own = await startServers({
     coordinatorUrl,
     only: [
