@@ -97,6 +97,7 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
 function addRun(program: Command, variables: NodeJS.ProcessEnv, accept: (invocation: Invocation) => void) {
   const run = program
     .command("run", { isDefault: true })
+    .helpOption("-h, --help", "show this help")
     .usage("[options]")
     .description(
       "Shows, with evidence, which locks hold when many workers change one row at once, and what they cost.",
@@ -130,6 +131,7 @@ function addJobCommands(program: Command, variables: NodeJS.ProcessEnv, accept: 
   for (const [command, description] of JOB_COMMANDS)
     program
       .command(command)
+      .helpOption("-h, --help", "show this help")
       .description(description)
       .addOption(new Option("--wait <duration>", "how long to wait").default("15m").argParser(checkedDuration))
       .action((flags: { wait: string }) => accept({ command, waitMs: toMs(flags.wait), variables }));

@@ -52,11 +52,11 @@ function assertOneLine({ err }: Ended, ...parts: RegExp[]) {
 
 describe("options", () => {
   for (const [args, ...parts] of [
-    [["--strategies", "none,nope"], /strategies/, /"none"\|"memory"/],
-    [["--workers", "0"], /--workers 0/, />=1/],
+    [["--strategies", "none,nope"], /strategies/, /"nope" is not one of none, memory/],
+    [["--workers", "0"], /--workers 0: must be at least 1/],
     [["--workers", "-3"], /--workers -3/],
     [["--workers", "four"], /--workers four/, /number/],
-    [["--workers", "2.5"], /--workers 2.5/, /int/],
+    [["--workers", "2.5"], /--workers 2.5/, /whole number/],
     [["--duration", "0s"], /duration 0s/, /at least 500ms/],
     [["--duration", "-5s"], /--duration -5s/, /not a duration/],
     [["--duration", "5"], /--duration 5/, /write 250ms, 5s or 2m/],
@@ -67,9 +67,9 @@ describe("options", () => {
     [["--scenario", "nope"], /--scenario nope/],
     [
       ["--lock-ttl", "100ms", "--hold", "200ms", "--extend", "false"],
-      /lock TTL 100ms/,
-      /hold time 200ms/,
-      /raise lockTtl/,
+      /--lock-ttl 100ms/,
+      /--hold 200ms/,
+      /raise --lock-ttl/,
     ],
     [["--wrokers", "3"], /unknown option '--wrokers'/, /--help/],
     [["dance"], /too many arguments|unknown command/],
@@ -90,14 +90,26 @@ describe("options", () => {
   test("servers for a majority, and none for the other strategies", async () => {
     const ended = await holdfast([], { REDIS_URLS: "redis://127.0.0.1:1,redis://127.0.0.1:2,redis://127.0.0.1:3" });
     assert.equal(ended.status, 2, ended.err);
-    assertOneLine(ended, /REDIS_URLS is given without REDIS_URL/);
+    assertOneLine(ended, /REDIS_URLS needs REDIS_URL too/);
   });
 
   test("--help shows every option with its default and unit, the strategies and the exit status", async () => {
-    const { status, out } = await holdfast(["run", "--help"]);
-    assert.equal(status, 0);
-    for (const part of ["--workers", "--lock-ttl", '"5s"', "HOLDFAST_DURATION", "row-lock", "MYSQL_URL", "Exit status"])
-      assert.ok(out.includes(part), `no ${part} in:\n${out}`);
+    for (const args of [["--help"], ["run", "--help"]]) {
+      const { status, out } = await holdfast(args);
+      assert.equal(status, 0);
+      for (const part of [
+        "--workers",
+        "--lock-ttl",
+        '"5s"',
+        "HOLDFAST_DURATION",
+        "row-lock",
+        "MYSQL_URL",
+        "Exit status",
+      ])
+        assert.ok(out.includes(part), `no ${part} in:\n${out}`);
+      for (const command of ["reset", "verdict"]) assert.match(out, new RegExp(`^  ${command} +on Kubernetes`, "m"));
+    }
+    assert.match((await holdfast(["verdict", "--help"])).out, /--wait <duration>/);
   });
 
   test("a folder for the report that cannot be written is found before anything runs", async () => {

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { readRunOptions } from "../../coordinator/plan/options.ts";
-import { plansOf, SCENARIO_NAMES } from "../../coordinator/plan/scenarios/index.ts";
+import { planRuns, SCENARIO_NAMES } from "../../coordinator/plan/scenarios/index.ts";
+import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { type Expectation, STRATEGIES, STRATEGY_NAMES } from "../../worker/contract.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -46,7 +46,7 @@ test(`${SCENARIOS_PAGE} has a row for each scenario`, () => {
 });
 
 test(`${SCENARIOS_PAGE} says how many runs each scenario makes`, () => {
-  const made = (scenario: string) => plansOf("report", readRunOptions({ scenario }).settings).length;
+  const made = (scenario: string) => planRuns(readRunOptions({ scenario }).settings).length;
   assert.deepEqual(
     scenarioRows.map((row) => [nameIn(row), Number(row.at(-1))]),
     scenarioRows.map((row) => [nameIn(row), made(nameIn(row))]),

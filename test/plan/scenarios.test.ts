@@ -211,18 +211,18 @@ describe("theory of several strategies on one row", () => {
 
 describe("options that make no sense are refused in one line", () => {
   for (const [given, message] of [
-    [{ scenario: "acl", workers: 8 }, /^scenario acl makes no use of --workers: leave it out$/],
+    [{ scenario: "acl", workers: 8 }, /^scenario "acl" does not use --workers: leave it out$/],
     [{ scenario: "acl", duration: "1s", strategies: ["redis"] }, /--strategies, --duration/],
-    [{ scenario: "deadlock", strategies: ["redis"] }, /scenario deadlock makes no use of --strategies/],
+    [{ scenario: "deadlock", strategies: ["redis"] }, /scenario "deadlock" does not use --strategies/],
     [{ scenario: "ttl", hold: "9ms", extend: false }, /--hold, --extend/],
     [{ scenario: "spread", keyScope: "global" }, /--key-scope/],
-    [{ scenario: "contention", workers: 1 }, /^scenario contention needs at least 2 workers, not 1$/],
+    [{ scenario: "contention", workers: 1 }, /^scenario "contention" needs at least 2 workers, not 1$/],
     [{ scenario: "mixed", workers: 1 }, /at least 2 workers/],
     [{ scenario: "mixed", strategies: ["redis"] }, /at least two different strategies/],
     [{ scenario: "mixed", strategies: ["redis", "redis"] }, /at least two different strategies/],
     [{ scenario: "mixed", workers: 2, strategies: ["redis", "none", "version"] }, /a worker for each/],
-    [{ strategies: ["row-pair"] }, /strategy row-pair needs at least 2 rows, not 1: raise rows/],
-    [{ extend: false, lockTtl: "100ms", hold: "200ms" }, /lock TTL 100ms is not longer than the hold time/],
+    [{ strategies: ["row-pair"] }, /strategy "row-pair" needs at least 2 rows, not 1: raise --rows/],
+    [{ extend: false, lockTtl: "100ms", hold: "200ms" }, /--lock-ttl 100ms is not longer than --hold 200ms/],
   ] as [Record<string, unknown>, RegExp][])
     test(JSON.stringify(given), () => {
       assert.throws(
