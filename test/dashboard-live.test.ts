@@ -83,17 +83,17 @@ describe("after the run", () => {
 describe("the headlines", () => {
   test("say that everything is as expected, though two controls are violated", async () => {
     assert.deepEqual(await values(only("Against theory", "expected"), true), [1]);
-    assert.deepEqual(await values(only("Largest difference between the books", "expected"), true), [0]);
+    assert.deepEqual(await values(only("Largest difference between the counts", "expected"), true), [0]);
   });
 
-  test("say that a strategy is not as expected, and how far the books are apart", async () => {
+  test("say that a strategy is not as expected, and how far the counts differ", async () => {
     assert.deepEqual(await values(only("Against theory", "violated"), true), [0]);
-    assert.deepEqual(await values(only("Largest difference between the books", "violated"), true), [1]);
+    assert.deepEqual(await values(only("Largest difference between the counts", "violated"), true), [1]);
   });
 
   test("say that a report is unknown, and compare no book that has a page missing", async () => {
     assert.deepEqual(await values(only("Against theory", "unknown"), true), [-1]);
-    assert.deepEqual(await values(only("Largest difference between the books", "unknown"), true), [0]);
+    assert.deepEqual(await values(only("Largest difference between the counts", "unknown"), true), [0]);
   });
 
   test("follow the chosen strategies", async () => {

@@ -1,5 +1,5 @@
--- The contested rows, who writes to them, and the ledger of what really happened.
--- Works on MySQL 8.4 and later and on MariaDB 10.11 and later. Every row belongs to one run, so runs never touch each other.
+-- The contested rows, their writers, and the ledger of all committed writes.
+-- For MySQL 8.4 and later, and MariaDB 10.11 and later. Every row belongs to one run, so runs never affect each other.
 
 CREATE TABLE IF NOT EXISTS employee (
   run      VARCHAR(63)  NOT NULL,
@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS writer (
   KEY (run)
 );
 
--- Raises that wait to be applied: the queue of the strategy skip-locked. Each goes in the transaction that applies it.
+-- Raises that wait to be applied: the queue of the skip-locked strategy. A raise is removed in the transaction that
+-- applies it.
 CREATE TABLE IF NOT EXISTS pending (
   run         VARCHAR(63) NOT NULL,
   op          BIGINT      NOT NULL,
@@ -41,15 +42,15 @@ CREATE TABLE IF NOT EXISTS ledger (
   run          VARCHAR(63) NOT NULL,
   employee_id  INT         NOT NULL,
   op           BIGINT      NOT NULL,
-  read_op      BIGINT      NOT NULL,           -- last_op as it was read
+  read_op      BIGINT      NOT NULL,           -- last_op at the time of the read
   read_version BIGINT      NOT NULL,
   new_version  BIGINT      NOT NULL,
   read_salary  BIGINT      NOT NULL,
   new_salary   BIGINT      NOT NULL,
   raise        BIGINT      NOT NULL,
   fence        BIGINT      NOT NULL,           -- token that the writer held; 0 for none
-  read_at      DATETIME(6) NOT NULL,           -- by the database's clock, as the read was answered
-  written_at   DATETIME(6) NOT NULL,           -- by the database's clock, before the COMMIT
+  read_at      DATETIME(6) NOT NULL,           -- time of the read, by the database's clock
+  written_at   DATETIME(6) NOT NULL,           -- time of the write, before the COMMIT, by the database's clock
   UNIQUE KEY (run, op, employee_id),
   KEY (run, seq)
 );

@@ -1,6 +1,6 @@
 {{/*
-Names, labels and the parts that all pods share. Most helpers take a component: a dict of
-root (the root context), name (its part of object names and its component label) and values (its section of values.yaml).
+Names, labels and the parts that all pods share. Most helpers take a component: a dict with root (the root context), name
+(used in object names and in the component label) and values (its section of values.yaml).
 */}}
 
 
@@ -9,8 +9,8 @@ root (the root context), name (its part of object names and its component label)
 {{- end }}
 
 {{/*
-The beginning of all names: at most 40 characters, so that suffixes are never cut, not even those that a StatefulSet adds.
-A longer one ends in a hash, so that two of them stay apart.
+The prefix of all names. It has at most 40 characters, so that no suffix is ever cut, not even one that a StatefulSet adds.
+A longer prefix is cut and ends in a hash, so that the names of two releases differ.
 */}}
 {{- define "holdfast.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
@@ -29,7 +29,7 @@ A longer one ends in a hash, so that two of them stay apart.
 {{- printf "%s-report" (include "holdfast.fullname" .) }}
 {{- end }}
 
-{{/* Selectors never change with the version of the chart. */}}
+{{/* Selector labels do not depend on the version of the chart. */}}
 {{- define "holdfast.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "holdfast.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -58,8 +58,8 @@ annotations:
 {{- end }}
 
 {{/*
-Metadata of a pod template; `annotations` is a dict, `run` is true for pods that are made anew for each run. The others
-carry no version, or each release of the chart would restart servers that it does not change.
+Metadata of a pod template; `annotations` is a dict, `run` is true for pods that are created for each run. Other pods have
+no version label, or each new version of the chart would restart servers that it does not change.
 */}}
 {{- define "holdfast.podMetadata" -}}
 {{- $labels := include "holdfast.labels" . | fromYaml }}
@@ -82,11 +82,14 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What all pods have in common beside their containers; `token` is true for those that need one. No values can take them out of the restricted profile. */}}
+{{/*
+The pod spec without containers; `token` is true for pods that need one. No value can take a pod out of the restricted
+profile.
+*/}}
 {{- define "holdfast.podSpec" -}}
 serviceAccountName: {{ include "holdfast.serviceAccountName" . }}
 automountServiceAccountToken: {{ or .token .values.serviceAccount.automount }}
-# A Service called redis would put REDIS_PORT=tcp://... into the environment.
+# With service links, a Service named redis would set the variable REDIS_PORT=tcp://... .
 enableServiceLinks: false
 {{- with .root.Values.global.imagePullSecrets }}
 imagePullSecrets:
@@ -120,7 +123,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* Takes a component and, in `image`, an image's values. */}}
+{{/* Takes a component with the values of an image in `image`. */}}
 {{- define "holdfast.container" -}}
 {{- $registry := .image.registry | default .root.Values.global.imageRegistry }}
 {{- $name := printf "%s%s" (empty $registry | ternary "" (printf "%s/" $registry)) .image.repository -}}
@@ -138,7 +141,7 @@ resources:
 {{- end }}
 {{- end }}
 
-{{/* The variables in `env` (YAML) and extraEnv, each name once: server-side apply refuses duplicates. */}}
+{{/* The variables of `env` (YAML) and extraEnv, each name once, because server-side apply rejects duplicates. */}}
 {{- define "holdfast.env" -}}
 {{- $byName := dict }}
 {{- range .values.extraEnv }}

@@ -1,6 +1,6 @@
-{{/* Where MySQL, Redis and Prometheus are, and with which passwords: the bundled servers or the user's own. */}}
+{{/* Addresses and passwords of MySQL, Redis and Prometheus: of the bundled servers, or of the user's own. */}}
 
-{{/* Users of files/users.acl that have a password, as written there: LOCK, MONITOR. */}}
+{{/* The users of files/users.acl that have a password, in the file's spelling: LOCK, MONITOR. */}}
 {{- define "holdfast.redisUsers" -}}
 {{- $users := list }}
 {{- range regexFindAll "#%[A-Z_]+%" (.Files.Get "files/users.acl") -1 | uniq }}
@@ -14,8 +14,8 @@
 {{- end }}
 
 {{/*
-Fills .Values.computed with the passwords that this chart keeps in its Secret: the given one, else the one that is live
-in the cluster, else a new one. Once for each render, so that the Secret and the hashes in the users file agree.
+Sets .Values.computed to the passwords that this chart keeps in its Secret. Each is the given one, or the one in the live
+Secret, or a new one. They are computed once per render, so that the Secret and the hashes in the users file agree.
 */}}
 {{- define "holdfast.passwords" -}}
 {{- if not (hasKey .Values "computed") }}
@@ -52,7 +52,7 @@ in the cluster, else a new one. Once for each render, so that the Secret and the
 {{- .Values.mysql.enabled | ternary 3306 .Values.mysql.external.port }}
 {{- end }}
 
-{{/* host:port of each independent Redis server. Each has a Service of its own, whose name resolves before its pod is ready. */}}
+{{/* host:port of each independent Redis server. Each has a Service, whose name resolves before the pod is ready. */}}
 {{- define "holdfast.redisNodes" -}}
 {{- $nodes := .Values.redis.external.nodes }}
 {{- if .Values.redis.enabled }}
@@ -80,7 +80,7 @@ secretKeyRef:
   key: {{ .Values.mysql.auth.existingSecret | empty | ternary "mysql-root-password" .Values.mysql.auth.rootPasswordKey }}
 {{- end }}
 
-{{/* How workers and coordinator reach the servers. `monitor`: with the passwords that only the coordinator has. */}}
+{{/* Environment variables that locate the servers. `monitor` adds the password that only the coordinator has. */}}
 {{- define "holdfast.serverEnv" -}}
 {{- $root := .root }}
 {{- $urls := list }}

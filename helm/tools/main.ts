@@ -1,5 +1,4 @@
 /** `node helm/tools/main.ts chart` writes values.schema.json and the README's table; `k8s` writes ../k8s (needs helm). */
-
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { MANIFESTS, manifests } from "./manifests.ts";

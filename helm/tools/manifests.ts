@@ -1,13 +1,13 @@
-/** What k8s/ holds: the chart with its defaults, for those who use kubectl or kustomize instead of Helm. */
+/** The content of k8s/: the chart with its defaults, for users of kubectl or kustomize instead of Helm. */
 
 export const MANIFESTS = "k8s";
 const NAMESPACE = "holdfast";
 
-/** There is nothing to generate passwords with, so these are public; the release's network policies are what protects it. */
+/** Nothing generates passwords for plain manifests, so these are public; only the network policies protect the release. */
 const PASSWORDS = ["token", "mysql.auth.password", "mysql.auth.rootPassword", "grafana.adminPassword"];
 
 /**
- * File names and texts. `helm` runs Helm in the chart's parent folder and answers with its output; `users` is the text of
+ * Returns the files by name. `helm` runs Helm in the chart's parent folder and returns its output; `users` is the text of
  * files/users.acl.
  */
 export function manifests(helm: (arguments_: string[]) => string, users: string): Record<string, string> {
@@ -29,7 +29,7 @@ export function manifests(helm: (arguments_: string[]) => string, users: string)
   return { "kustomization.yaml": kustomization(names), "namespace.yaml": NAMESPACE_YAML, ...files };
 }
 
-const HEADER = "# Made from the chart by `make k8s`; changes belong there.\n";
+const HEADER = "# Generated from the chart by `make k8s`; change the chart instead.\n";
 
 const NAMESPACE_YAML = `${HEADER}apiVersion: v1
 kind: Namespace
@@ -45,7 +45,7 @@ const kustomization = (names: readonly string[]) => `${HEADER}#
 #   kubectl -n ${NAMESPACE} delete job coordinator && kubectl apply -k k8s     # runs again
 #   kubectl delete -k k8s
 #
-# The passwords in secret.yaml are public. The chart makes its own.
+# The passwords in secret.yaml are public. The chart generates its own.
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: ${NAMESPACE}

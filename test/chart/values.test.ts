@@ -53,7 +53,7 @@ const IMPOSSIBLE: [sets: string, message: RegExp][] = [
   ["mysql.external.host=db", /set mysql\.enabled=false/],
   ["mysql.enabled=false,mysql.external.host=db", /no password for holdfast at db: set mysql\.auth\.password/],
   ["mysql.auth.existingSecret=s,mysql.auth.password=p", /remove one/],
-  ["mysql.auth.username=root", /take another name/],
+  ["mysql.auth.username=root", /choose another name/],
   ["redis.enabled=false", /set redis\.external\.nodes/],
   ["redis.external.nodes={r:6379}", /set redis\.enabled=false/],
   ["redis.enabled=false,redis.external.nodes={r:6379}", /no password for the Redis user lock at r:6379/],

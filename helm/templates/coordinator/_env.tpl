@@ -1,4 +1,4 @@
-{{/* The coordinator's environment; each variable is one of coordinator/config.ts or coordinator/platform/kubernetes/settings.ts. */}}
+{{/* The coordinator's environment: variables of coordinator/config.ts and coordinator/platform/kubernetes/settings.ts. */}}
 {{- define "holdfast.coordinatorEnv" -}}
 {{ include "holdfast.targetEnv" . }}
 - name: HOLDFAST_JOB_NAME
