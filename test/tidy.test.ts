@@ -66,7 +66,9 @@ rule(
   "strategies stand below the loop and whatever runs it",
   ({ from, to }) =>
     (within("worker/strategies", from) || from === "worker/strategy.ts") &&
-    ["loop", "metrics", "heartbeat", "connections", "main"].some((name) => to === `worker/${name}.ts`),
+    ["loop", "tally", "metrics", "heartbeat", "control", "connections", "environment", "main"].some(
+      (name) => to === `worker/${name}.ts`,
+    ),
 );
 
 rule(

@@ -1,28 +1,29 @@
-/** Makes the operations and counts them. Knows a session, and no strategy by its name. */
+/** Makes the operations and counts them. Knows only the session of a strategy, not which strategy it is. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Outcome, operationId, type WorkerFinal, type WorkerSpec, type WriterFinal } from "./contract.ts";
+import { type Outcome, operationId, type WorkerSpec, type WriterFinal } from "./contract.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import { outcomeOf } from "./outcome.ts";
 import type { Operation, Session } from "./strategy.ts";
+import { type Counts, createTally, type Tally } from "./tally.ts";
 
 export interface LoopOptions {
   readonly spec: WorkerSpec;
   readonly session: Session;
   readonly metrics: WorkerMetrics;
-  /** One writer a loop, as the database numbered them. */
+  /** One writer for each loop, as the database numbered them. */
   readonly writers: readonly number[];
   readonly random: () => number;
-  /** Where others count beside the loops; by default the loops' own. */
+  /** The counts to add to; a new tally by default. */
   readonly tally?: Tally;
-  /** Aborted when no further operation may begin; the one in flight is finished. */
+  /** Aborted when no further operation may begin; operations in flight are finished. */
   readonly stop: AbortSignal;
   /** Aborted when even waiting must end. */
   readonly abort: AbortSignal;
 }
 
-export type LoopResult = Pick<WorkerFinal, "committed" | "rejected" | "unknown" | "raised" | "writers" | "errors">;
+export type LoopResult = Counts & { readonly writers: WriterFinal[] };
 
-/** Where a server cannot be reached, the next attempt waits this long instead of spinning. */
+/** Pause after an error of the connection, so that a loop does not spin while a server is unreachable. */
 const AFTER_CONNECTION_ERROR_MS = 100;
 
 export interface Loops {
@@ -30,39 +31,39 @@ export interface Loops {
   readonly finished: Promise<void>;
   /** May be called at any time; final once `finished` has resolved. */
   result(): LoopResult;
-  /** What is known if the process ends now: operations under way are of unknown outcome. */
+  /** What is known if the process ends now: the outcome of operations in flight is unknown. */
   interrupted(): LoopResult;
 }
 
 /** Runs all loops for the run's duration. */
 export function runLoops(options: LoopOptions): Loops {
   const { tally = createTally() } = options;
-  const books = options.writers.map((writer) => createBook(writer));
+  const histories = options.writers.map((writer) => createHistory(writer));
   const deadline = performance.now() + options.spec.durationMs;
-  const finished = Promise.all(books.map((book) => loop(options, book, tally, deadline))).then(() => {});
+  const finished = Promise.all(histories.map((history) => loop(options, history, tally, deadline))).then(() => {});
   return {
     finished,
-    result: () => ({ ...tally.result(), writers: books.map((book) => book.result()) }),
+    result: () => ({ ...tally.result(), writers: histories.map((history) => history.result()) }),
     interrupted() {
       const counts = tally.result();
-      const writers = books.map((book) => book.interrupted());
-      const open = books.filter((book) => book.isOpen()).length;
+      const writers = histories.map((history) => history.interrupted());
+      const open = histories.filter((history) => history.isOpen()).length;
       return { ...counts, unknown: counts.unknown + open, writers };
     },
   };
 }
 
-async function loop(options: LoopOptions, book: Book, tally: Tally, deadline: number) {
+async function loop(options: LoopOptions, history: History, tally: Tally, deadline: number) {
   const { spec, session, metrics, random, stop, abort } = options;
-  const beat = createBeat(spec.intervalMs);
+  const msToNextBeat = createBeat(spec.intervalMs);
   while (performance.now() < deadline && !stop.aborted && !abort.aborted) {
-    const sequence = book.begin();
+    const sequence = history.begin();
     const raise = 1 + Math.floor(random() * 100);
     const begun = performance.now();
     const employeeId = spec.rows === 1 ? 1 : 1 + Math.floor(random() * spec.rows);
     let granted = raise;
     const operation: Operation = {
-      id: operationId(book.writer, sequence),
+      id: operationId(history.writer, sequence),
       employeeId,
       lockKey: spec.keyScope === "global" ? spec.run : `${spec.run}/${employeeId}`,
       signal: abort,
@@ -91,46 +92,25 @@ async function loop(options: LoopOptions, book: Book, tally: Tally, deadline: nu
     }
     metrics.operation(outcome, (performance.now() - begun) / 1_000, granted);
     tally.operation(outcome, granted);
-    book.end(sequence, outcome);
-    const restMs = beat?.() ?? spec.pauseMs;
+    history.end(sequence, outcome);
+    const restMs = msToNextBeat?.() ?? spec.pauseMs;
     if (restMs > 0) await sleep(restMs, undefined, { signal: stop }).catch(() => {});
   }
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** Says how long it is to the next beat, from one beat to the next; beats that have passed are left out. */
+/** For a fixed rate: returns a function that gives the time until the next beat. Beats that were missed are skipped. */
 function createBeat(intervalMs: number | undefined): (() => number) | undefined {
   if (intervalMs === undefined || intervalMs <= 0) return undefined;
   const begun = performance.now();
   return () => intervalMs - ((performance.now() - begun) % intervalMs);
 }
 
-export type Tally = ReturnType<typeof createTally>;
-type Book = ReturnType<typeof createBook>;
+type History = ReturnType<typeof createHistory>;
 
-/** The worker's own counts, beside those of its metrics. */
-export function createTally() {
-  const counts = { committed: 0, rejected: 0, unknown: 0 };
-  const errors = new Map<string, WorkerFinal["errors"][number]>();
-  let raised = 0;
-  return {
-    operation(outcome: Outcome, raise: number) {
-      counts[outcome] += 1;
-      if (outcome === "committed") raised += raise;
-    },
-    error(errorClass: string, outcome: Outcome | "retried", example: string) {
-      const key = `${errorClass} ${outcome}`;
-      const seen = errors.get(key);
-      if (seen === undefined) errors.set(key, { class: errorClass, outcome, count: 1, example });
-      else seen.count += 1;
-    },
-    result: () => ({ ...counts, raised, errors: [...errors.values()] }),
-  };
-}
-
-/** What one writer has begun and what was acknowledged, a bit for each operation. */
-function createBook(writer: number) {
+/** Which operations one writer has begun and which were acknowledged, one bit for each operation. */
+function createHistory(writer: number) {
   let attempted = 0;
   let acknowledged = new Uint8Array(1_024);
   const unknown: number[] = [];

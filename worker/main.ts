@@ -2,59 +2,48 @@
  * One worker: spec in, metrics out. The same command in a pod and as a local process.
  *
  *  1. read the spec, serve /metrics, send heartbeats
- *  2. open the strategy on its connections; say `ready`
+ *  2. open the strategy on its connections; report `ready`
  *  3. on `start`, make operations for the run's duration
- *  4. finish what is in flight, set `done`, hand in the final numbers
- *  5. linger until released, so that Prometheus can take a last look
+ *  4. finish what is in flight, report `done` with the final numbers
+ *  5. linger until released, so that Prometheus can scrape the final numbers
  *
  * Exit status: 0 released or lingered, 1 could not work, 2 environment invalid, 3 coordinator lost or aborted.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import * as z from "zod";
 import { leasesOf, redisConnections } from "./connections.ts";
-import { type Command, type Phase, WorkerEnvironment, type WorkerFinal, WorkerSpec } from "./contract.ts";
+import type { Heartbeat, WorkerFinal } from "./contract.ts";
+import { createControl } from "./control.ts";
+import { readEnvironment } from "./environment.ts";
 import { withFailpoints } from "./failpoints.ts";
 import { startHeartbeats } from "./heartbeat.ts";
-import { LockUnreachable } from "./locks/lock.ts";
-import { createTally, type LoopResult, type Loops, runLoops } from "./loop.ts";
+import { LockUnreachable, messageOf } from "./locks/lock.ts";
+import { type LoopResult, type Loops, runLoops } from "./loop.ts";
 import { createMetrics, serveMetrics } from "./metrics.ts";
 import { OperationError, outcomeOf } from "./outcome.ts";
 import { seededRandom } from "./random.ts";
-import { createRows, type Employee } from "./rows.ts";
+import { createRows, type Employee, type Rows } from "./rows.ts";
 import { strategies } from "./strategies/index.ts";
-import { type Resources, Unavailable } from "./strategy.ts";
+import { type Session, Unavailable } from "./strategy.ts";
+import { createTally } from "./tally.ts";
 
-/** How long a worker that was told to abort may take to finish what is in flight. */
-const ABORT_MS = 2_000;
-/** How long a worker asks for servers that do not answer before it gives up. */
+/** How long a worker retries a server that does not answer before it gives up. */
 const REACH_MS = 60_000;
+const RETRY_MS = 500;
 
-const { environment, spec } = readEnvironment();
-const index = environment.HOLDFAST_INDEX ?? environment.JOB_COMPLETION_INDEX ?? 0;
+/** All that changes while a worker runs, except its counts. */
+interface WorkerState {
+  /** What each heartbeat reports, in addition to the counts. */
+  readonly status: Pick<Heartbeat, "phase" | "readyMs" | "failure" | "unavailable" | "waitingFor" | "final">;
+  /** The loops, and the moment when they started by the database's clock and by this process's. */
+  running?: { readonly loops: Loops; readonly startedUs: number; readonly startedMs: number };
+}
+const state: WorkerState = { status: { phase: "warming" } };
 
-const uid = environment.HOLDFAST_UID;
+// --- 1. Metrics and heartbeats --------------------------------------------------------------------------------------
 
-let phase: Phase = "warming";
-let readyMs: number | undefined;
-let failure: string | undefined;
-let unavailable: string | undefined;
-let waitingFor: string | undefined;
-let result: () => LoopResult = () => ({ committed: 0, rejected: 0, unknown: 0, raised: 0, writers: [], errors: [] });
-let final: WorkerFinal | undefined;
-let loops: Loops | undefined;
-/** By the database's clock and by this process's, at the same moment. */
-let started: { readonly us: number; readonly ms: number } | undefined;
-let naive = 0;
-let releaseFailures = 0;
-let faulted = 0;
-
-const stop = new AbortController();
-const abort = new AbortController();
-const toldToStart = Promise.withResolvers<number>();
-const released = Promise.withResolvers<void>();
-
-for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(new Error(signal)));
-
+const { environment, spec, index } = readOrEnd();
+const { HOLDFAST_UID: uid, HOLDFAST_NODE: node } = environment;
+const control = createControl((reason) => end(3, reason));
 const tally = createTally();
 const metrics = createMetrics(spec, index, uid);
 const server = await serveMetrics(
@@ -69,38 +58,76 @@ const heartbeats = startHeartbeats({
   intervalMs: spec.heartbeatMs,
   lostMs: spec.coordinatorLostMs,
   beat() {
-    const { committed, rejected, unknown } = result();
-    const base = { run: spec.run, index, uid, node: environment.HOLDFAST_NODE, phase, metricsPort: server.port };
-    return { ...base, committed, rejected, unknown, readyMs, final, failure, unavailable, waitingFor };
+    const { committed, rejected, unknown } = tally.result();
+    const counts = { committed, rejected, unknown };
+    return { run: spec.run, index, uid, node, metricsPort: server.port, ...counts, ...state.status };
   },
-  onCommand: obey,
+  onCommand: control.obey,
   onLost: (reason) => end(3, reason),
 });
 
+// --- 2. to 4. The strategy and its operations -----------------------------------------------------------------------
+
+const random = seededRandom(spec.seed, index);
 const rows = createRows({
   url: environment.MYSQL_URL,
   password: environment.MYSQL_PASSWORD,
   spec,
   wrote(readVersion, newVersion) {
     if (newVersion === readVersion + 1) return;
-    naive += 1;
+    tally.naive();
     metrics.naive();
   },
 });
-const redis = redisConnections(environment);
 
 try {
+  const writers = await registerWriters();
+  const session = await retryUntilReached(openSession);
+  await becomeReady();
+  await sleep(await control.waitForStart(), undefined, { signal: control.stop });
+  await makeOperations(session, writers);
+  await session.close().catch(() => {});
+} catch (error) {
+  if (!control.stop.aborted) {
+    const message = messageOf(error);
+    if (error instanceof Unavailable) state.status.unavailable = message;
+    else state.status.failure = message;
+    await heartbeats.now();
+    end(1, message);
+  }
+}
+
+// --- 5. Until the coordinator releases the worker -------------------------------------------------------------------
+
+// A worker that was stopped early has reported so with its numbers, and nobody waits for its last scrape.
+if (state.status.final !== undefined && state.status.failure === undefined)
+  await Promise.race([control.released, sleep(spec.lingerMs, undefined, { ref: false })]);
+if (control.stop.aborted) end(3, control.stopReason());
+end(0);
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function readOrEnd() {
+  try {
+    return readEnvironment(process.env);
+  } catch (error) {
+    return end(2, messageOf(error));
+  }
+}
+
+async function registerWriters(): Promise<number[]> {
   const writers: number[] = [];
   for (let loop = 0; loop < spec.concurrency; loop += 1)
-    writers.push(await reached(() => rows.registerWriter(index, loop, uid, environment.HOLDFAST_NODE)));
-  const random = seededRandom(spec.seed, index);
+    writers.push(await retryUntilReached(() => rows.registerWriter(index, loop, uid, node)));
+  return writers;
+}
+
+function openSession(): Promise<Session> {
+  const redis = redisConnections(environment);
   const strategy = spec.mix?.[index % spec.mix.length] ?? spec.strategy;
-  const resources: Resources = {
+  return strategies[strategy].open({
     spec,
-    rows:
-      spec.fault === undefined
-        ? rows
-        : withFailpoints(rows, { fault: spec.fault, index, elapsedMs, onFault: happens, die }),
+    rows: rowsWithFault(),
     redis: redis.connect,
     redisServers: redis.servers,
     lockFolder: environment.HOLDFAST_LOCK_FOLDER,
@@ -108,7 +135,7 @@ try {
     worker: index,
     random,
     releaseFailed() {
-      releaseFailures += 1;
+      tally.releaseFailed();
       metrics.releaseFailed();
     },
     retried(error) {
@@ -116,126 +143,85 @@ try {
       metrics.error(errorClass);
       tally.error(errorClass, "retried", message);
     },
-  };
-  const session = await reached(() => strategies[strategy].open(resources));
-  phase = "ready";
-  readyMs = process.uptime() * 1_000;
-  metrics.phase("ready");
-  await heartbeats.now();
-
-  const startInMs = await Promise.race([toldToStart.promise, aborted(stop.signal)]);
-  await sleep(startInMs, undefined, { signal: stop.signal });
-  phase = "running";
-  metrics.phase("running");
-  started = { us: await rows.nowUs(), ms: performance.now() };
-  loops = runLoops({ spec, session, metrics, tally, writers, random, stop: stop.signal, abort: abort.signal });
-  result = loops.result;
-  await loops.finished;
-  // Told to end by somebody who is not the coordinator: the numbers are whole, the run is not.
-  if (stop.signal.aborted && !abort.signal.aborted)
-    failure = `stopped before its end by ${(stop.signal.reason as Error).message}`;
-  final = finalOf(loops.result(), await rows.nowUs().catch(() => 0));
-  metrics.phase("done");
-  phase = "done";
-  await heartbeats.now();
-  await session.close().catch(() => {});
-} catch (error) {
-  if (!stop.signal.aborted) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof Unavailable) unavailable = message;
-    else failure = message;
-    await heartbeats.now();
-    end(1, message);
-  }
+  });
 }
 
-// Who is stopped before the end has said so with its numbers, and nobody waits for its last scrape.
-if (final !== undefined && failure === undefined)
-  await Promise.race([released.promise, sleep(spec.lingerMs, undefined, { ref: false })]);
-if (stop.signal.aborted) end(3, (stop.signal.reason as Error).message);
-end(0);
-
-// --- Internal helpers -----------------------------------------------------------------------------------------------
-
-/** Tries again where a server does not answer: a node on which a whole fleet starts is slow, and no operation is at stake yet. */
-async function reached<T>(open: () => Promise<T>): Promise<T> {
+/** Retries while a server does not answer: a node on which a whole fleet starts is slow, and no operation is at stake yet. */
+async function retryUntilReached<T>(open: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + REACH_MS;
   for (;;) {
     try {
       const opened = await open();
-      waitingFor = undefined;
+      state.status.waitingFor = undefined;
       return opened;
     } catch (error) {
       const silent = error instanceof OperationError ? error.class === "connection" : error instanceof LockUnreachable;
-      if (!silent || stop.signal.aborted || performance.now() > deadline) throw error;
-      waitingFor = error instanceof Error ? error.message : String(error);
-      await sleep(500);
+      if (!silent || control.stop.aborted || performance.now() > deadline) throw error;
+      state.status.waitingFor = messageOf(error);
+      await sleep(RETRY_MS);
     }
   }
 }
 
-function finalOf(result: LoopResult, endedAtUs: number): WorkerFinal {
+async function becomeReady() {
+  state.status.phase = "ready";
+  state.status.readyMs = process.uptime() * 1_000;
+  metrics.phase("ready");
+  await heartbeats.now();
+}
+
+async function makeOperations(session: Session, writers: readonly number[]) {
+  const { stop, abort } = control;
+  state.status.phase = "running";
+  metrics.phase("running");
+  const startedUs = await rows.nowUs();
+  const startedMs = performance.now();
+  const loops = runLoops({ spec, session, metrics, tally, writers, random, stop, abort });
+  state.running = { loops, startedUs, startedMs };
+  await loops.finished;
+  // Stopped by somebody other than the coordinator: the numbers are complete, the run is not.
+  if (stop.aborted && !abort.aborted) state.status.failure = `stopped before its end by ${control.stopReason()}`;
+  state.status.final = finalNumbers(loops.result(), await rows.nowUs().catch(() => 0));
+  metrics.phase("done");
+  state.status.phase = "done";
+  await heartbeats.now();
+}
+
+function finalNumbers({ faulted, ...counts }: LoopResult, endedAtUs: number): WorkerFinal {
   const residentBytes = process.resourceUsage().maxRSS * 1_024;
   const ofFault = spec.fault === undefined ? {} : { faulted };
-  return { ...result, ...ofFault, naive, releaseFailures, startedAtUs: started?.us ?? 0, endedAtUs, residentBytes };
+  return { ...counts, ...ofFault, startedAtUs: state.running?.startedUs ?? 0, endedAtUs, residentBytes };
 }
 
-function happens() {
-  faulted += 1;
+/** The rows as the strategy gets them: with the run's fault, if it has one. */
+function rowsWithFault(): Rows {
+  const { fault } = spec;
+  if (fault === undefined) return rows;
+  const elapsedMs = () => (state.running === undefined ? undefined : performance.now() - state.running.startedMs);
+  return withFailpoints(rows, { fault, index, elapsedMs, onFault: tally.faulted, die });
 }
 
-function elapsedMs() {
-  return started === undefined ? undefined : performance.now() - started.ms;
-}
-
-/** The worst moment to end, on purpose; but not without its numbers, or nothing could be said of what it did before. */
+/** Ends the process at the worst moment, on purpose, but reports its numbers first: without them, nothing is known of it. */
 async function die(employee?: Employee): Promise<never> {
-  if (loops === undefined || started === undefined) throw new Error("there is nothing to die of before the start");
-  // The answer that tied the two clocks together may have come late, which puts the end too early; it is after the read.
-  const readAtUs = employee === undefined ? 0 : microseconds(employee.readAt);
-  const endedAtUs = Math.max(readAtUs, Math.round(started.us + (performance.now() - started.ms) * 1_000));
-  final = { ...finalOf(loops.interrupted(), endedAtUs), died: true };
-  phase = "done";
+  const { running } = state;
+  if (running === undefined) throw new Error("a worker cannot die of a fault before its start");
+  // The answer that tied the two clocks together may have come late, which makes the end too early; it is after the read.
+  const readAtUs = employee === undefined ? 0 : parseMicroseconds(employee.readAt);
+  const endedAtUs = Math.max(readAtUs, Math.round(running.startedUs + (performance.now() - running.startedMs) * 1_000));
+  state.status.final = { ...finalNumbers(running.loops.interrupted(), endedAtUs), died: true };
+  state.status.phase = "done";
   await heartbeats.now();
   process.kill(process.pid, "SIGKILL");
   // The first process of a container cannot be killed from inside.
   return end(137, "ended itself as planned");
 }
 
-/** Of `2026-03-01 10:15:00.123456`, since 1970. */
-function microseconds(time: string): number {
+/** Microseconds since 1970 of a time like `2026-03-01 10:15:00.123456`. */
+function parseMicroseconds(time: string): number {
   return Date.parse(`${time.slice(0, 19).replace(" ", "T")}Z`) * 1_000 + Number(time.slice(20).padEnd(6, "0"));
 }
 
-function obey(command: Command) {
-  if (command.command === "start") toldToStart.resolve(command.inMs);
-  if (command.command === "release") released.resolve();
-  if (command.command !== "abort" || abort.signal.aborted) return;
-  // What is in flight is finished and reported, waiting is not.
-  stop.abort(new Error(`aborted: ${command.reason}`));
-  abort.abort(stop.signal.reason);
-  released.resolve();
-  setTimeout(() => end(3, `aborted: ${command.reason}`), ABORT_MS).unref();
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    if (signal.aborted) reject(signal.reason);
-  });
-}
-
-function readEnvironment() {
-  const read = WorkerEnvironment.safeParse(process.env);
-  if (!read.success) return end(2, `the environment is not a worker's: ${z.prettifyError(read.error)}`);
-  try {
-    return { environment: read.data, spec: WorkerSpec.parse(JSON.parse(read.data.HOLDFAST_SPEC)) };
-  } catch (error) {
-    return end(2, `HOLDFAST_SPEC is not valid: ${error instanceof z.ZodError ? z.prettifyError(error) : error}`);
-  }
-}
-
-/** The process ends here, and only here. Connections die with it: the database rolls back what was not committed. */
+/** The process ends here, and only here. Its connections end with it: the database rolls back what was not committed. */
 function end(status: number, message?: string): never {
   if (message !== undefined) process.stderr.write(`worker: ${message}\n`);
   process.exit(status);
