@@ -1,4 +1,4 @@
-/** The coordinator's own server: heartbeats in, targets and metrics out. */
+/** The coordinator's HTTP server. It receives heartbeats, and serves targets and metrics for Prometheus. */
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Heartbeat } from "../../worker/contract.ts";
@@ -6,9 +6,9 @@ import type { Roster } from "./roster.ts";
 
 export interface CoordinatorServer extends Disposable {
   readonly port: number;
-  /** From now on heartbeats are of this roster's run. */
+  /** Passes heartbeats to this roster from now on. */
   follow(roster: Roster): void;
-  /** What /targets answers: host:port of each /metrics, for Prometheus's http_sd. */
+  /** Sets the host:port of each /metrics that /targets returns for the http_sd of Prometheus. */
   setTargets(targets: readonly string[]): void;
 }
 
@@ -19,10 +19,10 @@ export interface CoordinatorServerOptions {
   readonly metrics: () => Promise<string>;
 }
 
-/** A worker's final heartbeat carries one bit an operation. */
+/** A worker's final heartbeat carries one bit per operation. */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Rejects when the address cannot be listened on. */
+/** Starts the server. Rejects when it cannot listen on the address. */
 export async function serveCoordinator(options: CoordinatorServerOptions): Promise<CoordinatorServer> {
   let roster: Roster | undefined;
   let targets: readonly string[] = [];
@@ -35,10 +35,10 @@ export async function serveCoordinator(options: CoordinatorServerOptions): Promi
       if (request.url === "/metrics")
         return answer(200, await options.metrics(), "text/plain; version=0.0.4; charset=utf-8");
       if (request.url === "/targets") return answer(200, [{ targets, labels: {} }]);
-      if (request.url !== "/heartbeat" || request.method !== "POST") return answer(404, "not here\n", "text/plain");
+      if (request.url !== "/heartbeat" || request.method !== "POST") return answer(404, "no such page\n", "text/plain");
       if (request.headers.authorization !== `Bearer ${options.token}`)
         return answer(401, "wrong token\n", "text/plain");
-      const beat = Heartbeat.safeParse(JSON.parse(await bodyOf(request)));
+      const beat = Heartbeat.safeParse(JSON.parse(await readBody(request)));
       if (!beat.success) return answer(400, `not a heartbeat: ${beat.error.message}\n`, "text/plain");
       answer(200, roster?.receive(beat.data) ?? { command: "wait" });
     } catch (error) {
@@ -65,12 +65,12 @@ export async function serveCoordinator(options: CoordinatorServerOptions): Promi
   };
 }
 
-async function bodyOf(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request) {
     bytes += (chunk as Buffer).length;
-    if (bytes > BODY_BYTES_MAX) throw new Error(`a heartbeat of more than ${BODY_BYTES_MAX} bytes`);
+    if (bytes > BODY_BYTES_MAX) throw new Error(`the heartbeat has more than ${BODY_BYTES_MAX} bytes`);
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString("utf8");

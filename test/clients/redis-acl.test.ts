@@ -10,7 +10,7 @@ import { startRedis, type TestRedis } from "../support/redis.ts";
 
 const USERS_FILE = join(import.meta.dirname, "../../helm/files/users.acl");
 const WORKER = join(import.meta.dirname, "../../worker");
-/** As the tests' Redis has them. */
+/** The passwords of the tests' Redis. */
 const passwords = Object.fromEntries(REDIS_USERS.map((user) => [user, user]));
 
 let redis: TestRedis;
@@ -20,7 +20,7 @@ before(async () => {
   options = { redisUrl: `redis://127.0.0.1:${redis.port}`, passwords };
 });
 after(() => redis.stop());
-/** Back to the rules of the file. */
+/** Restores the rules of the file. */
 beforeEach(async () => {
   await redis.kill();
   await redis.start();
@@ -31,11 +31,11 @@ test("the users can do what they must", async () => {
   assert.equal(await redis.admin.dbsize(), 0, "and leave no key");
 });
 
-test("everything else is refused, in Redis's own words", async () => {
+test("everything else is refused, with the answer of Redis", async () => {
   const probes = await probeAcl(options);
   assert.ok(probes.length > 30);
   for (const { user, attempt, refused, answer } of probes) {
-    assert.ok(refused, `${user}: ${attempt} was let through`);
+    assert.ok(refused, `${user}: ${attempt} was allowed`);
     assert.match(answer, /^NOPERM |^NOAUTH |^WRONGPASS |^ERR (The user executing the script|ACL failure in script)/);
   }
   const tried = (user: string) =>
@@ -56,7 +56,7 @@ test("the whole matrix: each user with each forbidden thing and with the keys of
     assert.ok(probes.filter((probe) => probe.user === user).length >= 19, user);
 });
 
-test("what is let through is told, and does no harm", async () => {
+test("an attempt that is allowed is reported and does no harm", async () => {
   await redis.admin.acl("SETUSER", "lock", "~*", "&*", "+@all");
   await redis.admin.acl("SETUSER", "default", "on", "nopass", "~*", "+@all");
   await redis.admin.set("precious", "1");
@@ -103,7 +103,7 @@ for (const { rules, user, message } of [
     });
   });
 
-test("a Redis out of reach is an error, not a refusal", async () => {
+test("an unreachable Redis is an error, not a refusal", async () => {
   await redis.kill();
   for (const ask of [checkAccess, probeAcl])
     await assert.rejects(
@@ -127,7 +127,7 @@ for (const [user, files, direct] of [
     assert.deepEqual(allowed.toSorted(), [...used].sort());
   });
 
-test("the file of users gets hashes only, and one for each user", async () => {
+test("the users' file contains only hashes, one for each user", async () => {
   const template = await readFile(USERS_FILE, "utf8");
   const secrets = randomPasswords();
   assert.notEqual(secrets.lock, randomPasswords().lock);

@@ -1,4 +1,4 @@
-/** The coordinator's metrics: what is known has a series, what is not known has none. */
+/** The coordinator's metrics: a known number has a series, an unknown one has none. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -11,7 +11,7 @@ import { seriesValue } from "../support/series.ts";
 const RUN = { run: "r1-redis", strategy: "redis" };
 
 describe("a judged run", () => {
-  test("shows its verdicts beside what theory says", async () => {
+  test("shows its verdicts next to the verdicts that theory expects", async () => {
     const value = judged(sampleReport());
     const pair = async (strategy: string, aspect: string) => [
       await value("holdfast_expected_verdict", { strategy, aspect }),
@@ -40,7 +40,7 @@ describe("a judged run", () => {
     assert.equal(await value("holdfast_run_lock_wait_seconds", { strategy: "none", quantile: "0.95" }), undefined);
   });
 
-  test("that lost a worker has unknown verdicts, no throughput, and no total where a page is missing", async () => {
+  test("that lost a worker has unknown verdicts, no throughput, and no total where a count is missing", async () => {
     const value = judged(troubledReport());
     const strategy = "redis";
     assert.equal(await value("holdfast_verdict", { strategy, aspect: "data" }), -1);
@@ -51,7 +51,7 @@ describe("a judged run", () => {
     assert.equal(await value("holdfast_reconciled_operations", { strategy, book: "ledger" }), 1391);
   });
 
-  test("that should have held and did not is a mismatch", async () => {
+  test("that should have held and was violated is a mismatch", async () => {
     const value = judged(violatedReport());
     assert.equal(await value("holdfast_verdict", { strategy: "redis", aspect: "data" }), 0);
     assert.equal(await value("holdfast_expected_verdict", { strategy: "redis", aspect: "data" }), 1);
@@ -59,7 +59,7 @@ describe("a judged run", () => {
   });
 });
 
-describe("a run that is on", () => {
+describe("a run in progress", () => {
   test("is in one phase at a time", async () => {
     const metrics = createCoordinatorMetrics("r1");
     for (const current of RUN_PHASES) {
@@ -72,7 +72,7 @@ describe("a run that is on", () => {
     }
   });
 
-  test("has workers until it is finished, also when they are counted once more afterwards", async () => {
+  test("has workers until it is finished, even if they are counted once more afterwards", async () => {
     const metrics = createCoordinatorMetrics("r1");
     const workers = (phase: string) => seriesValue(metrics.registry, "holdfast_workers", { ...RUN, phase });
     metrics.setWorkers(RUN, { expected: 4, ready: 3, running: 0, lost: 1 });
@@ -97,7 +97,7 @@ describe("a server's status", () => {
     assert.equal(await seriesValue(registry, "holdfast_mysql_deadlocks_total"), undefined);
   });
 
-  test("is not added up: counters are the server's own, and start anew when it does", async () => {
+  test("is not added up: counters have the server's values, and start again when it restarts", async () => {
     const { registry, setServerStatus } = createCoordinatorMetrics("r1");
     const commands = () => seriesValue(registry, "holdfast_redis_commands_total");
     setServerStatus("redis", new Map([["total_commands_processed", 1000]]));
@@ -122,7 +122,7 @@ describe("a server's status", () => {
   });
 });
 
-test("names follow the conventions, and every series says which report it belongs to", async () => {
+test("names follow the conventions, and every series has the label of its report", async () => {
   const { registry } = createCoordinatorMetrics("r1");
   for (const { name, type, help, values } of await registry.getMetricsAsJSON()) {
     if (!name.startsWith("holdfast_")) continue;
@@ -133,7 +133,7 @@ test("names follow the conventions, and every series says which report it belong
   assert.match(await registry.metrics(), /^process_resident_memory_bytes\{report="r1"\} \d+$/m);
 });
 
-test("docs/metrics.md is what the registries say", async () => {
+test("docs/metrics.md matches the registries", async () => {
   const file = new URL("../../docs/metrics.md", import.meta.url);
   const page = await metricsPage();
   if (process.env.UPDATE === "1") writeFileSync(file, page);

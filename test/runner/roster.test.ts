@@ -1,4 +1,4 @@
-/** What the coordinator makes of what workers say and of what the launcher knows about them. */
+/** How heartbeats and the launcher's reports change the state of a worker. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRoster, SILENCE_MS_MAX } from "../../coordinator/runner/roster.ts";
@@ -23,13 +23,13 @@ function rosterOf(...beats: Heartbeat[]) {
 
 const reasons = (roster: ReturnType<typeof createRoster>) => roster.lost().map(({ index, reason }) => [index, reason]);
 
-test("a worker that came to its end is not lost, whatever becomes of its pod", () => {
+test("a finished worker is not lost, whatever happens to its pod", () => {
   const roster = rosterOf(beat(1, { phase: "done", final: FINAL }));
   roster.note([DELETED]);
   assert.deepEqual(reasons(roster), []);
 });
 
-test("a worker that was stopped before its end is lost, by its own words or by the launcher's, which know more", () => {
+test("a worker that was stopped early is lost by the failure it sent, which the launcher's reason replaces", () => {
   const stopped = beat(1, { phase: "done", final: FINAL, failure: "stopped before its end by SIGTERM" });
   const roster = rosterOf(stopped);
   roster.note([]);
@@ -41,10 +41,10 @@ test("a worker that was stopped before its end is lost, by its own words or by t
   other.note([DELETED]);
   other.receive(stopped);
   other.note([{ ...DELETED, reason: "pod demo-1 was deleted, exited with 3" }]);
-  assert.deepEqual(reasons(other), [[1, DELETED.reason]], "what was known first stays");
+  assert.deepEqual(reasons(other), [[1, DELETED.reason]], "the first reason stays");
 });
 
-test("of a worker that cannot go on, its own words say more than that its process ended, until there is a log", () => {
+test("the failure that a worker sent replaces a launcher's reason without a log, but not one with a log", () => {
   const roster = rosterOf(beat(0, { failure: "MySQL: refused" }));
   roster.note([{ index: 0, reason: "exited with 1", fatal: true }]);
   assert.deepEqual(reasons(roster), [[0, "MySQL: refused"]]);
@@ -53,7 +53,7 @@ test("of a worker that cannot go on, its own words say more than that its proces
   assert.deepEqual(reasons(logged), [[0, "exited with 1: MySQL: refused"]]);
 });
 
-test("what may still heal is waiting, not lost, and only as long as it is so", () => {
+test("a worker whose problem may heal is waiting, not lost, for as long as the problem is reported", () => {
   const roster = rosterOf();
   roster.note([{ index: 0, reason: "Unschedulable", fatal: false }]);
   assert.deepEqual([roster.lost().length, roster.waiting().length], [0, 1]);
@@ -61,7 +61,7 @@ test("what may still heal is waiting, not lost, and only as long as it is so", (
   assert.deepEqual([roster.lost().length, roster.waiting().length], [0, 0]);
 });
 
-test("who is silent is lost once the run has started; before that it is waited for", (t) => {
+test("a silent worker is lost after the start and waiting before it", (t) => {
   let nowMs = 1_000;
   t.mock.method(performance, "now", () => nowMs);
   const roster = rosterOf(beat(0), beat(1));
@@ -74,7 +74,7 @@ test("who is silent is lost once the run has started; before that it is waited f
   assert.deepEqual(reasons(roster), [[1, "no heartbeat for 11 s (node n)"]]);
 });
 
-test("who ends because it was told to is not lost; who fails by itself still is", () => {
+test("a worker that ends after an abort is not lost; a worker that fails by itself is", () => {
   const roster = rosterOf(beat(0), beat(1));
   roster.abort("the run is over");
   roster.receive(beat(0));
@@ -86,14 +86,14 @@ test("who ends because it was told to is not lost; who fails by itself still is"
   );
 });
 
-test("of many that wait, the first few are named", () => {
+test("the first few of many waiting workers are listed", () => {
   const roster = createRoster("r", 20);
   roster.note(Array.from({ length: 20 }, (_, index) => ({ index, reason: "Pending", fatal: false })));
   assert.equal(roster.waiting().at(0), "worker-0: Pending");
   assert.equal(roster.waiting().at(-1), "and 12 more");
 });
 
-test("a worker that cannot reach a server yet is waited for, with its own words, until it can", () => {
+test("a worker that cannot reach a server yet is waiting, with the reason that it sent, until it can", () => {
   const roster = rosterOf(beat(0, { phase: "warming", waitingFor: "Redis at r:6379 is out of reach" }));
   roster.note([]);
   assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-0: Redis at r:6379 is out of reach"]]);

@@ -1,4 +1,4 @@
-/** The sampler against a real MariaDB and a real Redis: its sums, its steps, and what it does when a server is gone. */
+/** The sampler with a real MariaDB and a real Redis: its sums, its steps, and the loss of a server. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { Redis } from "ioredis";
@@ -35,7 +35,7 @@ beforeEach(() => {
 });
 
 describe("the contested rows", () => {
-  test("have no series before they are there", async () => {
+  test("have no series before they are inserted", async () => {
     await using observed = observe();
     await observed.poll();
     assert.deepEqual(await observed.row(), [undefined, undefined, undefined, undefined]);
@@ -88,7 +88,7 @@ describe("the contested rows", () => {
     assert.deepEqual(await observed.row(), [5, 3, 0, 0]);
   });
 
-  test("are caught up with in pages", async () => {
+  test("are read in pages when the sampler is behind", async () => {
     await employees(1);
     const count = 12_345;
     const rows = Array.from({ length: count }, (_, i) => [
@@ -116,7 +116,7 @@ describe("the contested rows", () => {
     assert.deepEqual(await observed.row(), [1, count, 12, 0]);
   });
 
-  test("are looked at a last time at the end", async () => {
+  test("are polled a last time at the end", async () => {
     await employees(1);
     const observed = observe();
     await observed.poll();
@@ -134,7 +134,7 @@ describe("the contested rows", () => {
 });
 
 describe("the servers", () => {
-  test("count what was really sent to them", async () => {
+  test("count the commands that were sent to them", async () => {
     await using observed = observe();
     await observed.poll();
     const before = await observed.value("holdfast_redis_commands_total");
@@ -178,7 +178,7 @@ describe("the servers", () => {
     assert.ok(waited >= 0.2 && waited < 5, `${waited} s`);
   });
 
-  test("have no series for what this version does not say", async () => {
+  test("have no series for fields that this version lacks", async () => {
     await using observed = observe();
     await observed.poll();
     const info = parseRedisInfo(await server.admin.info());
@@ -186,7 +186,7 @@ describe("the servers", () => {
     assert.equal(await observed.value("holdfast_redis_pubsub_channels"), info.get("pubsub_channels"));
   });
 
-  test("that are gone cost a count and their series, and nothing else; they come back", async () => {
+  test("that are gone lose their series and are counted as failures; they come back", async () => {
     await employees(1);
     await using observed = observe({ deadlineMs: 1_500 });
     await observed.poll();
@@ -203,7 +203,7 @@ describe("the servers", () => {
     });
   });
 
-  test("that hang are asked once, and the deadline holds", async () => {
+  test("that hang are asked once, and the deadline is kept", async () => {
     let asked = 0;
     const hanging = {
       query() {

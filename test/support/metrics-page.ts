@@ -1,4 +1,4 @@
-/** docs/metrics.md, made from what is really exported. */
+/** Generates docs/metrics.md from the exported metrics. */
 import { markdownTable } from "markdown-table";
 import type { Registry } from "prom-client";
 import { createCoordinatorMetrics } from "../../coordinator/runner/metrics.ts";
@@ -14,7 +14,7 @@ export async function metricsPage(): Promise<string> {
 
 This page is made from the two registries by \`UPDATE=1 node --test test/runner/metrics.test.ts\`; a test compares them.
 Both processes also serve prom-client's default metrics (\`process_*\`, \`nodejs_*\`).
-A number that is not known has no series: 0 is always a real 0.
+An unknown number has no series, so 0 always means 0.
 
 ## Workers
 
@@ -26,8 +26,8 @@ ${await table(worker)}
 ## Coordinator
 
 Each series also has the label \`report\`. The figures of \`holdfast_run_*\` and the verdicts are those of the report, and
-appear when the run is judged. Verdicts are numbers because Prometheus holds nothing else. The controls \`none\` and \`memory\`
-are meant to be violated, so look at \`holdfast_agreement\` before \`holdfast_verdict\`.
+appear when the run is judged. Verdicts are numbers because Prometheus stores nothing else. The controls \`none\` and \`memory\`
+are expected to be violated, so look at \`holdfast_agreement\` before \`holdfast_verdict\`.
 
 ${await table(coordinator)}
 `;

@@ -1,4 +1,4 @@
-/** Workers as child processes: the command and the environment are those of a pod. */
+/** Runs workers as child processes, with the command and the environment that a pod has. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -10,28 +10,28 @@ import { freePort } from "./servers/ports.ts";
 export interface LocalLauncherOptions {
   readonly coordinatorUrl: string;
   readonly token: string;
-  /** Servers and passwords, as the worker reads them. */
+  /** Addresses and passwords of the servers, as environment variables of the worker. */
   readonly servers: Partial<Record<keyof WorkerEnvironment, string | undefined>>;
-  /** The largest fleet that will be asked for. */
+  /** Size of the largest fleet that will be requested. */
   readonly workersMax: number;
-  /** Further options of node, such as a module to import first: how tests plant a bug in a strategy. */
+  /** Further options of node, such as a module to import first. Tests use them to plant a bug in a strategy. */
   readonly nodeOptions?: readonly string[];
 }
 
-/** How long a worker that was told to end may take. */
+/** How long a worker may take to end after SIGTERM. */
 const END_MS = 3_000;
-const LOG_LINES = 20;
-/** As in helm/templates/worker/configmap.yaml: a worker makes little garbage at a time, and a fleet has many of them. */
+const LOG_LINES_MAX = 20;
+/** As in helm/templates/worker/configmap.yaml: a worker makes little garbage at a time, and a fleet has many workers. */
 export const YOUNG_HEAP = "--max-semi-space-size=2";
 
 export async function createLocalLauncher(options: LocalLauncherOptions): Promise<Launcher> {
-  // The same ports in each run, so that Prometheus, which looks for new targets only every few seconds, knows them all.
+  // All runs use the same ports: Prometheus looks for new targets only every few seconds.
   const ports = await freePorts(options.workersMax);
 
   return {
     where: "processes on this machine",
     coordinatorUrl: options.coordinatorUrl,
-    // Nobody but the workers themselves ends them when the coordinator is killed.
+    // After a kill -9 of the coordinator, workers end only by themselves.
     coordinatorLostMs: 10_000,
     targets: () => ports.map((port) => `127.0.0.1:${port}`),
     async launch(spec: WorkerSpec) {
@@ -52,7 +52,7 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
       process.execPath,
       [YOUNG_HEAP, ...(options.nodeOptions ?? []), entryPoint("../worker/main.ts", "worker")],
       {
-        // In a process group of its own: Ctrl-C in a terminal is for the coordinator, who then ends the workers in order.
+        // In a process group of its own: Ctrl-C in a terminal must reach only the coordinator, which then ends the workers.
         detached: true,
         stdio: ["ignore", "ignore", "pipe"],
         env: {
@@ -70,7 +70,7 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
         },
       },
     );
-    const log = tail(child);
+    const log = collectLog(child);
     const ended = once(child, "exit").catch((error) => log.push(String(error)));
     return {
       problem(): WorkerProblem | undefined {
@@ -104,11 +104,12 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-function tail(child: ChildProcess): string[] {
+/** Returns the last lines of standard error, in an array that grows with it. */
+function collectLog(child: ChildProcess): string[] {
   const lines: string[] = [];
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     lines.push(...text.split("\n").filter((line) => line.trim() !== ""));
-    lines.splice(0, Math.max(0, lines.length - LOG_LINES));
+    lines.splice(0, Math.max(0, lines.length - LOG_LINES_MAX));
   });
   return lines;
 }

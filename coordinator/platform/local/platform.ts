@@ -1,4 +1,4 @@
-/** One machine: workers are child processes, and each server that the user does not name is a private child as well. */
+/** One machine: workers are child processes, and so is a private server for each one that the user does not name. */
 import { randomBytes } from "node:crypto";
 import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -14,20 +14,20 @@ import { createLocalLauncher } from "./launcher.ts";
 import { startServers } from "./servers/index.ts";
 import { freePort } from "./servers/ports.ts";
 
-/** Servers that a user names are there or not; those started here have their own deadline. */
+/** For servers that the user names, which should be running. A private server has its own deadline when it starts. */
 const SERVERS_DEADLINE_MS = 5_000;
 
-/** Throws ServerError when a server cannot be started, ConfigError when the folder for the report cannot be written. */
+/** Throws ServerError when a server cannot be started, and ConfigError when the folder for the report cannot be written. */
 export async function createLocalPlatform(config: Config, progress: Progress): Promise<Platform> {
   const { environment, plans, out } = config;
   const report = randomBytes(4).toString("hex");
   const folder = resolve(out, report);
-  await writable(folder);
-  const listen = await listenAddress(environment.HOLDFAST_LISTEN);
+  await ensureWritable(folder);
+  const listen = await chooseListenAddress(environment.HOLDFAST_LISTEN);
   const coordinatorUrl = environment.HOLDFAST_COORDINATOR_URL ?? `http://${listen.host}:${listen.port}`;
   const token = environment.HOLDFAST_TOKEN ?? randomBytes(16).toString("hex");
 
-  const own = await startServers({
+  const privateServers = await startServers({
     coordinatorUrl,
     only: [
       ...(environment.MYSQL_URL === undefined ? (["mysql"] as const) : []),
@@ -38,16 +38,16 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
     log: (text) => progress.step(text),
   });
   try {
-    const redisPasswords = own.redis?.passwords ?? redisPasswordsOf(environment);
+    const redisPasswords = privateServers.redis?.passwords ?? redisPasswordsOf(environment);
     const servers = {
-      mysqlUrl: environment.MYSQL_URL ?? own.mysql!.url,
+      mysqlUrl: environment.MYSQL_URL ?? privateServers.mysql!.url,
       mysqlPassword: environment.MYSQL_PASSWORD,
-      redisUrl: environment.REDIS_URL ?? own.redis!.url,
-      redisUrls: own.redis?.urls ?? redisUrlsOf(environment),
+      redisUrl: environment.REDIS_URL ?? privateServers.redis!.url,
+      redisUrls: privateServers.redis?.urls ?? redisUrlsOf(environment),
       redisPasswords,
-      prometheusUrl: environment.PROMETHEUS_URL ?? own.prometheus!.url,
+      prometheusUrl: environment.PROMETHEUS_URL ?? privateServers.prometheus!.url,
       cluster: false,
-      notes: own.notes,
+      notes: privateServers.notes,
     };
     const launcher = await createLocalLauncher({
       coordinatorUrl,
@@ -80,19 +80,19 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
       recordEvent() {},
       async [Symbol.asyncDispose]() {
         await rm(join(folder, "locks"), { recursive: true, force: true });
-        await own[Symbol.asyncDispose]();
+        await privateServers[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
-    await own[Symbol.asyncDispose]();
+    await privateServers[Symbol.asyncDispose]();
     throw error;
   }
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** Before anything runs: a report that cannot be written afterwards would be lost. */
-async function writable(folder: string) {
+/** Creates the folder before anything runs: a report that cannot be written at the end would be lost. */
+async function ensureWritable(folder: string) {
   try {
     await makeFolder(folder);
   } catch (error) {
@@ -102,7 +102,7 @@ async function writable(folder: string) {
   }
 }
 
-/** `mkdir` with `recursive` never returns where a folder cannot have children, such as /proc. */
+/** Replaces `mkdir` with `recursive`, which never returns in a folder that cannot have children, such as /proc. */
 async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path);
@@ -115,7 +115,7 @@ async function makeFolder(path: string): Promise<void> {
   }
 }
 
-async function listenAddress(given: string | undefined): Promise<{ host: string; port: number }> {
+async function chooseListenAddress(given: string | undefined): Promise<{ host: string; port: number }> {
   if (given !== undefined) {
     const [host = "", port = ""] = given.split(":");
     return { host, port: Number(port) };

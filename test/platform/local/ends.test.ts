@@ -67,7 +67,7 @@ test("the keeper itself is killed: the servers end, and the folder goes with the
     (log) => log.includes("ready to accept"),
   );
   process.kill(keeper.pid, "SIGKILL");
-  assert.equal((await server.ended).how, "was left by its keeper");
+  assert.equal((await server.ended).how, "was abandoned by its keeper");
   await keeper[Symbol.asyncDispose]();
   await assertGone();
 });

@@ -42,14 +42,14 @@ const oneLine = (pattern: RegExp) => (error: unknown) => {
   return true;
 };
 
-test("the folder for temporary files does not exist, or is none", async () => {
+test("the folder for temporary files does not exist, or is a file", async () => {
   await writeFile(join(parent, "file"), "");
   const start = (folder: string) => startServers({ coordinatorUrl, only: ["redis"], folder });
   await assert.rejects(
     start(join(parent, "missing")),
-    oneLine(/^the folder for temporary files, .*missing: does not exist; set TMPDIR to/),
+    oneLine(/^the folder for temporary files, .*missing: it does not exist; set TMPDIR to/),
   );
-  await assert.rejects(start(join(parent, "file")), oneLine(/file: is not a folder; set TMPDIR to/));
+  await assert.rejects(start(join(parent, "file")), oneLine(/file: it is not a folder; set TMPDIR to/));
 });
 
 test("the folder for temporary files cannot be written", async (t) => {
@@ -57,10 +57,10 @@ test("the folder for temporary files cannot be written", async (t) => {
   await mkdir(folder);
   await chmod(folder, 0o500);
   if (process.getuid?.() !== 0)
-    return assert.rejects(startKeeper(folder), oneLine(/closed: cannot be written; set TMPDIR to/));
-  // To root nothing is closed but what is mounted read-only.
+    return assert.rejects(startKeeper(folder), oneLine(/closed: it cannot be written; set TMPDIR to/));
+  // Root can write everywhere but on a read-only file system.
   if (!(await mount(t, folder, "ro"))) return;
-  await assert.rejects(startKeeper(folder), oneLine(/closed: is on a file system that is read-only; set TMPDIR to/));
+  await assert.rejects(startKeeper(folder), oneLine(/closed: it is on a read-only file system; set TMPDIR to/));
 });
 
 test("the folder for temporary files is too small", async (t) => {
@@ -69,12 +69,12 @@ test("the folder for temporary files is too small", async (t) => {
   if (!(await mount(t, folder, "size=64m"))) return;
   await assert.rejects(
     startServers({ coordinatorUrl, folder }),
-    oneLine(/has 6\d MiB left and the servers need \d+ MiB; make room there or set TMPDIR/),
+    oneLine(/it has 6\d MiB left, and the servers need \d+ MiB; free some space there or set TMPDIR/),
   );
   assert.deepEqual(await readdir(folder), []);
 });
 
-test("the disk is full as the server starts", async (t) => {
+test("the disk is full while the server is starting", async (t) => {
   const folder = join(parent, "full");
   await mkdir(folder);
   if (!(await mount(t, folder, "size=8m"))) return;
@@ -86,11 +86,11 @@ test("the disk is full as the server starts", async (t) => {
   });
   await assert.rejects(
     waitUntilDone(server, "MySQL", 20_000),
-    oneLine(/^MySQL: there is no space left in .*; make room/),
+    oneLine(/^MySQL: there is no space left in .*; free some space/),
   );
 });
 
-test("the port is taken as the server starts", async () => {
+test("the port is taken while the server is starting", async () => {
   const port = await freePort();
   const taken = createServer().listen(port, "127.0.0.1");
   await once(taken, "listening");
@@ -107,25 +107,27 @@ test("the port is taken as the server starts", async () => {
     await server.ended;
     await assert.rejects(
       waitUntilReady(server, "it", 1_000, () => Promise.reject(new Error("no"))),
-      oneLine(/^it: its port was taken by another program as it started; run this again$/),
+      oneLine(/^it: another program took its port while it was starting; run this command again$/),
     );
   }
   taken.close();
   const log = join(keeper.folder, "mysql.log");
   await writeFile(log, "[ERROR] Can't start server: Bind on TCP/IP port. Got error: 98: Address already in use\n");
-  oneLine(/its port was taken/)(await explainStartFailure({ ...(await ended()), log }, "MySQL", "exited with 1"));
+  oneLine(/another program took its port/)(
+    await explainStartFailure({ ...(await ended()), log }, "MySQL", "exited with 1"),
+  );
 });
 
 test("a program is not installed", async () => {
   await assert.rejects(
     findProgram(["no-such-server", "nor-this"], "its-package"),
     oneLine(
-      /^no-such-server or nor-this: is not installed; install it \(Debian, Ubuntu: sudo apt-get install its-package\)/,
+      /^no-such-server or nor-this: not installed; install it \(Debian, Ubuntu: sudo apt-get install its-package\)/,
     ),
   );
 });
 
-test("a server dies as it starts: the end of its log tells why", async () => {
+test("a server ends while it is starting: the error has the end of its log", async () => {
   const server = keeper.run({
     command: "redis-server",
     args: ["--no-such-option", "1"],
@@ -151,7 +153,7 @@ test("a server does not answer in time", async () => {
   );
 });
 
-test("a program that is gone since it was found", async () => {
+test("a program that was removed after it was found", async () => {
   const server = keeper.run({
     command: "/no/such",
     args: [],

@@ -1,4 +1,4 @@
-/** The servers of one report on one machine: real ones, private to it, gone with it. */
+/** The private servers of one report on one machine. They are removed with their data when the report ends. */
 import { statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { type RedisPasswords, randomPasswords } from "../../../clients/redis-users.ts";
@@ -11,38 +11,38 @@ import { startRedis } from "./start-redis.ts";
 export type ServerName = "mysql" | "redis" | "prometheus";
 
 export interface ServersOptions {
-  /** Where Prometheus will ask for targets; nobody need listen there yet. */
+  /** Where Prometheus gets its targets. The coordinator need not listen there yet. */
   readonly coordinatorUrl: string;
-  /** All of them unless named. */
+  /** The servers to start, by default all. */
   readonly only?: readonly ServerName[];
   /** Independent Redis servers, all with the same passwords. */
   readonly redisServers?: number;
-  /** The temporary folder is made in this one, by default in TMPDIR. */
+  /** Parent of the temporary folder, by default TMPDIR. */
   readonly folder?: string;
   readonly log?: (text: string) => void;
 }
 
 export interface Servers extends AsyncDisposable {
   readonly mysql?: { readonly url: string } | undefined;
-  /** `url` is the first of `urls`. They carry no password: there is one for each user. */
+  /** `url` is the first of `urls`. The URLs contain no password, because each user has its own. */
   readonly redis?:
     | { readonly url: string; readonly urls: readonly string[]; readonly passwords: RedisPasswords }
     | undefined;
   readonly prometheus?: { readonly url: string } | undefined;
-  /** For the report. */
+  /** Shown in the report. */
   readonly notes: Readonly<Record<string, string>>;
-  /** Everything that the servers write is in it; undefined where none was started. */
+  /** Contains everything that the servers write; undefined if none was started. */
   readonly folder?: string | undefined;
-  /** Of the servers and of what keeps them. */
+  /** Of the servers and their keeper. */
   readonly pids: readonly number[];
-  /** Stops them and removes the folder. Never rejects. */
+  /** Stops the servers and removes the folder. Never rejects. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What new data takes, with some room for a report's rows and series. */
+/** Size of new data, with room for the rows and series of a report. */
 const SPACE_MIB = { mysql: 320, redis: 1, prometheus: 32 } as const satisfies Record<ServerName, number>;
 
-/** Resolves when all of them answer. Throws ServerError, with nothing left behind. */
+/** Resolves when all servers answer. Throws ServerError and leaves nothing behind when one does not start. */
 export async function startServers(options: ServersOptions): Promise<Servers> {
   const { only = ["mysql", "redis", "prometheus"], redisServers = 1, folder = tmpdir(), log = () => {} } = options;
   if (only.length === 0) return { notes: {}, pids: [], async [Symbol.asyncDispose]() {} };
@@ -87,7 +87,7 @@ async function checkSpace(folder: string, names: readonly ServerName[]) {
   if (freeMib >= neededMib) return;
   throw new ServerError(
     `the folder for temporary files, ${folder}`,
-    `has ${Math.floor(freeMib)} MiB left and the servers need ${neededMib} MiB`,
-    "make room there or set TMPDIR to another folder",
+    `it has ${Math.floor(freeMib)} MiB left, and the servers need ${neededMib} MiB`,
+    "free some space there or set TMPDIR to another folder",
   );
 }

@@ -1,6 +1,6 @@
 /**
- * The keeper: the parent of the servers of one report. Its standard input is a pipe from the coordinator. When the pipe
- * closes, and the kernel closes it however the coordinator ends, it stops the servers and removes their folder.
+ * The keeper: the parent process of the servers of one report. Its standard input is a pipe from the coordinator, which the
+ * kernel closes in whatever way the coordinator ends. The keeper then stops the servers and removes their folder.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Ending, KeeperEvent, Program } from "./keeper.ts";
 
-/** How long servers may take to end after SIGTERM. Nothing that they hold outlives the folder. */
+/** How long servers may take to end after SIGTERM. They need no clean shutdown, because their data are deleted. */
 const TERM_MS = 3_000;
 /** How long the kernel may take to end a process after SIGKILL. */
 const KILL_MS = 2_000;

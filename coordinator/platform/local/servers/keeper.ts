@@ -7,23 +7,23 @@ import { ServerError } from "../../../errors.ts";
 import { entryPoint } from "../../../paths.ts";
 
 /**
- * Runs servers so that none of them, and nothing that they wrote, outlives this process. They are children of a small
- * process, the keeper, which also sees this one end by kill -9; keeper-main.ts is its program.
+ * Runs servers so that neither they nor their files outlive this process. They are children of a small process, the keeper,
+ * which notices the end of this process even after kill -9. Its program is keeper-main.ts.
  */
 export interface Keeper extends AsyncDisposable {
   /** A new folder for the servers' files. */
   readonly folder: string;
   readonly pid: number;
-  run(program: Omit<Program, "id">): Kept;
+  run(program: Omit<Program, "id">): KeptProcess;
   /** Stops the servers and removes the folder. Never rejects. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export interface Kept {
+export interface KeptProcess {
   readonly log: string;
-  /** Undefined until it is started. */
+  /** Undefined until the process is started. */
   readonly pid: number | undefined;
-  /** Undefined while it runs. */
+  /** Undefined while the process is running. */
   readonly ending: Ending | undefined;
   readonly ended: Promise<Ending>;
 }
@@ -33,9 +33,9 @@ export interface Program {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** File that takes standard output and standard error. */
+  /** File for standard output and standard error. */
   readonly log: string;
-  /** File that is standard input. */
+  /** File to read as standard input. */
   readonly input?: string | undefined;
 }
 
@@ -55,9 +55,9 @@ const START_MS = 20_000;
 /** The keeper gives servers 5 s to end. */
 const STOP_MS = 10_000;
 
-/** Makes a folder in `parent`. Throws ServerError where that is not possible. */
+/** Starts a keeper, which creates a folder in `parent`. Throws ServerError when that fails. */
 export async function startKeeper(parent: string): Promise<Keeper> {
-  // A session of its own: Ctrl-C in a terminal is for the coordinator, whose report still needs the servers.
+  // In a session of its own: Ctrl-C in a terminal must reach only the coordinator, whose report still needs the servers.
   const child = spawn(process.execPath, [entryPoint("platform/local/servers/keeper-main.ts", "keeper"), parent], {
     detached: true,
     stdio: ["pipe", "pipe", "ignore"],
@@ -66,18 +66,20 @@ export async function startKeeper(parent: string): Promise<Keeper> {
   const exited = once(child, "close").catch(() => {});
   child.stdin.on("error", () => {});
 
-  const kept = new Map<number, { pid?: number; ending?: Ending; end(ending: Ending): void }>();
+  const processes = new Map<number, { pid?: number; ending?: Ending; end(ending: Ending): void }>();
   const folderMade = Promise.withResolvers<string>();
   createInterface({ input: child.stdout }).on("line", (line) => {
     const event = JSON.parse(line) as KeeperEvent;
     if (event.event === "folder") folderMade.resolve(event.folder);
     else if (event.event === "failed") folderMade.reject(folderError(parent, event));
-    else if (event.event === "started") Object.assign(kept.get(event.id)!, { pid: event.pid });
-    else kept.get(event.id)?.end(event.ending);
+    else if (event.event === "started") Object.assign(processes.get(event.id)!, { pid: event.pid });
+    else processes.get(event.id)?.end(event.ending);
   });
   exited.then(() => {
-    folderMade.reject(new ServerError("the keeper of the servers", "ended as it started", "run this again"));
-    killRest("was left by its keeper");
+    folderMade.reject(
+      new ServerError("the keeper of the servers", "it ended while it was starting", "run this command again"),
+    );
+    killRemaining("was abandoned by its keeper");
   });
 
   const timer = setTimeout(() => child.kill("SIGKILL"), START_MS);
@@ -86,7 +88,7 @@ export async function startKeeper(parent: string): Promise<Keeper> {
     folder,
     pid: child.pid!,
     run(program) {
-      const id = kept.size;
+      const id = processes.size;
       const ended = Promise.withResolvers<Ending>();
       const state: { pid?: number; ending?: Ending; end(ending: Ending): void } = {
         end(ending) {
@@ -94,7 +96,7 @@ export async function startKeeper(parent: string): Promise<Keeper> {
           ended.resolve(ending);
         },
       };
-      kept.set(id, state);
+      processes.set(id, state);
       child.stdin.write(`${JSON.stringify({ id, ...program } satisfies Program)}\n`);
       return {
         log: program.log,
@@ -116,14 +118,14 @@ export async function startKeeper(parent: string): Promise<Keeper> {
     },
   };
 
-  /** When the keeper itself was killed, its servers are ended from here. */
-  function killRest(how: string) {
-    for (const { pid, ending, end } of kept.values()) {
+  /** Ends the servers from this process after the keeper itself was killed. */
+  function killRemaining(how: string) {
+    for (const { pid, ending, end } of processes.values()) {
       if (ending !== undefined) continue;
       try {
         if (pid !== undefined) process.kill(pid, "SIGKILL");
       } catch {
-        // It has ended meanwhile.
+        // It has ended in the meantime.
       }
       end({ how, code: null });
     }
@@ -132,14 +134,16 @@ export async function startKeeper(parent: string): Promise<Keeper> {
 
 function folderError(parent: string, { code, message }: { readonly code: string; readonly message: string }) {
   const reasons: Readonly<Record<string, string>> = {
-    EACCES: "cannot be written",
-    EPERM: "cannot be written",
-    EROFS: "is on a file system that is read-only",
-    ENOENT: "does not exist",
-    ENOTDIR: "is not a folder",
-    ENOSPC: "is full",
+    EACCES: "it cannot be written",
+    EPERM: "it cannot be written",
+    EROFS: "it is on a read-only file system",
+    ENOENT: "it does not exist",
+    ENOTDIR: "it is not a folder",
+    ENOSPC: "it is full",
   };
   const fix =
-    code === "ENOSPC" ? "make room there or set TMPDIR to another folder" : "set TMPDIR to one that can be written";
+    code === "ENOSPC"
+      ? "free some space there or set TMPDIR to another folder"
+      : "set TMPDIR to a folder that can be written";
   return new ServerError(`the folder for temporary files, ${parent}`, reasons[code] ?? message, fix);
 }

@@ -1,20 +1,20 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** Below the range from which the kernel takes ports for outgoing connections, so that no client gets it meanwhile. */
-const FIRST_PORT = 20_000;
-const LAST_PORT = 31_999;
-const ATTEMPTS = 100;
+/** Below the range that the kernel uses for outgoing connections, so that no client can take the port before its server. */
+const PORT_MIN = 20_000;
+const PORT_MAX = 31_999;
+const ATTEMPTS_MAX = 100;
 
-/** A loopback port where nobody listens. */
+/** Returns a loopback port on which nothing listens. */
 export async function freePort(): Promise<number> {
   for (let attempt = 1; ; attempt++) {
-    const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT + 1));
+    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN + 1));
     const server = createServer().listen({ port, host: "127.0.0.1", exclusive: true });
     try {
       await once(server, "listening");
     } catch (error) {
-      if (attempt === ATTEMPTS) throw error;
+      if (attempt === ATTEMPTS_MAX) throw error;
       continue;
     }
     server.close();

@@ -2,10 +2,10 @@ import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { ServerError } from "../../../errors.ts";
 
-/** Servers live in folders that an ordinary user's PATH often lacks. */
+/** Folders of servers that an ordinary user's PATH often lacks. */
 const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin"];
 
-/** The first of these programs that is installed. Throws ServerError that names the Debian package and the command. */
+/** Returns the first of these programs that is installed. Throws ServerError with the command that installs it on Debian. */
 export async function findProgram(names: readonly string[], debianPackage: string): Promise<string> {
   const folders = [...(process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== ""), ...FOLDERS];
   for (const name of names)
@@ -21,7 +21,7 @@ export async function findProgram(names: readonly string[], debianPackage: strin
     }
   throw new ServerError(
     names.join(" or "),
-    "is not installed",
-    `install it (Debian, Ubuntu: sudo apt-get install ${debianPackage}), or name a server of your own in the environment (see --help)`,
+    "not installed",
+    `install it (Debian, Ubuntu: sudo apt-get install ${debianPackage}), or name your own server in the environment (see --help)`,
   );
 }

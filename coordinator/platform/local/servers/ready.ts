@@ -2,18 +2,18 @@ import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ServerError } from "../../../errors.ts";
-import type { Kept } from "./keeper.ts";
+import type { KeptProcess } from "./keeper.ts";
 
 const PAUSE_MS = 20;
-const LOG_LINES = 3;
+const LOG_LINES_MAX = 3;
 const LINE_CHARACTERS_MAX = 300;
 
 /**
- * Asks until the server answers, by speaking its protocol. Throws ServerError with the end of its log when it ends
- * before, or when the deadline passes.
+ * Calls `ask` until the server answers it. Throws ServerError with the end of the server's log when the server ends or the
+ * deadline passes.
  */
 export async function waitUntilReady<T>(
-  server: Kept,
+  server: KeptProcess,
   thing: string,
   deadlineMs: number,
   ask: () => Promise<T>,
@@ -33,15 +33,15 @@ export async function waitUntilReady<T>(
   throw await explainStartFailure(server, thing, reason);
 }
 
-/** For a program that makes something and ends. Throws ServerError unless it exits with 0. */
-export async function waitUntilDone(program: Kept, thing: string, deadlineMs: number): Promise<void> {
+/** Waits for a program that prepares something and exits. Throws ServerError unless it exits with 0. */
+export async function waitUntilDone(program: KeptProcess, thing: string, deadlineMs: number): Promise<void> {
   const ending = await Promise.race([program.ended, sleep(deadlineMs, undefined, { ref: false })]);
   if (ending?.code === 0) return;
-  throw await explainStartFailure(program, thing, ending?.how ?? `was not done within ${deadlineMs / 1_000} s`);
+  throw await explainStartFailure(program, thing, ending?.how ?? `did not finish within ${deadlineMs / 1_000} s`);
 }
 
-/** What the log says about the cause, and what to do about it. */
-export async function explainStartFailure(server: Kept, thing: string, how: string): Promise<ServerError> {
+/** Makes an error of the cause in the server's log and of the fix. `how` describes its end. */
+export async function explainStartFailure(server: KeptProcess, thing: string, how: string): Promise<ServerError> {
   const folder = dirname(server.log);
   const lines = await readLines(server.log);
   const text = lines.join("\n");
@@ -49,25 +49,25 @@ export async function explainStartFailure(server: Kept, thing: string, how: stri
     return new ServerError(
       thing,
       `there is no space left in ${folder}`,
-      "make room there or set TMPDIR to another folder",
+      "free some space there or set TMPDIR to another folder",
     );
   if (/address already in use/i.test(text))
-    return new ServerError(thing, "its port was taken by another program as it started", "run this again");
+    return new ServerError(thing, "another program took its port while it was starting", "run this command again");
   const denied = lines.find((line) => /Permission denied|Operation not permitted|Errcode: 13\b/i.test(line));
   if (denied !== undefined)
     return new ServerError(
       thing,
-      `it may not do what it needs to: ${denied}`,
-      "look for a security profile of this program (AppArmor, SELinux) or set TMPDIR to a folder that it may use",
+      `it lacks a permission: ${denied}`,
+      "check the security profile of this program (AppArmor, SELinux) or set TMPDIR to a folder that it may use",
     );
-  // The first errors are the cause, what follows them the consequence.
-  const errors = lines.filter((line) => /\[ERROR\]|level=error/.test(line)).slice(0, LOG_LINES);
-  const told = errors.length > 0 ? errors : lines.slice(-LOG_LINES);
-  const said = told.length === 0 ? "and wrote nothing" : `and wrote: ${told.join(" | ")}`;
-  return new ServerError(thing, `${how} ${said}`, "see whether the program starts by itself");
+  // The first errors are the cause; later ones follow from it.
+  const errors = lines.filter((line) => /\[ERROR\]|level=error/.test(line)).slice(0, LOG_LINES_MAX);
+  const shown = errors.length > 0 ? errors : lines.slice(-LOG_LINES_MAX);
+  const output = shown.length === 0 ? "and wrote nothing" : `and wrote: ${shown.join(" | ")}`;
+  return new ServerError(thing, `${how} ${output}`, "start the program by hand to see why it fails");
 }
 
-/** Of a client's error the reason alone: its fix is about a server that somebody else runs. */
+/** Returns only the reason of a client's error, whose fix is for a server that the user runs. */
 function describeCause(error: unknown): string {
   if (error instanceof ServerError) return error.reason;
   return error instanceof Error ? error.message : String(error);

@@ -19,18 +19,18 @@ const INITIALIZE_MS = 90_000;
 const READY_MS = 30_000;
 
 /**
- * Starts a MySQL or MariaDB with helm/files/mysql.cnf on new data: the database with helm/files/schema.sql, and one user
- * who may do anything in it. There is no other account that can log in. Throws ServerError.
+ * Starts a MySQL or MariaDB with helm/files/mysql.cnf on new data, which has the tables of helm/files/schema.sql and one user
+ * with all privileges on them. No other account can log in. Throws ServerError.
  */
 export async function startMysql(keeper: Keeper) {
   const command = await findProgram(["mysqld", "mariadbd"], "mariadb-server-core");
-  const isMariadb = (await versionOf(command)).includes("MariaDB");
+  const isMariadb = (await readProgramVersion(command)).includes("MariaDB");
   const thing = `${isMariadb ? "MariaDB" : "MySQL"} (${command})`;
   const password = randomBytes(16).toString("hex");
   const data = join(keeper.folder, "mysql");
   await mkdir(data);
   const options = [
-    // First, and instead of the files in /etc.
+    // Must be the first option. It replaces the files in /etc.
     `--defaults-file=${join(filesFolder(), "mysql.cnf")}`,
     `--datadir=${data}`,
     `--tmpdir=${keeper.folder}`,
@@ -41,7 +41,7 @@ export async function startMysql(keeper: Keeper) {
   await writeFile(setup, await setupSql(isMariadb ? await systemTables(command) : "", password), { mode: 0o600 });
   const initialize = keeper.run({
     command,
-    // Data that a crash would spoil before the report begins need not reach the disk.
+    // A crash before the report begins loses nothing, so these data need not reach the disk.
     args: [
       ...options,
       ...(isMariadb ? ["--bootstrap", "--loose-debug-no-sync"] : ["--initialize", `--init-file=${setup}`]),
@@ -51,7 +51,7 @@ export async function startMysql(keeper: Keeper) {
     input: isMariadb ? setup : undefined,
   });
   await waitUntilDone(initialize, thing, INITIALIZE_MS);
-  // The password stands in it.
+  // The file contains the password.
   await rm(setup);
 
   const port = await freePort();
@@ -65,21 +65,25 @@ export async function startMysql(keeper: Keeper) {
     log: join(keeper.folder, "mysql.log"),
   });
   const url = `mysql://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
-  const version = await waitUntilReady(server, thing, READY_MS, () => askVersion(url));
+  const version = await waitUntilReady(server, thing, READY_MS, () => readServerVersion(url));
   return { url, version: isMariadb ? `MariaDB ${version}` : `MySQL ${version}`, pid: server.pid! };
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-async function versionOf(command: string): Promise<string> {
+async function readProgramVersion(command: string): Promise<string> {
   try {
     return (await promisify(execFile)(command, ["--no-defaults", "--version"], { timeout: 20_000 })).stdout;
   } catch (error) {
-    throw new ServerError(command, `cannot be run: ${(error as Error).message}`, "see whether it starts by itself");
+    throw new ServerError(
+      command,
+      `it cannot be run: ${(error as Error).message}`,
+      "start it by hand to see why it fails",
+    );
   }
 }
 
-/** One statement on each line, as both servers want it while they set up new data. */
+/** Returns one statement on each line, which is what both servers need while they initialize new data. */
 async function setupSql(systemTables: string, password: string): Promise<string> {
   const schema = await readFile(join(filesFolder(), "schema.sql"), "utf8");
   const account = `'${USER}'@'127.0.0.1'`;
@@ -98,8 +102,8 @@ async function setupSql(systemTables: string, password: string): Promise<string>
 }
 
 /**
- * The tables that MariaDB keeps its accounts in. Its own mariadb-install-db needs programs of a package that is not
- * installed with the server, and fills in help pages for most of its time.
+ * Returns the SQL for the tables in which MariaDB keeps its accounts. Its own mariadb-install-db needs programs of a package
+ * that is not installed with the server, and spends most of its time on help pages.
  */
 async function systemTables(command: string): Promise<string> {
   const prefix = dirname(dirname(await realpath(command)));
@@ -110,11 +114,11 @@ async function systemTables(command: string): Promise<string> {
   ]);
   const file = files.find((candidate) => existsSync(candidate));
   if (file === undefined)
-    throw new ServerError(command, `has no mysql_system_tables.sql in ${folders.join(" or ")}`, "install it again");
+    throw new ServerError(command, `there is no mysql_system_tables.sql in ${folders.join(" or ")}`, "reinstall it");
   return `CREATE DATABASE mysql;\nUSE mysql;\n${await readFile(file, "utf8")}\nFLUSH PRIVILEGES;\n`;
 }
 
-async function askVersion(url: string): Promise<string> {
+async function readServerVersion(url: string): Promise<string> {
   const connection = await mysql.createConnection({ uri: url, connectTimeout: 2_000 });
   try {
     const [rows] = await connection.query({ sql: "SELECT VERSION() AS version", timeout: 2_000 });
