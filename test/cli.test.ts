@@ -1,4 +1,4 @@
-/** The command as a user meets it: bad input, servers that are not as they should be, and every way to end. */
+/** The command as users run it: bad input, unusable servers, and every way to end. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,7 +29,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 function start(args: readonly string[], variables: Record<string, string> = {}): ChildProcess {
-  // Nothing of the tests' own environment may stand in for a variable that a case leaves out.
+  // The tests' own environment must not supply a variable that a case leaves out.
   const env = { PATH: process.env.PATH!, HOME: folder, TMPDIR: folder, ...variables };
   return spawn(process.execPath, [MAIN, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
 }
@@ -44,7 +44,7 @@ async function end(child: ChildProcess): Promise<Ended> {
 
 const holdfast = (args: readonly string[], variables?: Record<string, string>) => end(start(args, variables));
 
-/** One line that names the thing, and nothing else on standard error. */
+/** Standard error must be one line that names the cause. */
 function assertOneLine({ err }: Ended, ...parts: RegExp[]) {
   assert.match(err, /^holdfast: [^\n]+\n$/, `not one line: ${err}`);
   for (const part of parts) assert.match(err, part);
@@ -87,7 +87,7 @@ describe("options", () => {
     assertOneLine(ended, /workers/);
   });
 
-  test("servers for a majority, and none for the other strategies", async () => {
+  test("REDIS_URLS without REDIS_URL", async () => {
     const ended = await holdfast([], { REDIS_URLS: "redis://127.0.0.1:1,redis://127.0.0.1:2,redis://127.0.0.1:3" });
     assert.equal(ended.status, 2, ended.err);
     assertOneLine(ended, /REDIS_URLS needs REDIS_URL too/);
@@ -112,13 +112,13 @@ describe("options", () => {
     assert.match((await holdfast(["verdict", "--help"])).out, /--wait <duration>/);
   });
 
-  test("a folder for the report that cannot be written is found before anything runs", async () => {
+  test("a folder that cannot be written is reported before anything runs", async () => {
     const ended = await holdfast(["--out", "/proc/holdfast"]);
     assert.equal(ended.status, 2, ended.err);
     assertOneLine(ended, /cannot write the report to \/proc\/holdfast/, /--out/);
   });
 
-  test("a folder for temporary files that is not there", async () => {
+  test("a folder for temporary files that does not exist", async () => {
     const ended = await holdfast([], { TMPDIR: "/proc/nowhere" });
     assert.equal(ended.status, 4, ended.err);
     assertOneLine(ended, /TMPDIR/);
@@ -147,7 +147,7 @@ describe("servers", () => {
     return copy.href;
   };
 
-  test("each server out of reach is named with the reason and the fix, exit status 4", async () => {
+  test("an unreachable server is named with the reason and the fix, exit status 4", async () => {
     const port = await freePort();
     for (const [name, variable, url] of [
       ["MySQL", "MYSQL_URL", `mysql://root@127.0.0.1:${port}/holdfast`],
@@ -194,7 +194,7 @@ describe("servers", () => {
     }
   });
 
-  test("a database without the schema, and one that is not there", async () => {
+  test("a database without the schema, and one that does not exist", async () => {
     await using bare = await startServers({ coordinatorUrl: "http://127.0.0.1:9", only: ["mysql"] });
     const connection = await mysql.createConnection(bare.mysql!.url);
     await connection.query("DROP TABLE ledger");
@@ -222,7 +222,7 @@ describe("servers", () => {
     assertOneLine(ended, new RegExp(`127\\.0\\.0\\.1:${port}`), /EADDRINUSE/, /HOLDFAST_LISTEN/);
   });
 
-  test("a Prometheus that does not scrape the workers ends in unknown, and says so", async () => {
+  test("a Prometheus that does not scrape the workers makes the report unknown, with the reason", async () => {
     // Long enough for the worker to be ready on a busy machine, so that only the scrape is missing.
     const ended = await holdfast([...short, "--start-deadline", "25s", "--json"], whole);
     assert.equal(ended.status, 3, ended.err);
@@ -303,7 +303,7 @@ const alive = (pid: number) => {
   }
 };
 
-/** Waits until the workers of this command run; its report is the newest, and other commands may run beside it. */
+/** Waits until the workers of this command run; its report is the newest, and other commands may run at the same time. */
 async function workersOfReport(child: ChildProcess): Promise<number[]> {
   const before = new Set(await reports());
   const deadline = performance.now() + 60_000;
@@ -319,7 +319,7 @@ async function workersOfReport(child: ChildProcess): Promise<number[]> {
 
 const reports = () => readdir(join(folder, "reports")).catch(() => [] as string[]);
 
-/** Of this test's own temporary folder, so other tests do not matter. */
+/** Checks only this test's own temporary folder, so other tests do not matter. */
 async function assertNothingLeft(report: string) {
   const deadline = performance.now() + 15_000;
   const left = async () => (await readdir(folder)).filter((name) => name !== "reports");

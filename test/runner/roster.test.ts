@@ -94,9 +94,9 @@ test("the first few of many waiting workers are listed", () => {
 });
 
 test("a worker that cannot reach a server yet is waiting, with the reason that it sent, until it can", () => {
-  const roster = rosterOf(beat(0, { phase: "warming", waitingFor: "Redis at r:6379 is out of reach" }));
+  const roster = rosterOf(beat(0, { phase: "warming", waitingFor: "Redis at r:6379 is unreachable" }));
   roster.note([]);
-  assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-0: Redis at r:6379 is out of reach"]]);
+  assert.deepEqual([reasons(roster), roster.waiting()], [[], ["worker-0: Redis at r:6379 is unreachable"]]);
   roster.receive(beat(0, { phase: "ready" }));
   roster.note([]);
   assert.deepEqual(roster.waiting(), []);
