@@ -3,6 +3,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 /** A wait passed its deadline. The message says what was still missing and how long the wait took. */
 export class DeadlinePassed extends Error {
   override name = "DeadlinePassed";
+  /** What the last look returned. */
+  readonly missing: string;
+  constructor(missing: string, waitedMs: number) {
+    super(`${missing} (waited ${(waitedMs / 1_000).toFixed(0)} s)`);
+    this.missing = missing;
+  }
 }
 
 export interface WaitOptions {
@@ -26,7 +32,7 @@ export async function waitUntil(
     signal.throwIfAborted();
     const missing = await look();
     if (missing === undefined) return;
-    if (performance.now() > end) throw new DeadlinePassed(`${missing} (waited ${(deadlineMs / 1_000).toFixed(0)} s)`);
+    if (performance.now() > end) throw new DeadlinePassed(missing, deadlineMs);
     await sleep(everyMs, undefined, { signal }).catch(() => {});
   }
 }

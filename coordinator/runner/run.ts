@@ -9,8 +9,8 @@
  *  6. read the evidence: Prometheus at one instant, the workers' own numbers, the rows and their ledger
  *  7. judge, then release the workers
  *
- * A wait that passes its deadline, a lost worker, a server that is gone or a signal do not end the run: they become
- * problems in the evidence, and the verdict is `unknown` unless a violation was found all the same.
+ * A wait that passes its deadline, a lost worker, an unreachable server or a signal does not discard the run: it becomes
+ * a problem in the evidence, and the verdict is `unknown` unless a violation was found as well.
  */
 import type { WorkerSpec } from "../../worker/contract.ts";
 import type { Database, Rows } from "../clients/mysql.ts";
@@ -35,7 +35,7 @@ export interface RunServices {
   readonly database: Database;
   readonly prometheus: Prometheus;
   readonly startDeadlineMs: number;
-  /** Told what goes on, for the progress and the coordinator's own metrics. */
+  /** Receives what happens, for the progress lines and the coordinator's own metrics. */
   readonly watch: RunWatcher;
 }
 
@@ -45,12 +45,12 @@ export interface RunWatcher {
   fleet(plan: RunPlan, roster: Roster, elapsedMs: number | undefined): void;
 }
 
-/** From the word `start` to the first operation: more than one heartbeat, so that all workers have heard it. */
+/** From the start command to the first operation: longer than two heartbeats, so that every worker has received it. */
 const START_IN_MS = 600;
 const HEARTBEAT_MS = 250;
 const LOOK_MS = 1_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
-/** Prometheus may be away for a while and come back; its last samples are waited for this long. */
+/** How long to wait for the last samples: Prometheus may be unavailable for a while and recover. */
 const SCRAPE_DEADLINE_MS = 45_000;
 
 export async function run(plan: RunPlan, services: RunServices, signal: AbortSignal): Promise<RunReport> {
@@ -69,14 +69,12 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   await using fleet = await launcher.launch(specOf(plan, services));
   using _watching = watchFleet(plan, fleet, roster, watch, problems);
 
+  let waitedFor: string | undefined;
   try {
     // 3. The barrier.
     watch.phase(plan, "warming");
-    await waitUntil(() => notReady(plan, roster, prometheus), {
-      deadlineMs: services.startDeadlineMs,
-      signal,
-      everyMs: 100,
-    });
+    const startWithin = { deadlineMs: services.startDeadlineMs, signal, everyMs: 100 };
+    await waitUntil(() => notReady(plan, roster, prometheus), startWithin);
 
     // 4. The operations.
     roster.start(START_IN_MS);
@@ -86,15 +84,12 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
 
     // 5. The last scrape.
     watch.phase(plan, "draining");
-    await waitUntil(() => notScraped(plan, roster, prometheus), {
-      deadlineMs: SCRAPE_DEADLINE_MS,
-      signal,
-      everyMs: 100,
-    });
+    const scrapeWithin = { deadlineMs: SCRAPE_DEADLINE_MS, signal, everyMs: 100 };
+    await waitUntil(() => notScraped(plan, roster, prometheus), scrapeWithin);
   } catch (error) {
+    if (error instanceof DeadlinePassed) waitedFor = error.missing;
     if (error instanceof DeadlinePassed || error instanceof FleetLost) problems.push(error.message);
-    else if (signal.aborted)
-      problems.push(`interrupted by ${signal.reason instanceof Error ? signal.reason.message : signal.reason}`);
+    else if (signal.aborted) problems.push(describeInterruption(signal));
     else throw error;
     roster.abort("the run is over");
     await settle(roster);
@@ -102,31 +97,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
 
   // 6. The evidence.
   watch.phase(plan, "judging");
-  // All before the rows: what a worker that was given up commits and says later is in none of the books.
-  const nowMs = Date.now();
-  const workers = workersOf(plan, roster);
-  const rows = await database.snapshot(plan.run).catch((error: unknown) => {
-    if (!(error instanceof ServerError)) throw error;
-    problems.push(error.message);
-    return NOT_READ;
-  });
-  const read = () => prometheus.read(plan.run, nowMs, nowMs - startedAt.getTime() + 60_000);
-  // The same instant can be asked for again, and a busy server may miss the first time.
-  const scraped = await read()
-    .catch(read)
-    .catch((error) => {
-      // The wait for the last scrape may have ended by the same.
-      if (!problems.some((problem) => problem.includes(error.message))) problems.push(error.message);
-      return undefined;
-    });
-  const evidence: Evidence = {
-    plan,
-    initial,
-    ...rows,
-    workers,
-    prometheus: scraped,
-    problems: [...problems, ...roster.unexpectedWorkers(), ...faultless(plan, roster)],
-  };
+  const evidence = await readEvidence(plan, services, { roster, initial, startedAt, problems, waitedFor });
 
   // 7. The verdict.
   const report = summarize(evidence, judge(evidence), startedAt, new Date());
@@ -138,15 +109,18 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
+export const describeInterruption = ({ reason }: AbortSignal) =>
+  `interrupted by ${reason instanceof Error ? reason.message : reason}`;
+
 /** The strategy cannot be used where the workers are: there is no run, and the message is the reason. */
 export class StrategyUnavailable extends Error {
   override name = "StrategyUnavailable";
 }
 
-/** All or nothing: half a ledger would look like lost operations. */
+/** In place of rows that could not be read. Half a ledger would look like lost operations. */
 const NOT_READ: Rows = { final: [], ledger: createLedgerBuilder().finish(), writers: [] };
 
-/** Not one worker is left to wait for. */
+/** No worker is left to wait for. */
 class FleetLost extends Error {
   override name = "FleetLost";
 }
@@ -165,11 +139,11 @@ function specOf({ expects, ...plan }: RunPlan, { report, launcher, startDeadline
   };
 }
 
-/** What the start still waits for. A worker that will not come ends the wait at once: the run cannot be complete. */
+/** What the start still waits for. Throws FleetLost once a worker is lost, because the run cannot be complete then. */
 async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
   const unavailable = roster.unavailable();
   if (unavailable !== undefined) throw new StrategyUnavailable(unavailable);
-  // Which one and why stands beside this, with each worker that was lost.
+  // The evidence of each lost worker has the reason.
   if (roster.lost().length > 0) throw new FleetLost("not started");
   const absentWorkers = absent(roster.missing("ready"), "not ready");
   if (absentWorkers !== undefined) return [absentWorkers, ...roster.waiting()].join("; ");
@@ -181,7 +155,7 @@ async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): 
 
 async function notScraped(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
   const ended = roster.all().filter(({ final }) => final !== undefined);
-  // Who died on purpose, or was stopped before the end, serves no last scrape.
+  // A worker that died on purpose, or was stopped before the end, serves no last scrape.
   const there = ended.filter(({ final, failure }) => !final?.died && failure === undefined);
   const finished = new Set(there.map(({ index }) => index));
   if (ended.length === 0) throw new FleetLost("no worker came to its end");
@@ -199,10 +173,54 @@ function absent(missing: readonly number[], what: string): string | undefined {
   return `${names.join(", ")}${missing.length > 8 ? ` and ${missing.length - 8} more` : ""} ${what}`;
 }
 
-/** After an abort, workers may still hand in their numbers or end; their last statements must be over before the ledger is read. */
+interface Observed {
+  readonly roster: Roster;
+  readonly initial: Evidence["initial"];
+  readonly startedAt: Date;
+  readonly problems: string[];
+  /** What a wait that passed its deadline was waiting for. */
+  readonly waitedFor: string | undefined;
+}
+
+/**
+ * Reads all sources as of one moment. The workers' reports are frozen before the rows are read, so that anything a
+ * given-up worker still commits or reports is ignored by all of them. A source that cannot be read is a problem.
+ */
+async function readEvidence(
+  plan: RunPlan,
+  { database, prometheus }: RunServices,
+  { roster, initial, startedAt, problems, waitedFor }: Observed,
+): Promise<Evidence> {
+  const nowMs = Date.now();
+  const workers = workersOf(plan, roster);
+  const rows = await database.snapshot(plan.run).catch((error: unknown) => {
+    if (!(error instanceof ServerError)) throw error;
+    problems.push(error.message);
+    return NOT_READ;
+  });
+  const read = () => prometheus.read(plan.run, nowMs, nowMs - startedAt.getTime() + 60_000);
+  // A busy server may fail the first query; the same instant can be queried again.
+  const scraped = await read()
+    .catch(read)
+    .catch((error) => {
+      // The wait for the last scrape may have ended with the same error.
+      if (error.message !== waitedFor) problems.push(error.message);
+      return undefined;
+    });
+  return {
+    plan,
+    initial,
+    ...rows,
+    workers,
+    prometheus: scraped,
+    problems: [...problems, ...roster.unexpectedWorkers(), ...faultless(plan, roster)],
+  };
+}
+
+/** Waits, after an abort, until the workers have reported or exited, so that no statement is running when the ledger is read. */
 const settle = (roster: Roster) => settled(() => absent(roster.missing("done"), "still at work"), 2_500);
 
-/** A wait whose end does not matter. */
+/** A wait whose deadline may pass. */
 const settled = (look: () => string | undefined, deadlineMs: number) =>
   waitUntil(look, { deadlineMs, signal: new AbortController().signal }).catch(() => {});
 
@@ -212,23 +230,23 @@ function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
   return workerIndexes(plan).flatMap((index): WorkerEvidence[] => {
     const ofIndex = seen.filter((worker) => worker.index === index);
     const { reason, log } = lost.get(index) ?? {};
-    if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: reason ?? "never came", log }];
+    if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: reason ?? "never started", log }];
     return ofIndex.map(({ uid, node, phase, final, failure, readyMs }) => {
-      // Who waited for the start in vain is not lost: why there was none is said of others.
-      const silent = phase === "running" || phase === "done" ? "did not come to its end" : undefined;
+      // A worker that was ready but never got a start is not lost: the workers that prevented the start have the reason.
+      const silent = phase === "running" || phase === "done" ? "did not finish" : undefined;
       if (final !== undefined && failure === undefined) return { index, uid, node, final, readyMs };
       return { index, uid, node, final, readyMs, lost: reason ?? failure ?? silent, log };
     });
   });
 }
 
-/** A fault that was planned and never happened has shown nothing. */
+/** A problem where the planned fault never happened, so that the run has shown nothing about it. */
 function faultless({ fault }: RunPlan, roster: Roster): string[] {
   if (fault === undefined || roster.all().some(({ final }) => (final?.faulted ?? 0) > 0)) return [];
-  return ["the planned fault never happened: no operation came by its place in time"];
+  return ["the planned fault never happened: no operation reached its failpoint in time"];
 }
 
-/** Looks after the fleet once a second until disposed. */
+/** Checks the fleet once a second until disposed. */
 function watchFleet(plan: RunPlan, fleet: Fleet, roster: Roster, watch: RunWatcher, problems: string[]): Disposable {
   let startedAtMs: number | undefined;
   let looking = false;
@@ -238,7 +256,7 @@ function watchFleet(plan: RunPlan, fleet: Fleet, roster: Roster, watch: RunWatch
     try {
       roster.note(await fleet.problems());
     } catch (error) {
-      const message = `cannot look after the fleet: ${error instanceof Error ? error.message : error}`;
+      const message = `cannot check the fleet: ${error instanceof Error ? error.message : error}`;
       if (!problems.includes(message)) problems.push(message);
     }
     if (roster.count("running") > 0) startedAtMs ??= performance.now();

@@ -2,11 +2,11 @@
  * A whole report:
  *
  *  1. wait until the servers answer, and check that each is what a run needs
- *  2. try what the Redis users must not be able to do
- *  3. make each run of the scenario, in order, keeping what is finished
+ *  2. try what the Redis users must not be allowed to do
+ *  3. make each run of the scenario, in order, and save what is finished
  *  4. judge the runs together
  *
- * From the first run on there is a report whatever happens: what was interrupted or not made stands in it with its reason.
+ * Once the first run has started there is always a report: it lists what was interrupted or not made, with the reason.
  */
 
 import type { ServerAddresses } from "../clients/addresses.ts";
@@ -26,9 +26,9 @@ import type { Platform } from "../platform/platform.ts";
 import { labelsOf } from "../report/describe-run.ts";
 import type { Progress } from "../report/progress.ts";
 import { waitUntil } from "../wait.ts";
-import { serveCoordinator } from "./http-server.ts";
+import { type CoordinatorServer, serveCoordinator } from "./http-server.ts";
 import { createCoordinatorMetrics } from "./metrics.ts";
-import { type RunWatcher, run, StrategyUnavailable } from "./run.ts";
+import { describeInterruption, type RunWatcher, run, StrategyUnavailable } from "./run.ts";
 import { createSampler } from "./sampler.ts";
 
 export async function makeReport(
@@ -39,145 +39,170 @@ export async function makeReport(
   signal: AbortSignal,
 ): Promise<Report> {
   const { settings, options } = config;
-  const { servers } = platform;
   const startedAt = new Date();
-
   const metrics = createCoordinatorMetrics(platform.report);
-  using server = await serveCoordinator({
-    ...platform.listen,
-    token: platform.token,
-    metrics: () => metrics.registry.metrics(),
-  }).catch((error) => {
-    throw new ServerError(
-      `cannot listen on ${platform.listen.host}:${platform.listen.port}`,
-      error.message,
-      "free the port or set HOLDFAST_LISTEN",
-    );
-  });
-  server.setTargets([...platform.launcher.targets(), `${platform.listen.host}:${server.port}`]);
+  using server = await listen(platform, metrics);
+  await using clients = openClients(platform.servers);
+  const context: Context = { config, platform, progress, signal, metrics, server, clients };
 
   // 1. The servers.
-  const database = createDatabase(servers.mysqlUrl, servers.mysqlPassword);
-  const prometheus = createPrometheus(servers.prometheusUrl);
-  const redis = createRedisMonitor(servers);
-  try {
-    progress.step("checking MySQL, Redis and Prometheus");
-    const within = { deadlineMs: platform.serversDeadlineMs, signal, everyMs: 500 };
-    const settingsOfDatabase = await answered(() => database.check(), within, progress);
-    const prometheusVersion = await answered(() => prometheus.check(), within, progress);
-    const redisVersion = await answered(() => redis.check(), within, progress);
-    if (platform.earlier.finished.length === 0) await database.purge();
+  const environment = await checkServers(context);
 
-    // 2. The negative probes.
-    const { acl, aclNote, aclGranted } = await aclOf(servers, settings.scenario === "acl");
-    const environment = {
-      ...settingsOfDatabase,
-      redis: redisVersion,
-      prometheus: prometheusVersion,
-      ...servers.notes,
-      node: process.version,
-    };
+  // 2. The negative probes.
+  const probes = await probeUsers(platform.servers, settings.scenario === "acl");
 
-    // 3. The runs.
-    const runs: RunReport[] = [...platform.earlier.finished];
-    const skipped: Report["skipped"] = [];
-    for (const finished of runs) {
-      metrics.runJudged(finished);
-      metrics.setPhase(finished, "finished");
-    }
-    const plans = nameRuns(platform.report, config.plans);
-    const names = namesOfPlans(plans);
-    for (const plan of plans) {
-      const name = names.get(plan.run) ?? plan.strategy;
-      if (runs.some((finished) => finished.run === plan.run)) continue;
-      const reason = platform.earlier.interrupted.includes(plan.run)
-        ? "coordinator restarted while it ran"
-        : signal.aborted
-          ? `not made: ${reasonOf(signal)}`
-          : undefined;
-      if (reason !== undefined) {
-        skipped.push({ strategy: name, reason });
-        continue;
-      }
-      // What the scenario chose and cannot be had here leaves no doubt about the rest; what the user asked for does.
-      const skip = (why: string) =>
-        skipped.push({
-          strategy: name,
-          reason: why,
-          ...(settings.strategies.length > 0 ? {} : { unavailable: true as const }),
-        });
-      const missing = missingFor(plan, servers);
-      if (missing !== undefined) {
-        skip(missing);
-        continue;
-      }
-      await platform.saveProgress(runs, plan.run);
-      platform.recordEvent("RunStarted", `${name}: ${plan.workers} workers for ${plan.durationMs / 1_000} s`);
-      await using _sampler = createSampler({ mysqlPool: database.pool, redis: redis.connection, metrics, run: plan });
-      const finished = await run(
-        plan,
-        {
-          report: platform.report,
-          launcher: platform.launcher,
-          server,
-          database,
-          prometheus,
-          startDeadlineMs: settings.startDeadlineMs,
-          watch: watcher(name, progress, metrics),
-        },
-        signal,
-      ).catch((error) => {
-        if (error instanceof StrategyUnavailable) skip(error.message);
-        // Once there is something to report, a server that is gone does not take it along.
-        else if (error instanceof ServerError && runs.length > 0)
-          skipped.push({ strategy: name, reason: error.message });
-        else throw error;
-        metrics.setPhase(plan, "finished");
-        return undefined;
-      });
-      if (finished === undefined) continue;
-      runs.push(finished);
-      metrics.runJudged(finished);
-      progress.verdict(finished, name);
-      platform.recordEvent(
-        "StrategyFinished",
-        `${name}: data ${finished.data.value}, exclusion ${finished.exclusion.value}`,
-      );
-      await platform.saveProgress(runs, undefined);
-    }
+  // 3. The runs.
+  const { runs, skipped } = await makeRuns(context);
+  await lastVerdictScraped(clients.prometheus, runs.at(-1), signal);
 
-    await lastVerdictScraped(prometheus, runs.at(-1), signal);
-
-    // 4. The verdict.
-    return {
-      schema: "holdfast/report/v1",
-      report: platform.report,
-      version,
-      scenario: settings.scenario,
-      startedAt: startedAt.toISOString(),
-      endedAt: new Date().toISOString(),
-      where: platform.launcher.where,
-      options,
-      environment,
-      acl: [...acl],
-      ...(aclGranted === undefined ? {} : { aclGranted }),
-      ...(aclNote === undefined ? {} : { aclNote }),
-      runs,
-      skipped,
-      verdict: plans.length === 0 ? judgeAcl(acl, aclNote) : judgeReport(runs, skipped, acl),
-    };
-  } finally {
-    redis.close();
-    await database.close().catch(() => {});
-  }
+  // 4. The verdict.
+  const { acl, aclNote } = probes;
+  return {
+    schema: "holdfast/report/v1",
+    report: platform.report,
+    version,
+    scenario: settings.scenario,
+    startedAt: startedAt.toISOString(),
+    endedAt: new Date().toISOString(),
+    where: platform.launcher.where,
+    options,
+    environment,
+    ...probes,
+    runs,
+    skipped,
+    verdict: config.plans.length === 0 ? judgeAcl(acl, aclNote) : judgeReport(runs, skipped, acl),
+  };
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-const reasonOf = (signal: AbortSignal) =>
-  `interrupted by ${signal.reason instanceof Error ? signal.reason.message : signal.reason}`;
+type Metrics = ReturnType<typeof createCoordinatorMetrics>;
 
-/** Asks until the server answers; an answer that will not change by waiting (a refused user, a missing table) is final. */
+/** What every step of a report uses. */
+interface Context {
+  readonly config: Config;
+  readonly platform: Platform;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  readonly metrics: Metrics;
+  readonly server: CoordinatorServer;
+  readonly clients: Clients;
+}
+
+async function listen({ listen, token, launcher }: Platform, metrics: Metrics): Promise<CoordinatorServer> {
+  const server = await serveCoordinator({ ...listen, token, metrics: () => metrics.registry.metrics() }).catch(
+    (error) => {
+      const fix = "free the port or set HOLDFAST_LISTEN";
+      throw new ServerError(`cannot listen on ${listen.host}:${listen.port}`, error.message, fix);
+    },
+  );
+  server.setTargets([...launcher.targets(), `${listen.host}:${server.port}`]);
+  return server;
+}
+
+type Clients = ReturnType<typeof openClients>;
+
+function openClients(servers: ServerAddresses) {
+  const database = createDatabase(servers.mysqlUrl, servers.mysqlPassword);
+  const prometheus = createPrometheus(servers.prometheusUrl);
+  const redis = createRedisMonitor(servers);
+  return {
+    database,
+    prometheus,
+    redis,
+    async [Symbol.asyncDispose]() {
+      redis.close();
+      await database.close().catch(() => {});
+    },
+  };
+}
+
+/** Waits until all servers answer. Returns their versions and the settings that change what a lock can promise. */
+async function checkServers({ platform, progress, signal, clients }: Context): Promise<Report["environment"]> {
+  const { database, prometheus, redis } = clients;
+  progress.step("checking MySQL, Redis and Prometheus");
+  const within = { deadlineMs: platform.serversDeadlineMs, signal, everyMs: 500 };
+  const databaseSettings = await answered(() => database.check(), within, progress);
+  const prometheusVersion = await answered(() => prometheus.check(), within, progress);
+  const redisVersion = await answered(() => redis.check(), within, progress);
+  if (platform.earlier.finished.length === 0) await database.purge();
+  return {
+    ...databaseSettings,
+    redis: redisVersion,
+    prometheus: prometheusVersion,
+    ...platform.servers.notes,
+    node: process.version,
+  };
+}
+
+/** The runs that were made, those of an earlier coordinator first, and those that were not, each with the reason. */
+async function makeRuns(context: Context): Promise<Pick<Report, "runs" | "skipped">> {
+  const { config, platform, progress, metrics } = context;
+  const runs: RunReport[] = [...platform.earlier.finished];
+  const skipped: Report["skipped"] = [];
+  for (const finished of runs) {
+    metrics.runJudged(finished);
+    metrics.setPhase(finished, "finished");
+  }
+  const plans = nameRuns(platform.report, config.plans);
+  const names = namesOfPlans(plans);
+  for (const plan of plans) {
+    if (runs.some((finished) => finished.run === plan.run)) continue;
+    const name = names.get(plan.run) ?? plan.strategy;
+    const { finished, skipped: reason } = await makeRun(plan, name, runs, context);
+    if (reason !== undefined) skipped.push({ strategy: name, ...reason });
+    if (finished === undefined) continue;
+    runs.push(finished);
+    metrics.runJudged(finished);
+    progress.verdict(finished, name);
+    const { data, exclusion } = finished;
+    platform.recordEvent("StrategyFinished", `${name}: data ${data.value}, exclusion ${exclusion.value}`);
+    await platform.saveProgress(runs, undefined);
+  }
+  return { runs, skipped };
+}
+
+interface Made {
+  readonly finished?: RunReport;
+  /** Why the run was not made. */
+  readonly skipped?: Omit<Report["skipped"][number], "strategy">;
+}
+
+/** Makes one run of the scenario, unless it cannot be made. */
+async function makeRun(
+  plan: RunPlan,
+  name: string,
+  runs: readonly RunReport[],
+  { config, platform, progress, signal, metrics, server, clients }: Context,
+): Promise<Made> {
+  const { settings } = config;
+  const { database, prometheus, redis } = clients;
+  if (platform.earlier.interrupted.includes(plan.run))
+    return { skipped: { reason: "coordinator restarted while it ran" } };
+  if (signal.aborted) return { skipped: { reason: `not made: ${describeInterruption(signal)}` } };
+  // Skipping a strategy that the scenario chose does not affect the verdict. Skipping one that the user named does.
+  const unavailable = settings.strategies.length > 0 ? {} : { unavailable: true as const };
+  const missing = missingFor(plan, platform.servers);
+  if (missing !== undefined) return { skipped: { reason: missing, ...unavailable } };
+
+  await platform.saveProgress(runs, plan.run);
+  platform.recordEvent("RunStarted", `${name}: ${plan.workers} workers for ${plan.durationMs / 1_000} s`);
+  await using _sampler = createSampler({ mysqlPool: database.pool, redis: redis.connection, metrics, run: plan });
+  const { report, launcher } = platform;
+  const watch = watcher(name, progress, metrics);
+  const services = { report, launcher, server, database, prometheus, watch };
+  try {
+    return { finished: await run(plan, { ...services, startDeadlineMs: settings.startDeadlineMs }, signal) };
+  } catch (error) {
+    metrics.setPhase(plan, "finished");
+    if (error instanceof StrategyUnavailable) return { skipped: { reason: error.message, ...unavailable } };
+    // A server that fails after the first run does not discard the runs that are finished.
+    if (error instanceof ServerError && runs.length > 0) return { skipped: { reason: error.message } };
+    throw error;
+  }
+}
+
+/** Asks until the server answers. An answer that waiting cannot change (a refused user, a missing table) is thrown at once. */
 async function answered<T>(
   ask: () => Promise<T>,
   within: Parameters<typeof waitUntil>[1],
@@ -202,7 +227,7 @@ async function answered<T>(
   return answer!.value;
 }
 
-/** The dashboard shows what Prometheus has, and this process ends soon. That it has the last verdict is worth a moment. */
+/** Waits a little for Prometheus to scrape the last verdict, which the dashboard shows: this process exits soon. */
 async function lastVerdictScraped(prometheus: Prometheus, last: RunReport | undefined, signal: AbortSignal) {
   if (last === undefined || signal.aborted) return;
   const look = async () => {
@@ -212,7 +237,7 @@ async function lastVerdictScraped(prometheus: Prometheus, last: RunReport | unde
   await waitUntil(look, { deadlineMs: 3_000, signal, everyMs: 100 }).catch(() => {});
 }
 
-/** What each run is called while it is made: as the report will call it, if all of them are made. */
+/** The name of each run while it is made: the one that the report will use if all runs are made. */
 function namesOfPlans(plans: readonly RunPlan[]): ReadonlyMap<string, string> {
   const named = plans.map((plan) => ({ ...plan, mix: plan.mix && [...plan.mix], plan: settingsOf(plan) }));
   const labels = labelsOf(named);
@@ -220,10 +245,10 @@ function namesOfPlans(plans: readonly RunPlan[]): ReadonlyMap<string, string> {
 }
 
 /**
- * The probes are for servers with Holdfast's own users; another server's users promise nothing that could be checked.
+ * The probes need Holdfast's own Redis users; other users promise nothing that could be checked.
  * `matrix`: every user tries everything.
  */
-async function aclOf(
+async function probeUsers(
   { redisUrl, redisPasswords: passwords }: ServerAddresses,
   matrix: boolean,
 ): Promise<Pick<Report, "acl" | "aclNote" | "aclGranted">> {
