@@ -6,6 +6,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { type Config, type Invocation, readInvocation } from "./config.ts";
 import { ConfigError, ServerError } from "./errors.ts";
 import { EXIT } from "./judge/report-data.ts";
+import { announce } from "./plan/announcement.ts";
 import { createLocalPlatform } from "./platform/local/platform.ts";
 import type { Platform } from "./platform/platform.ts";
 import { createProgress, type Progress } from "./report/progress.ts";
@@ -37,6 +38,10 @@ async function runScenario(config: Config): Promise<number> {
     format: config.environment.LOG_FORMAT,
     color,
   });
+  const { settings, plans, environment } = config;
+  progress.note(
+    `Holdfast ${packageJson.version}, ${announce(settings.scenario, plans, environment.HOLDFAST_LAUNCHER)}`,
+  );
   const signal = interruption();
   await using platform = await createPlatform(config, progress);
   const isReplaced = () => signal.aborted && config.environment.HOLDFAST_LAUNCHER === "kubernetes";

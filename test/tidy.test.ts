@@ -1,6 +1,6 @@
 /** The rules on who may import whom, and on the size of files: what a reader relies on and a compiler does not check. */
 import assert from "node:assert/strict";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 
@@ -11,7 +11,38 @@ const LONG: Readonly<Record<string, string>> = {
   "worker/contract.ts": "all that worker and coordinator agree on stands in one file, and each strategy adds to it",
 };
 
-/** Judging and printing, which get everything as arguments. */
+/**
+ * The rooms of the coordinator, lowest first. A file imports from its own room and from lower ones only, types included.
+ * Rooms on one floor do not import each other.
+ */
+const FLOORS: readonly (readonly string[])[] = [
+  ["errors.ts", "wait.ts", "paths.ts", "text/"],
+  ["plan/"],
+  ["config.ts", "judge/"],
+  ["report/", "clients/"],
+  ["platform/"],
+  ["runner/"],
+  ["main.ts"],
+];
+const ROOMS_MAX = 15;
+const FUNCTION_LINES_MAX = 80;
+/** Longer functions: each is a factory that returns an object, whose methods share the variables of its closure. */
+const FACTORIES = [
+  "createCoordinatorMetrics",
+  "createDatabase",
+  "createFleet",
+  "createHold",
+  "createLeaseLock",
+  "createPrometheus",
+  "createRedisLock",
+  "createRedlock",
+  "createRoster",
+  "createRows",
+  "createWaiter",
+  "openLink",
+];
+
+/** Planning, judging and printing: everything arrives as an argument. */
 const PURE = /^coordinator\/(errors|(plan|judge|report|text)\/(?!progress).*)\.ts$/;
 const PURE_PACKAGES = ["zod", "cli-table3", "markdown-table", "junit-report-builder", "ms", "node:util"];
 
@@ -89,9 +120,22 @@ rule(
     PURE.test(from) && !typeOnly && !PURE.test(to) && to !== "worker/contract.ts" && !PURE_PACKAGES.includes(to),
 );
 
-test("values are imported one way: no file imports itself by a detour", () => {
+rule("a room of the coordinator imports lower rooms only, types included", ({ from, to }) => {
+  if (!within("coordinator", from) || !within("coordinator", to)) return false;
+  return roomOf(from) !== roomOf(to) && floorOf(to) >= floorOf(from);
+});
+
+test(`coordinator/ has at most ${ROOMS_MAX} entries, each a room with a floor`, () => {
+  const entries = readdirSync(join(ROOT, "coordinator"), { withFileTypes: true }).map((entry) =>
+    entry.isDirectory() ? `${entry.name}/` : entry.name,
+  );
+  assert.ok(entries.length <= ROOMS_MAX, entries.join(" "));
+  assert.deepEqual(entries.sort(), FLOORS.flat().toSorted());
+});
+
+test("no file imports itself by a detour, types included", () => {
   const below = new Map(files.map((file) => [file, new Set<string>()]));
-  for (const edge of projectImports) if (!edge.typeOnly) below.get(edge.from)!.add(edge.to);
+  for (const edge of projectImports) below.get(edge.from)!.add(edge.to);
   const cycles = files.flatMap((file) => cycleFrom(file, below) ?? []);
   assert.deepEqual(cycles, []);
 });
@@ -115,11 +159,17 @@ test(`files have at most ${MOST_LINES} lines, or are listed with a reason`, () =
   assert.deepEqual(long, Object.keys(LONG));
 });
 
+test(`functions have at most ${FUNCTION_LINES_MAX} lines, unless they are factories`, () => {
+  const long = files.flatMap((file) => functionsOf(file).filter(({ lines }) => lines > FUNCTION_LINES_MAX));
+  assert.deepEqual(long.map(({ name }) => name).sort(), FACTORIES);
+});
+
 test("the scan sees what it must see", () => {
   assert.ok(files.length > 40, `${files.length} files`);
   assert.ok(projectImports.some(({ from, to }) => from === "worker/main.ts" && to === "worker/loop.ts"));
   assert.ok(projectImports.some(({ to, typeOnly }) => to === "worker/contract.ts" && typeOnly));
   assert.ok(imports.some(({ from, to }) => from === "worker/strategy.ts" && to === "ioredis"));
+  assert.ok(files.flatMap(functionsOf).length > 200);
   const unresolved = imports.filter(({ to }) => to.endsWith(".ts") && !existsSync(join(ROOT, to)));
   assert.deepEqual(unresolved.map(told), []);
 });
@@ -144,6 +194,18 @@ function importsOf(file: string): Import[] {
     return { from: file, to, typeOnly: groups!.type !== undefined };
   });
 }
+
+/** The functions at the top level of a file, with their lines from the first to the closing brace. */
+function functionsOf(file: string) {
+  return [...text(file).matchAll(/^(?:export )?(?:async )?function (\w+)[^]*?^}$/gm)].map(([body, name]) => ({
+    name: name!,
+    lines: body.split("\n").length,
+  }));
+}
+
+/** `judge/` of `coordinator/judge/checks/set.ts`; the file itself at the root of coordinator/. */
+const roomOf = (file: string) => file.replace(/^coordinator\/([^/]+\/?).*$/, "$1");
+const floorOf = (file: string) => FLOORS.findIndex((rooms) => rooms.includes(roomOf(file)));
 
 const within = (folder: string, file: string) => file.startsWith(`${folder}/`);
 const isIndex = (file: string) => file.endsWith("/index.ts");

@@ -14,6 +14,8 @@ export interface Progress {
   rate(rate: Rate): void;
   /** A run that was judged; its name where the strategy's is not enough. */
   verdict(run: RunReport, name?: string): void;
+  /** A line that stays above what follows. */
+  note(text: string): void;
   warn(text: string): void;
   /** Leaves the terminal as it was; may be called again. */
   done(): void;
@@ -42,7 +44,7 @@ export interface ProgressOptions {
 }
 
 export function createProgress(options: ProgressOptions): Progress {
-  if (options.format === "none") return { step() {}, rate() {}, verdict() {}, warn() {}, done() {} };
+  if (options.format === "none") return { step() {}, rate() {}, verdict() {}, note() {}, warn() {}, done() {} };
   if (options.format === "json") return jsonProgress(options);
   return options.isTty ? terminalProgress(options) : plainProgress(options);
 }
@@ -97,6 +99,7 @@ function terminalProgress({ stream, color = true, now = () => performance.now() 
       shown = undefined;
       stay(verdictLine(run, paint, name));
     },
+    note: (text) => stay(oneLine(text)),
     warn: (text) => stay(`${paint("unsure", "warning:")} ${oneLine(text)}`),
     done() {
       clearInterval(timer);
@@ -139,6 +142,7 @@ function plainProgress({ stream, now = () => performance.now() }: ProgressOption
       line(`${padded(rate.strategy, STRATEGY_WIDTH)}  ${seconds}  ${numbers}`);
     },
     verdict: (run, name) => line(verdictLine(run, paint, name)),
+    note: (text) => line(oneLine(text)),
     warn: (text) => line(`warning: ${oneLine(text)}`),
     done() {},
   };
@@ -166,6 +170,7 @@ function jsonProgress({ stream, now = () => performance.now() }: ProgressOptions
       const level = agreement === "expected" ? "info" : "warn";
       line("verdict", { run, strategy, guard, data, exclusion, agreement, reason, ...numbers }, level);
     },
+    note: (text) => line("note", { text }),
     warn: (text) => line("warning", { text }, "warn"),
     done() {},
   };
