@@ -1,7 +1,8 @@
 /** The process that judging.ts measures: reads the ledger of the run `bench`, judges it, and makes the report. */
 import { createDatabase } from "../coordinator/clients/mysql.ts";
 import type { Evidence } from "../coordinator/judge/evidence.ts";
-import { judge, judgeReport } from "../coordinator/judge/run-verdict.ts";
+import { judgeReport } from "../coordinator/judge/report-verdict.ts";
+import { judge } from "../coordinator/judge/run-verdict.ts";
 import { summarize } from "../coordinator/judge/summarize.ts";
 import { nameRuns, planRuns } from "../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../coordinator/plan/settings.ts";
@@ -44,7 +45,7 @@ const now = new Date().toISOString();
 const text = formatReport(
   {
     ...{
-      schema: "holdfast/report/v1",
+      schema: "holdfast/report/v2",
       report: "bench",
       version: "0",
       scenario: "compare",

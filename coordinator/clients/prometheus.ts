@@ -5,7 +5,8 @@
 import * as z from "zod";
 import { METRICS } from "../../worker/contract.ts";
 import { ServerError } from "../errors.ts";
-import type { PrometheusEvidence, Quantiles } from "../judge/evidence.ts";
+import type { PrometheusEvidence } from "../judge/evidence.ts";
+import type { Quantiles } from "../judge/report-data.ts";
 
 const Answer = z.object({
   status: z.literal("success"),

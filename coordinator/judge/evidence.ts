@@ -1,6 +1,7 @@
 /** What was observed of one run. Everything here was read from the database, from Prometheus or from the workers. */
 import type { WorkerFinal } from "../../worker/contract.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
+import type { Quantiles } from "./report-data.ts";
 
 export interface EmployeeState {
   readonly id: number;
@@ -58,15 +59,6 @@ export interface PrometheusWorker {
   readonly naive: number;
 }
 
-export interface Quantiles {
-  readonly count: number;
-  /** Seconds; absent where there was nothing to measure. */
-  readonly average?: number;
-  readonly p50?: number;
-  readonly p95?: number;
-  readonly p99?: number;
-}
-
 export interface PrometheusEvidence {
   readonly workers: readonly PrometheusWorker[];
   readonly operation: Quantiles;
@@ -86,63 +78,4 @@ export interface Evidence {
   readonly prometheus?: PrometheusEvidence | undefined;
   /** What went wrong in the run itself, each a sentence: a deadline that passed, a server that was lost. */
   readonly problems: readonly string[];
-}
-
-// --- What is made of it ---------------------------------------------------------------------------------------------
-
-/** The operations that show one violation, and a sentence that tells it. */
-export interface Witness {
-  readonly check: string;
-  readonly text: string;
-  readonly operations: readonly number[];
-}
-
-export interface CheckResult {
-  readonly check: "chain" | "value" | "set" | "exclusion" | "fence" | "liveness" | "metrics" | "seed" | "vacuity";
-  /** `skipped` where the check does not apply: no fencing tokens, say. */
-  readonly status: "holds" | "violated" | "unknown" | "skipped";
-  /** One sentence with the numbers. */
-  readonly detail: string;
-  /** Violations found. */
-  readonly count: number;
-  /** At most a handful. */
-  readonly witnesses: readonly Witness[];
-}
-
-export type Verdict =
-  | {
-      readonly value: "holds" /** Operations that could have shown a violation. */;
-      readonly operations: number /** At 95 %: 3/n. */;
-      readonly rateBelow: number;
-    }
-  | { readonly value: "violated"; readonly count: number; readonly reason: string }
-  | { readonly value: "unknown"; readonly reason: string };
-
-/** `expected`: as theory says. `mismatch`: theory says otherwise. `unknown`: nothing was shown. */
-export type Agreement = "expected" | "mismatch" | "unknown";
-
-/** Numbers that the checks count on their way, null where there is no data. */
-export interface Measures {
-  /** Writes that were not based on the version before them. */
-  readonly lostUpdates: number | null;
-  /** Sum of the raises in the ledger, salary units. */
-  readonly grantedMoney: number | null;
-  /** Initial salary + granted raises - final salary, salary units. */
-  readonly lostMoney: number | null;
-  readonly naive: number | null;
-  /** The part of the planned duration, 0 to 1, in which all workers ran. */
-  readonly overlap: number | null;
-  /** Jain's index over the workers' operations in the ledger. */
-  readonly fairness: number | null;
-  readonly longestStallMs: number | null;
-}
-
-export interface Judgement {
-  readonly data: Verdict;
-  readonly exclusion: Verdict;
-  readonly agreement: Agreement;
-  /** Why `agreement` is not `expected`. */
-  readonly reason?: string | undefined;
-  readonly checks: readonly CheckResult[];
-  readonly measures: Measures;
 }

@@ -55,6 +55,10 @@ export function createLedgerBuilder(expectedRows = 0): LedgerBuilder {
   };
 }
 
+/** Whether the row was not written from the version before it, so that it overwrote an update: a lost update. */
+export const isStale = ({ readVersion, newVersion }: Pick<Ledger, "readVersion" | "newVersion">, row: number) =>
+  readVersion[row]! !== newVersion[row]! - 1;
+
 /** A ledger of these rows, in this order. */
 export function ledgerOf(rows: readonly LedgerRow[]): Ledger {
   return ledgerFrom(rows.length, (column) => Float64Array.from(rows, (row) => row[column]));

@@ -1,91 +1,146 @@
 /** The report as data: what `report.json` holds. The schema is versioned; text, Markdown and JUnit are made from it. */
 import * as z from "zod";
-import { GUARDS, STRATEGY_NAMES } from "../../worker/contract.ts";
-import { ASPECTS } from "../plan/run-plan.ts";
+import { type Expectation, GUARDS, STRATEGY_NAMES } from "../../worker/contract.ts";
+import { ASPECTS, PlanSettings } from "../plan/run-plan.ts";
+import { SCENARIO_NAMES } from "../plan/scenarios/index.ts";
 
-const VerdictSchema = z.discriminatedUnion("value", [
-  z.strictObject({ value: z.literal("holds"), operations: z.int(), rateBelow: z.number() }),
-  z.strictObject({ value: z.literal("violated"), count: z.int(), reason: z.string() }),
-  z.strictObject({ value: z.literal("unknown"), reason: z.string() }),
+const EXPECTATIONS = ["holds", "violated", "unclaimed"] as const satisfies readonly Expectation[];
+const Reasons = z.array(z.string()).readonly();
+
+export const Verdict = z.discriminatedUnion("value", [
+  z.strictObject({
+    value: z.literal("holds"),
+    operations: z.int().describe("Operations that could have shown a violation"),
+    rateBelow: z.number().describe("Bound on the rate of violations at 95 % confidence: 3/n"),
+  }),
+  z.strictObject({ value: z.literal("violated"), count: z.int(), reasons: Reasons }),
+  z.strictObject({ value: z.literal("unknown"), reasons: Reasons }),
 ]);
+export type Verdict = z.infer<typeof Verdict>;
+
+export const Agreement = z
+  .enum(["expected", "mismatch", "unknown"])
+  .describe("expected: as theory says; mismatch: theory says otherwise; unknown: nothing was shown");
+export type Agreement = z.infer<typeof Agreement>;
 
 /** Seconds; a quantile is absent where there was nothing to measure. */
-const QuantilesSchema = z.strictObject({
+export const Quantiles = z.strictObject({
   count: z.number(),
   average: z.number().optional(),
   p50: z.number().optional(),
   p95: z.number().optional(),
   p99: z.number().optional(),
 });
+export type Quantiles = Readonly<z.infer<typeof Quantiles>>;
 
 const CountsSchema = z.strictObject({ committed: z.int(), rejected: z.int(), unknown: z.int() });
 
-const CheckSchema = z.strictObject({
-  check: z.string(),
-  status: z.enum(["holds", "violated", "unknown", "skipped"]),
-  detail: z.string(),
-  count: z.int(),
-  witnesses: z.array(z.strictObject({ check: z.string(), text: z.string(), operations: z.array(z.int()) })),
-});
+export const CHECKS = [
+  "chain",
+  "value",
+  "set",
+  "exclusion",
+  "fence",
+  "liveness",
+  "metrics",
+  "naive",
+  "vacuity",
+] as const;
 
-/** One worker in three books: what Prometheus scraped, what the worker said, what the ledger holds. */
-const ReconciliationRow = z.strictObject({
+/** The operations that show one violation, and a sentence that describes it. */
+export const Witness = z.strictObject({
+  check: z.enum(CHECKS),
+  text: z.string(),
+  operations: z.array(z.int()).readonly(),
+});
+export type Witness = z.infer<typeof Witness>;
+
+export const CheckResult = z.strictObject({
+  check: z.enum(CHECKS),
+  status: z
+    .enum(["holds", "violated", "unknown", "skipped"])
+    .describe("skipped: the check does not apply, for example because there are no fencing tokens"),
+  detail: z.string().describe("One sentence with the numbers"),
+  count: z.int().describe("Violations found"),
+  witnesses: z.array(Witness).readonly().describe("The first violations, a few at most"),
+});
+export type CheckResult = z.infer<typeof CheckResult>;
+
+/** Committed operations of one worker by three independent counts; null where a source has no number for it. */
+export const ReconciliationRow = z.strictObject({
   worker: z.int(),
   uid: z.string(),
   node: z.string(),
-  prometheus: z.int().nullable(),
-  reported: z.int().nullable(),
-  ledger: z.int(),
-  died: z.literal(true).optional().describe("It ended on purpose, after its last scrape"),
+  prometheus: z.int().nullable().describe("By the last scrape"),
+  reported: z.int().nullable().describe("By the worker itself"),
+  ledger: z.int().describe("Rows of the ledger, those of operations of unknown outcome included"),
+  died: z.literal(true).optional().describe("The run's fault ended it, after its last scrape"),
   lost: z.string().optional(),
   log: z.string().optional(),
   readyMs: z.number().optional().describe("From the start of the worker's process to ready"),
   residentBytes: z.int().optional().describe("Largest resident memory of the worker"),
 });
+export type ReconciliationRow = z.infer<typeof ReconciliationRow>;
 
-/** What the workers of one strategy did in a run where several met. */
+/** What a run showed. */
+const JudgementFields = {
+  data: Verdict,
+  exclusion: Verdict,
+  agreement: Agreement,
+  reasons: Reasons.describe("Why the agreement is not `expected`; empty where it is"),
+  checks: z.array(CheckResult).readonly(),
+  overlap: z.number().nullable().describe("The part of the planned duration, 0 to 1, in which all workers ran"),
+  lostUpdates: z.int().nullable().describe("Writes that were not based on the version before them"),
+  grantedMoney: z.int().nullable().describe("Sum of the raises in the ledger, salary units"),
+  lostMoney: z.int().nullable().describe("Initial salary + granted raises - final salary, salary units"),
+  reconciliation: z.array(ReconciliationRow).readonly(),
+};
+const Judgement = z.strictObject(JudgementFields);
+export type Judgement = z.infer<typeof Judgement>;
+
+/** What the workers of one strategy did in a run of several strategies. */
 const PartSchema = z.strictObject({
   strategy: z.enum(STRATEGY_NAMES),
   workers: z.int(),
   committed: z.int().describe("By the ledger"),
   rejected: z.int().describe("By the workers themselves"),
-  staleWrites: z.int().describe("Its writes that were based on something else than the write before them"),
+  staleWrites: z.int().describe("Its writes that were not based on the version before them"),
   overwritten: z.int().describe("Its writes that were lost under a stale one"),
 });
 
 export const RunReport = z.strictObject({
   run: z.string(),
   strategy: z.enum(STRATEGY_NAMES),
-  mix: z.array(z.enum(STRATEGY_NAMES)).optional().describe("Several at once, in turn by the index of the worker"),
+  mix: z
+    .array(z.enum(STRATEGY_NAMES))
+    .readonly()
+    .optional()
+    .describe("Several strategies at once, in turn by the index of the worker"),
   guard: z.enum(GUARDS),
   summary: z.string(),
-  plan: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  plan: PlanSettings,
   control: z.boolean(),
   expects: z.strictObject({
-    data: z.string(),
-    exclusion: z.string(),
+    data: z.enum(EXPECTATIONS),
+    exclusion: z.enum(EXPECTATIONS),
     because: z.string().optional(),
     unbroken: z
       .array(z.enum(ASPECTS))
       .readonly()
       .optional()
-      .describe("Not claimed to hold, and yet must not be violated"),
+      .describe("Aspects that are not claimed to hold here, and still must not be violated"),
   }),
   startedAt: z.iso.datetime(),
   /** What was made to fail on purpose; absent or empty where nothing was. */
   faults: z.array(z.string()).optional(),
   seconds: z.number().describe("From the first worker's start to the last worker's end"),
-  wholeSeconds: z.number().describe("The whole run: the start of the fleet, the scrapes and the judging, too"),
-  overlap: z.number().nullable().describe("The part of the planned duration, 0 to 1, in which all workers ran"),
+  wholeSeconds: z.number().describe("The whole run, with the start of the fleet, the scrapes and the judging"),
   operations: CountsSchema.nullable().describe("By Prometheus; null where it had no complete numbers"),
   reported: CountsSchema.describe("By the workers themselves"),
   ledgerRows: z.int(),
-  lostUpdates: z.int().nullable().describe("Writes that were based on something else than the write before them"),
-  grantedMoney: z.int().nullable().describe("Sum of the raises in the ledger, salary units"),
-  lostMoney: z.int().nullable().describe("Initial salary + granted raises - final salary, salary units"),
   naive: z.int().nullable().describe("Operations whose read-back version was not the version read + 1"),
-  operationSeconds: QuantilesSchema.nullable(),
-  lockWaitSeconds: QuantilesSchema.nullable(),
+  operationSeconds: Quantiles.nullable(),
+  lockWaitSeconds: Quantiles.nullable(),
   throughput: z.number().nullable().describe("Committed operations a second"),
   parts: z.array(PartSchema).optional(),
   recoverySeconds: z
@@ -95,17 +150,12 @@ export const RunReport = z.strictObject({
     .describe("From the death of a holder to the next write; null where nothing was written after it"),
   fairness: z.number().nullable().describe("Jain's index over the workers' committed operations"),
   errors: z.array(z.strictObject({ class: z.string(), outcome: z.string(), count: z.int(), example: z.string() })),
-  data: VerdictSchema,
-  exclusion: VerdictSchema,
-  agreement: z.enum(["expected", "mismatch", "unknown"]),
-  reason: z.string().optional(),
-  checks: z.array(CheckSchema),
-  reconciliation: z.array(ReconciliationRow),
-  problems: z.array(z.string()),
+  ...JudgementFields,
+  problems: z.array(z.string()).readonly(),
 });
 export type RunReport = z.infer<typeof RunReport>;
 
-/** One negative probe of the Redis ACL: something that must be refused, and Redis's own words. */
+/** One negative probe of the Redis ACL: a command that must be refused, and the answer of Redis. */
 export const AclProbe = z.strictObject({
   user: z.string(),
   attempt: z.string(),
@@ -117,10 +167,10 @@ export type AclProbe = z.infer<typeof AclProbe>;
 export const EXIT = { expected: 0, violated: 1, invalid: 2, unknown: 3, unreachable: 4 } as const;
 
 export const Report = z.strictObject({
-  schema: z.literal("holdfast/report/v1"),
+  schema: z.literal("holdfast/report/v2"),
   report: z.string(),
   version: z.string(),
-  scenario: z.string(),
+  scenario: z.enum(SCENARIO_NAMES),
   startedAt: z.iso.datetime(),
   endedAt: z.iso.datetime(),
   where: z.string(),
@@ -128,7 +178,7 @@ export const Report = z.strictObject({
   /** Servers and the settings that change what a lock can promise. */
   environment: z.record(z.string(), z.string()),
   acl: z.array(AclProbe),
-  /** What each user must be able to do, and can. */
+  /** What each user is allowed to do, as tried. */
   aclGranted: z.array(z.strictObject({ user: z.string(), attempts: z.array(z.string()) })).optional(),
   aclNote: z.string().optional(),
   runs: z.array(RunReport),

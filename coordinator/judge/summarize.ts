@@ -1,16 +1,16 @@
-/** Evidence and judgement, put into the shape of the report. Pure: nothing is read and nothing is decided here. */
+/** Puts evidence and judgement into the shape of the report. Pure: nothing is read and nothing is decided here. */
 import { type Outcome, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import { isControl, theoryOf } from "../plan/theory.ts";
-import { jain, timed } from "./checks/liveness.ts";
-import { reconcile } from "./checks/reconciliation.ts";
-import type { Evidence, Judgement } from "./evidence.ts";
-import { faultsOf, partsOf, recoveryOf, settingsOf } from "./faults.ts";
-import type { RunReport } from "./report-data.ts";
+import { partsOf } from "./by-strategy.ts";
+import { fleetInterval, jain } from "./checks/liveness.ts";
+import type { Evidence } from "./evidence.ts";
+import { describeFaults, measureRecovery } from "./faults.ts";
+import type { Judgement, RunReport } from "./report-data.ts";
 
 export function summarize(evidence: Evidence, judgement: Judgement, startedAt: Date, endedAt: Date): RunReport {
   const { plan, prometheus, ledger, workers } = evidence;
   const facts: StrategyFacts = STRATEGIES[plan.strategy];
-  const { run, strategy, guard, mix } = plan;
+  const { run, strategy, guard, mix, expects: _, ...settings } = plan;
   const finals = workers.flatMap(({ final }) => final ?? []);
   const seconds = runningSeconds(evidence);
   const complete = prometheus !== undefined && prometheus.workers.length === plan.workers ? prometheus : undefined;
@@ -19,41 +19,29 @@ export function summarize(evidence: Evidence, judgement: Judgement, startedAt: D
   return {
     run,
     strategy,
-    ...(mix === undefined ? {} : { mix: [...mix] }),
+    ...(mix === undefined ? {} : { mix }),
     guard,
     summary: mix === undefined ? facts.summary : "several strategies at once, in turn by the index of the worker",
-    plan: settingsOf(plan),
+    plan: settings,
     control: isControl(plan),
     expects: theoryOf(plan),
     startedAt: startedAt.toISOString(),
-    ...(plan.fault === undefined ? {} : { faults: faultsOf(plan.fault, evidence) }),
+    ...(plan.fault === undefined ? {} : { faults: describeFaults(plan.fault, evidence) }),
     ...(mix === undefined ? {} : { parts: partsOf(mix, evidence) }),
-    ...(plan.fault?.action === "die" ? { recoverySeconds: recoveryOf(evidence) } : {}),
+    ...(plan.fault?.action === "die" ? { recoverySeconds: measureRecovery(evidence) } : {}),
     seconds,
     wholeSeconds: (endedAt.getTime() - startedAt.getTime()) / 1_000,
-    overlap: judgement.measures.overlap,
     operations: complete === undefined ? null : countsOf(complete.workers),
     reported: countsOf(finals),
     ledgerRows: ledger.length,
-    lostUpdates: judgement.measures.lostUpdates,
-    grantedMoney: judgement.measures.grantedMoney,
-    lostMoney: judgement.measures.lostMoney,
     naive: complete === undefined ? null : sum(complete.workers.map(({ naive }) => naive)),
     operationSeconds: complete?.operation ?? null,
     lockWaitSeconds: complete?.lockWait ?? null,
     throughput: committed === undefined || seconds === 0 ? null : sum(committed) / seconds,
     fairness: committed === undefined ? null : jain(committed),
-    errors: errorsOf(evidence),
-    data: judgement.data,
-    exclusion: judgement.exclusion,
-    agreement: judgement.agreement,
-    ...(judgement.reason === undefined ? {} : { reason: judgement.reason }),
-    checks: judgement.checks.map((check) => ({
-      ...check,
-      witnesses: check.witnesses.map((witness) => ({ ...witness, operations: [...witness.operations] })),
-    })),
-    reconciliation: reconciliation(evidence),
-    problems: [...evidence.problems],
+    errors: mergeErrors(evidence),
+    ...judgement,
+    problems: evidence.problems,
   };
 }
 
@@ -71,15 +59,17 @@ const countsOf = (parts: readonly Record<Outcome, number>[]) => ({
   unknown: sum(parts.map(({ unknown }) => unknown)),
 });
 
-/** From the first start to the last end, by the database's clock; from first read to last write where nobody came to an end. */
+/**
+ * Seconds from the first start to the last end of a worker, by the database's clock; where no worker reported them, from
+ * the first read to the last write.
+ */
 function runningSeconds({ workers, ledger }: Evidence): number {
-  const finals = timed(workers);
-  const starts = finals.length > 0 ? finals.map(({ startedAtUs }) => startedAtUs) : [...ledger.readAtUs.subarray(0, 1)];
-  const ends = finals.length > 0 ? finals.map(({ endedAtUs }) => endedAtUs) : [...ledger.writtenAtUs.subarray(-1)];
-  return starts.length === 0 ? 0 : (Math.max(...ends) - Math.min(...starts)) / 1e6;
+  const interval = fleetInterval(workers);
+  if (interval !== undefined) return (interval.endedAtUs - interval.startedAtUs) / 1e6;
+  return ledger.length === 0 ? 0 : (ledger.writtenAtUs.at(-1)! - ledger.readAtUs[0]!) / 1e6;
 }
 
-function errorsOf({ workers }: Evidence): RunReport["errors"] {
+function mergeErrors({ workers }: Evidence): RunReport["errors"] {
   const merged = new Map<string, RunReport["errors"][number]>();
   for (const { final } of workers)
     for (const error of final?.errors ?? []) {
@@ -90,17 +80,3 @@ function errorsOf({ workers }: Evidence): RunReport["errors"] {
     }
   return [...merged.values()].sort((a, b) => b.count - a.count);
 }
-
-/** Each worker in three books, with the last lines of those that were lost. */
-const reconciliation = (evidence: Evidence): RunReport["reconciliation"] =>
-  reconcile(evidence).map(({ lost, ...books }) => {
-    const worker = evidence.workers.find(({ index, uid }) => index === books.worker && uid === books.uid);
-    const { log, readyMs, final } = worker ?? {};
-    return { ...books, ...known({ lost, log, readyMs, residentBytes: final?.residentBytes }) };
-  });
-
-/** Without what is undefined. */
-const known = <T extends object>(fields: T) =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof T]?: Exclude<T[Key], undefined>;
-  };

@@ -14,6 +14,10 @@ export const RunSetup = WorkerSpec.omit({
 });
 export type RunSetup = Readonly<z.infer<typeof RunSetup>>;
 
+/** The settings of a run without what names it. */
+export const PlanSettings = RunSetup.omit({ run: true, strategy: true, mix: true, guard: true });
+export type PlanSettings = Readonly<z.infer<typeof PlanSettings>>;
+
 /** One run: one fleet, from reset of the rows to verdict. With a `mix`, `strategy` is the first of it. */
 export interface RunPlan extends RunSetup {
   /** What theory expects of this run, where that differs from what it expects of the strategy in general. */

@@ -46,20 +46,9 @@ export const isControl = (setting: Setting): boolean =>
 export const isControlStrategy = (strategy: StrategyName): boolean =>
   (STRATEGIES[strategy] as StrategyFacts).control === true;
 
-/** `redis`, `redis+version` behind a guard, `redis beside none` where the workers use several. */
-export function labelOf({
-  strategy,
-  guard,
-  mix = [strategy],
-}: {
-  readonly strategy: StrategyName;
-  readonly guard: Guard;
-  readonly mix?: readonly StrategyName[] | undefined;
-}): string {
-  const names = [...new Set(mix)].join(" beside ");
-  const guarded = mix.some((one) => STRATEGIES[one].write === "guarded");
-  return guard === "none" || !guarded ? names : `${names}+${guard}`;
-}
+/** Whether theory says that the aspect must not be seen to break: claimed to hold, or promised by the strategy in general. */
+export const isPromised = (theory: Theory, aspect: Aspect): boolean =>
+  theory[aspect] === "holds" || theory.unbroken?.includes(aspect) === true;
 
 /** Whether a write of this strategy cannot be stale, whatever others do to the row. */
 export function protectsItself(strategy: StrategyName, guard: Guard): boolean {

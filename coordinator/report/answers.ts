@@ -1,10 +1,22 @@
 /** What the report answers in words. Every sentence is made from this report's own numbers; there is no other advice. */
 import { STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { atMost, count, list, milliseconds, NO_DATA, oneLine, percent, perSecond, plural } from "../text/format.ts";
+import { inProse, labelsOf, namesAmong, sharedSettings } from "../plan/run-names.ts";
+import {
+  atMost,
+  count,
+  joined,
+  list,
+  milliseconds,
+  NO_DATA,
+  oneLine,
+  percent,
+  perSecond,
+  plural,
+} from "../text/format.ts";
 import { choice } from "./choice.ts";
-import { inProse, labelsOf, moneyOf, namesAmong, sharedSettings } from "./describe-run.ts";
-import { shownBy } from "./scenario-answers.ts";
+import { moneyOf, rejectedShare } from "./describe-run.ts";
+import { answerScenario } from "./scenario-answers.ts";
 
 export interface Answers {
   /** What the scenario was made for. */
@@ -21,7 +33,7 @@ export function answers(report: Report): Answers {
   const labels = labelsOf(report.runs);
   const name = (run: RunReport) => inProse(labels.get(run) ?? run.strategy);
   const names = (runs: readonly RunReport[]) => list(namesAmong(runs, report.runs, labels));
-  const shown = shownBy(report, name);
+  const shown = answerScenario(report, name);
   return {
     shown,
     held: [...controls(report, name, names), ...held(report, name, names)],
@@ -62,8 +74,10 @@ function held({ runs }: Report, name: Name, names: Names): string[] {
     ...candidates.flatMap((run) => {
       if (run.data.value === "violated" && run.expects.data === "violated")
         return controls.length > 0 ? `The data did not hold with ${name(run)}, as expected.` : [];
-      if (run.data.value === "violated") return `The data did not hold with ${name(run)}: ${oneLine(run.data.reason)}.`;
-      if (run.data.value === "unknown") return `Nothing was shown about ${name(run)}: ${oneLine(run.data.reason)}.`;
+      if (run.data.value === "violated")
+        return `The data did not hold with ${name(run)}: ${oneLine(joined(run.data.reasons))}.`;
+      if (run.data.value === "unknown")
+        return `Nothing was shown about ${name(run)}: ${oneLine(joined(run.data.reasons))}.`;
       return [];
     }),
     ...kept.flatMap((run) => {
@@ -77,7 +91,7 @@ function held({ runs }: Report, name: Name, names: Names): string[] {
 }
 
 /** The settings that make the load of a run. */
-const LOAD = ["workers", "concurrency", "rows", "holdMs", "pauseMs"];
+const LOAD = ["workers", "concurrency", "rows", "holdMs", "pauseMs"] as const;
 
 /** Costs are compared only among runs that were given the same work. */
 function comparable(runs: readonly RunReport[]): RunReport[][] {
@@ -135,10 +149,10 @@ function p99(run: RunReport): string {
 }
 
 function turnedAway(run: RunReport): string {
-  const counts = run.operations;
-  if (!counts || counts.rejected === 0) return "";
-  const share = counts.rejected / (counts.committed + counts.rejected + counts.unknown);
-  return `; ${percent(share)} of its operations were rejected and are the caller's to try again`;
+  const share = rejectedShare(run);
+  return share === undefined || share === 0
+    ? ""
+    : `; ${percent(share)} of its operations were rejected and are the caller's to try again`;
 }
 
 const rejected = (run: RunReport) => run.operations?.rejected ?? 0;

@@ -1,53 +1,9 @@
 /** What is said about a run in every form of the report: its name, its money, its verdicts. */
 
-import type { Report, RunReport } from "../judge/report-data.ts";
-import { labelOf } from "../plan/theory.ts";
-import { atMost, count, duration, NO_DATA, oneLine, plural } from "../text/format.ts";
+import type { Quantiles, Report, RunReport } from "../judge/report-data.ts";
+import type { Aspect } from "../plan/run-plan.ts";
+import { atMost, count, joined, milliseconds, NO_DATA, oneLine, plural } from "../text/format.ts";
 import type { Tone } from "../text/paint.ts";
-
-export type Aspect = "data" | "exclusion";
-export const ASPECTS = ["data", "exclusion"] as const satisfies readonly Aspect[];
-
-/** What a run is called by. */
-export type Named = Pick<RunReport, "strategy" | "guard" | "mix" | "plan">;
-
-/**
- * The shortest name that tells each run from the others: the strategy, its guard where it has one, and the settings in
- * which runs of the same name differ.
- */
-export function labelsOf<Run extends Named>(runs: readonly Run[]): ReadonlyMap<Run, string> {
-  const twins = Map.groupBy(runs, labelOf);
-  return new Map(
-    runs.map((run) => {
-      const differing = differingSettings(twins.get(labelOf(run)) ?? []);
-      return [run, [labelOf(run), ...told(run, differing, TERSE), ...told(run, ["fault"], TERSE)].join(", ")];
-    }),
-  );
-}
-
-/** `redis (8 workers, hold 2 ms)`: a name that has commas of its own can stand among others. */
-export const inProse = (name: string) => name.replace(/^([^,]*), (.*)$/, "$1 ($2)");
-
-/** Names of some of these runs, each once: a strategy's alone where it stands for all of its runs of which there is a claim. */
-export function namesAmong<Run extends Named & Pick<RunReport, "expects">>(
-  some: readonly Run[],
-  all: readonly Run[],
-  names: ReadonlyMap<Run, string>,
-): string[] {
-  const others = all.filter((run) => !some.includes(run) && run.expects.data !== "unclaimed");
-  const apart = new Set(others.map(labelOf));
-  return [...new Set(some.map((run) => (apart.has(labelOf(run)) ? inProse(names.get(run) ?? "") : labelOf(run))))];
-}
-
-/** The settings with which the result must be read, as far as all runs share them: `4 workers`, `hold 2 ms`. */
-export function sharedSettings(runs: readonly Named[], keys = Object.keys(SETTINGS)): string[] {
-  const differing = new Set(differingSettings(runs));
-  return told(
-    runs[0],
-    keys.filter((key) => !differing.has(key) && runs[0]?.plan[key] !== undefined),
-    SETTINGS,
-  );
-}
 
 /** Instead of the tables. */
 export const nothingRan = ({ scenario }: Report) =>
@@ -60,7 +16,7 @@ export function moneyOf(run: RunReport): { granted: number; arrived: number; los
 }
 
 /** The money of a run in one sentence, in salary units; its first number is padded to `grantedWidth`. */
-export function moneySentence(run: RunReport, grantedWidth = 0): string {
+export function describeMoney(run: RunReport, grantedWidth = 0): string {
   const money = moneyOf(run);
   if (!money) return NO_DATA;
   if (money.granted === 0) return "nothing was granted";
@@ -72,7 +28,7 @@ export function moneySentence(run: RunReport, grantedWidth = 0): string {
 }
 
 /** The verdict on one aspect in one word, and how it should look. */
-export function verdictOf(run: RunReport, aspect: Aspect): { word: string; tone: Tone } {
+export function describeVerdict(run: RunReport, aspect: Aspect): { word: string; tone: Tone } {
   const { value } = run[aspect];
   const expected = run.expects[aspect];
   const isBroken = value === "violated" && run.expects.unbroken?.includes(aspect) === true;
@@ -86,7 +42,7 @@ export function verdictOf(run: RunReport, aspect: Aspect): { word: string; tone:
  * How much a verdict rests on: n and the bound on the rate at 95 %, or how often it was violated. There is no bound on
  * what a strategy does not claim: a version in the write lets only one of two that meet commit, so none are seen.
  */
-export function strengthOf(run: RunReport, aspect: Aspect): string {
+export function describeStrength(run: RunReport, aspect: Aspect): string {
   const verdict = run[aspect];
   if (verdict.value === "unknown") return "";
   if (verdict.value === "holds" && run.expects[aspect] === "unclaimed") return "";
@@ -94,7 +50,7 @@ export function strengthOf(run: RunReport, aspect: Aspect): string {
   return `n ${count(verdict.operations)}: < ${atMost(verdict.rateBelow)}`;
 }
 
-export function agreementOf(run: RunReport): { text: string; tone: Tone } {
+export function describeAgreement(run: RunReport): { text: string; tone: Tone } {
   if (run.agreement === "mismatch") return { text: "NOT AS EXPECTED", tone: "alarm" };
   if (run.agreement === "unknown") return { text: "unknown", tone: "unsure" };
   return { text: run.control ? "as expected, control" : "as expected", tone: "plain" };
@@ -104,21 +60,15 @@ export function agreementOf(run: RunReport): { text: string; tone: Tone } {
 export function troublesOf(run: RunReport): { text: string; log?: string | undefined }[] {
   const lost = run.reconciliation.filter((row) => row.lost !== undefined);
   const said = new Set([...run.problems, ...lost.map((row) => `worker-${row.worker} was lost: ${row.lost}`)]);
-  const reason = run.agreement === "expected" ? undefined : run.reason;
+  const unsaid = run.reasons.filter((reason) => !said.has(reason));
   return [
-    ...(reason === undefined || consistsOf(reason, said) ? [] : [{ text: reason }]),
+    ...(unsaid.length === 0 ? [] : [{ text: joined(unsaid) }]),
     ...[...new Set(run.problems)].map((text) => ({ text })),
     ...lost.map(({ worker, node, lost, log }) => ({
       text: `worker-${worker}${node === "" ? "" : ` on ${node}`} was lost: ${lost}`,
       log,
     })),
   ];
-}
-
-/** Whether a reason is these parts and nothing else. A part may itself have the `; ` in it that stands between parts. */
-function consistsOf(reason: string, parts: ReadonlySet<string>): boolean {
-  const longestFirst = [...parts].sort((a, b) => b.length - a.length);
-  return longestFirst.reduce((rest, part) => rest.replaceAll(part, ""), reason).replace(/[; ]/g, "") === "";
 }
 
 /**
@@ -129,7 +79,7 @@ function consistsOf(reason: string, parts: ReadonlySet<string>): boolean {
 export function witnessesOf(run: RunReport): { check: string; detail: string; witnesses: string[] }[] {
   const expected = run.agreement === "expected";
   return run.checks
-    .filter(({ check, status }) => status === "violated" && check !== "seed")
+    .filter(({ check, status }) => status === "violated" && check !== "naive")
     .filter(({ check }) => check !== "exclusion" || run.expects.exclusion !== "unclaimed")
     .filter(({ check }) => !expected || check === "chain" || check === "exclusion")
     .map(({ check, detail, witnesses }) => ({
@@ -158,44 +108,13 @@ export const rowAgrees = (row: RunReport["reconciliation"][number]) =>
 
 export const refusedProbes = (report: Report) => report.acl.filter((probe) => probe.refused).length;
 
-type Told = Record<string, (value: unknown) => string>;
-
-/** The settings of a plan that change what a run shows. The seed of the random numbers is not one of them. */
-const SETTINGS: Told = {
-  workers: (value) => plural(Number(value), "worker"),
-  concurrency: (value) => `${plural(Number(value), "loop")} in each`,
-  rows: (value) => plural(Number(value), "row"),
-  keyScope: (value) => (value === "global" ? "one key for all" : ""),
-  durationMs: (value) => `${duration(Number(value))} each`,
-  holdMs: (value) => `hold ${duration(Number(value))}`,
-  pauseMs: (value) => `pause ${duration(Number(value))}`,
-  intervalMs: (value) => (value === undefined ? "as fast as it can" : `every ${duration(Number(value))}`),
-  lockTtlMs: (value) => `TTL ${duration(Number(value))}`,
-  extend: (value) => (value ? "extended" : "not extended"),
-  lockTimeoutMs: (value) => `lock timeout ${duration(Number(value))}`,
-  order: (value) => `${value} order`,
-  onDeadlock: (value) => `deadlock ${DEADLOCKS[String(value)] ?? value}`,
-};
-
-const DEADLOCKS: Record<string, string> = {
-  "give-up": "given up",
-  retry: "tried again",
-  "carry-on": "carried on",
-};
-
-/** In the name of a run, what is as usual is not said. A fault always is. */
-const TERSE: Told = {
-  ...SETTINGS,
-  extend: (value) => (value ? "" : "not extended"),
-  fault: (value) => (value === undefined ? "" : String(value)),
-};
-
-const told = (run: Named | undefined, keys: readonly string[], words: Told) =>
-  keys.map((key) => words[key]?.(run?.plan[key]) ?? `${key} ${run?.plan[key]}`).filter((text) => text !== "");
-
-/** How long a run lasts says nothing about what differs, unless nothing else does. */
-function differingSettings(runs: readonly Named[]): string[] {
-  const differing = Object.keys(SETTINGS).filter((key) => new Set(runs.map((run) => run.plan[key])).size > 1);
-  const telling = differing.filter((key) => key !== "durationMs");
-  return telling.length > 0 ? telling : differing;
+/** Rejected operations as a share of all; undefined where there were none, or no numbers. */
+export function rejectedShare({ operations }: RunReport): number | undefined {
+  if (operations === null) return undefined;
+  const all = operations.committed + operations.rejected + operations.unknown;
+  return all === 0 ? undefined : operations.rejected / all;
 }
+
+/** In ms. A dash where nothing was measured (a strategy without a lock waits for none), which is not missing data. */
+export const quantileText = (quantiles: Quantiles | null, key: Exclude<keyof Quantiles, "count">) =>
+  quantiles?.count === 0 ? "–" : milliseconds(quantiles?.[key]);

@@ -5,8 +5,10 @@
  */
 import junit, { type Builder } from "junit-report-builder";
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { oneLine } from "../text/format.ts";
-import { ASPECTS, type Aspect, labelsOf, moneySentence, strengthOf, troublesOf, witnessesOf } from "./describe-run.ts";
+import { labelsOf } from "../plan/run-names.ts";
+import { ASPECTS, type Aspect } from "../plan/run-plan.ts";
+import { joined, oneLine } from "../text/format.ts";
+import { describeMoney, describeStrength, troublesOf, witnessesOf } from "./describe-run.ts";
 
 export function formatJunit(report: Report): string {
   const labels = labelsOf(report.runs);
@@ -57,11 +59,11 @@ function aspectResult(run: RunReport, aspect: Aspect): Result {
   const theory = expected === "unclaimed" ? "theory claims nothing" : `theory: ${expected}`;
   const observed =
     verdict.value === "unknown"
-      ? `unknown: ${verdict.reason}`
-      : `${verdict.value} ${strengthOf(run, aspect)}${verdict.value === "violated" ? `: ${verdict.reason}` : ""}`;
+      ? `unknown: ${joined(verdict.reasons)}`
+      : `${verdict.value} ${describeStrength(run, aspect)}${verdict.value === "violated" ? `: ${joined(verdict.reasons)}` : ""}`;
   const message = `${aspect} ${observed}; ${theory}`;
   const lines = [
-    ...(aspect === "data" ? [`salary units: ${moneySentence(run)}`] : []),
+    ...(aspect === "data" ? [`salary units: ${describeMoney(run)}`] : []),
     ...witnessesOf(run)
       .filter(({ check }) => (check === "exclusion") === (aspect === "exclusion"))
       .flatMap(({ check, detail, witnesses }) => [`${check}: ${detail}`, ...witnesses]),
@@ -77,7 +79,7 @@ function runResult(run: RunReport, results: readonly Result[]): readonly Result[
   if (run.agreement === "expected" || results.some(({ kind }) => kind !== "pass"))
     return [{ ...data!, lines }, ...others];
   const kind = run.agreement === "mismatch" ? "failure" : "error";
-  return [{ kind, message: run.reason ?? data!.message, lines }, ...others];
+  return [{ kind, message: joined(run.reasons) || data!.message, lines }, ...others];
 }
 
 const propertiesOf = (report: Report): Record<string, string> => ({

@@ -1,23 +1,22 @@
 /** The report as GitHub-flavored Markdown: the verdict first, because a page is read from its top. */
 import { markdownTable } from "markdown-table";
 import type { Report, RunReport } from "../judge/report-data.ts";
+import { labelsOf, sharedSettings } from "../plan/run-names.ts";
 import { count, NO_DATA, oneLine, percent } from "../text/format.ts";
 import type { Column } from "../text/layout.ts";
 import { answers } from "./answers.ts";
 import {
   booksTitle,
-  labelsOf,
+  describeMoney,
+  describeVerdict,
   moneyOf,
-  moneySentence,
   nothingRan,
   refusedProbes,
   STRENGTH_NOTE,
-  sharedSettings,
   troublesOf,
-  verdictOf,
   witnessesOf,
 } from "./describe-run.ts";
-import { curvesOf } from "./scenario-tables.ts";
+import { scenarioTables } from "./scenario-tables.ts";
 import { costColumns, happenedColumns, verdictColumns } from "./tables.ts";
 
 export function formatMarkdown(report: Report): string {
@@ -60,7 +59,7 @@ function runs(report: Report, labels: Labels): string[] {
       answered("What to take", choice),
       answered("What is not shown", cannotShow),
     ].flat(),
-    ...curvesOf(report).flatMap((curve) => [`## ${curve.title}`, tableOf(curve.columns, curve.points)]),
+    ...scenarioTables(report).flatMap(({ title, columns, points }) => [`## ${title}`, tableOf(columns, points)]),
     "## What happened",
     tableOf(happenedColumns(labels), report.runs),
     "## What it cost",
@@ -73,7 +72,7 @@ function runs(report: Report, labels: Labels): string[] {
 
 const MONEY = (labels: Labels): Column<RunReport>[] => [
   { head: "strategy", cell: (run) => labels.get(run) ?? run.strategy },
-  { head: "data", cell: (run) => verdictOf(run, "data").word },
+  { head: "data", cell: (run) => describeVerdict(run, "data").word },
   {
     head: "arrived",
     align: "right",
@@ -82,7 +81,7 @@ const MONEY = (labels: Labels): Column<RunReport>[] => [
       return money && money.granted > 0 ? percent(money.arrived / money.granted) : NO_DATA;
     },
   },
-  { head: "salary units", cell: moneySentence },
+  { head: "salary units", cell: describeMoney },
 ];
 
 const answered = (title: string, sentences: readonly string[]) =>

@@ -1,11 +1,11 @@
 /** What is shown while a report is made: one living line on a terminal, plain lines elsewhere, or JSON lines. */
 import { createLogUpdate } from "log-update";
 import type { RunReport } from "../judge/report-data.ts";
-import { labelOf } from "../plan/theory.ts";
-import { count, oneLine, percent, perSecond, plural } from "../text/format.ts";
+import { labelOf } from "../plan/run-names.ts";
+import { count, joined, oneLine, percent, perSecond, plural } from "../text/format.ts";
 import { bar, padded } from "../text/layout.ts";
 import { type Paint, painter } from "../text/paint.ts";
-import { moneyOf, moneySentence, verdictOf } from "./describe-run.ts";
+import { describeMoney, describeVerdict, moneyOf } from "./describe-run.ts";
 
 export interface Progress {
   /** What is done or waited for now. Saying the same again costs nothing. */
@@ -164,11 +164,11 @@ function jsonProgress({ stream, now = () => performance.now() }: ProgressOptions
       if (rates(rate.strategy)) line("rate", { ...rate, runElapsedMs: elapsedMs });
     },
     verdict(judged) {
-      const { run, strategy, guard, data, exclusion, agreement, reason, operations } = judged;
+      const { run, strategy, guard, data, exclusion, agreement, reasons, operations } = judged;
       const { lostUpdates, grantedMoney, lostMoney, throughput } = judged;
       const numbers = { operations, lostUpdates, grantedMoney, lostMoney, throughput };
       const level = agreement === "expected" ? "info" : "warn";
-      line("verdict", { run, strategy, guard, data, exclusion, agreement, reason, ...numbers }, level);
+      line("verdict", { run, strategy, guard, data, exclusion, agreement, reasons, ...numbers }, level);
     },
     note: (text) => line("note", { text }),
     warn: (text) => line("warning", { text }, "warn"),
@@ -217,11 +217,11 @@ function rateWords({ elapsedMs, durationMs, committedPerSecond, rejectedPerSecon
 
 /** `none      VIOLATED   26 % of the raises arrived ...`: one line that says what a run showed. */
 export function verdictLine(run: RunReport, paint: Paint, name = labelOf(run)): string {
-  const { word, tone } = verdictOf(run, "data");
+  const { word, tone } = describeVerdict(run, "data");
   const money = moneyOf(run);
   const share = money && money.granted > 0 ? `${percent(money.arrived / money.granted).padStart(6)}  ` : "";
   const numbers =
-    run.agreement === "unknown" && run.reason !== undefined ? oneLine(run.reason) : share + moneySentence(run);
+    run.agreement === "unknown" && run.reasons.length > 0 ? oneLine(joined(run.reasons)) : share + describeMoney(run);
   const rate = run.throughput === null ? "" : paint("quiet", `  ${perSecond(run.throughput)} committed/s`);
   return `${padded(name, STRATEGY_WIDTH)}  ${paint(tone, padded(word, 8))}  ${numbers}${rate}`;
 }

@@ -1,20 +1,37 @@
 /** What a scenario was made to show, in sentences made of its own runs alone. */
 
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { labelOf } from "../plan/theory.ts";
-import { count, decimal, duration, list, milliseconds, oneLine, percent, perSecond, plural } from "../text/format.ts";
-import { moneyOf } from "./describe-run.ts";
-import { keyedLabel, paceOf, rejectedShare } from "./scenario-tables.ts";
+import { labelOf } from "../plan/run-names.ts";
+import type { ScenarioName } from "../plan/scenarios/index.ts";
+import {
+  count,
+  decimal,
+  duration,
+  joined,
+  list,
+  milliseconds,
+  oneLine,
+  percent,
+  perSecond,
+  plural,
+} from "../text/format.ts";
+import { moneyOf, rejectedShare } from "./describe-run.ts";
+import { keyedLabel, paceOf } from "./scenario-tables.ts";
 
 type Name = (run: RunReport) => string;
 
 /** Empty for scenarios that only compare. */
-export function shownBy(report: Report, name: Name): string[] {
-  const tell = TOLD[report.scenario];
-  return tell === undefined ? [] : tell(report.runs, name);
-}
+export const answerScenario = ({ scenario, runs }: Report, name: Name): string[] => ANSWERS[scenario](runs, name);
 
-const TOLD: Readonly<Record<string, (runs: readonly RunReport[], name: Name) => string[]>> = {
+type ScenarioAnswers = (runs: readonly RunReport[], name: Name) => string[];
+
+/** For a scenario that the general answers suffice for. */
+const none: ScenarioAnswers = () => [];
+
+const ANSWERS: Record<ScenarioName, ScenarioAnswers> = {
+  compare: none,
+  all: none,
+  acl: none,
   benchmark,
   contention,
   spread,
@@ -43,7 +60,7 @@ function contention(runs: readonly RunReport[]): string[] {
   return [...Map.groupBy(runs, ({ plan }) => plan.holdMs)].flatMap(([holdMs, some]) => {
     const lines = [...Map.groupBy(some, labelOf).values()].map((line) => [...line].sort(byWorkers));
     const guarding = lines.filter((points) => !isWild(points));
-    const inside = `With ${duration(Number(holdMs))} inside`;
+    const inside = `With ${duration(holdMs)} inside`;
     return [
       ...guarding.flatMap((points) => stretch(inside, points)),
       ...guarding.flatMap((points) => beside(inside, points, lines.find(isWild))),
@@ -52,7 +69,7 @@ function contention(runs: readonly RunReport[]): string[] {
   });
 }
 
-const byWorkers = (a: RunReport, b: RunReport) => Number(a.plan.workers) - Number(b.plan.workers);
+const byWorkers = (a: RunReport, b: RunReport) => a.plan.workers - b.plan.workers;
 const isWild = (points: readonly RunReport[]) => points.some(({ control }) => control);
 
 /** From the fewest workers to the most. */
@@ -67,7 +84,7 @@ function stretch(inside: string, points: readonly RunReport[]): string[] {
   const turned = rejectedShare(last);
   const errors = turned ? `; ${percent(turned)} of its operations were rejected at the end` : "";
   return [
-    `${inside}, ${labelOf(first)} went from ${perSecond(first.throughput)} committed/s with ${workers(first)} to ${perSecond(last.throughput)} with ${count(Number(last.plan.workers))}${wait}${errors}.`,
+    `${inside}, ${labelOf(first)} went from ${perSecond(first.throughput)} committed/s with ${workers(first)} to ${perSecond(last.throughput)} with ${count(last.plan.workers)}${wait}${errors}.`,
   ];
 }
 
@@ -111,10 +128,10 @@ function crossings(inside: string, lines: readonly (readonly RunReport[])[]): st
 /** Closer than this, two throughputs of short runs are alike. */
 const CLEARLY = 1.2;
 
-const workers = ({ plan }: RunReport) => plural(Number(plan.workers), "worker");
+const workers = ({ plan }: RunReport) => plural(plan.workers, "worker");
 
 function spread(runs: readonly RunReport[]): string[] {
-  const byRows = (a: RunReport, b: RunReport) => Number(a.plan.rows) - Number(b.plan.rows);
+  const byRows = (a: RunReport, b: RunReport) => a.plan.rows - b.plan.rows;
   const lines = [
     ...Map.groupBy(
       runs.filter(({ control }) => !control),
@@ -130,7 +147,7 @@ function spread(runs: readonly RunReport[]): string[] {
         ? ""
         : `; rejected were ${percent(shares[0])} and ${percent(shares[1])}`;
     const times = `${decimal(last.throughput / first.throughput)} times as much`;
-    const rows = `from ${plural(Number(first.plan.rows), "row")} to ${count(Number(last.plan.rows))}`;
+    const rows = `from ${plural(first.plan.rows, "row")} to ${count(last.plan.rows)}`;
     return `${label}: ${perSecond(first.throughput)} and ${perSecond(last.throughput)} committed/s ${rows}, ${times}${errors}.`;
   });
 }
@@ -152,11 +169,11 @@ function fate(run: RunReport): string {
 
 function recovery({ recoverySeconds, plan }: RunReport): string {
   if (recoverySeconds === null || recoverySeconds === undefined) return "nobody wrote after that";
-  return `the next write came ${milliseconds(recoverySeconds)} ms later (TTL ${duration(Number(plan.lockTtlMs))})`;
+  return `the next write came ${milliseconds(recoverySeconds)} ms later (TTL ${duration(plan.lockTtlMs)})`;
 }
 
 function outcome({ data, lostUpdates }: RunReport): string {
-  if (data.value === "unknown") return `are unknown (${oneLine(data.reason)})`;
+  if (data.value === "unknown") return `are unknown (${oneLine(joined(data.reasons))})`;
   return data.value === "holds" ? "held" : `did not hold: ${plural(lostUpdates ?? 0, "update")} lost`;
 }
 
@@ -189,7 +206,7 @@ function deadlocks(run: RunReport): string {
     ...(refused > 0 ? [`${plural(refused, "deadlock")} handed to the caller`] : []),
     ...(retried > 0
       ? [
-          `${plural(retried, "deadlock")} ${run.plan.onDeadlock === "retry" ? "rolled back and tried again" : "carried on after"}`,
+          `${plural(retried, "deadlock")} ${run.plan.pair?.onDeadlock === "retry" ? "rolled back and tried again" : "carried on after"}`,
         ]
       : []),
   ];

@@ -1,11 +1,13 @@
 /** Scenarios that change one thing from run to run: a table with a line for each of its values, and columns side by side. */
 
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { labelOf } from "../plan/theory.ts";
-import { count, duration, milliseconds, NO_DATA, percent, perSecond, plural } from "../text/format.ts";
+import { labelOf } from "../plan/run-names.ts";
+import type { ScenarioName } from "../plan/scenarios/index.ts";
+import { count, duration, NO_DATA, percent, perSecond, plural } from "../text/format.ts";
 import type { Column } from "../text/layout.ts";
+import { quantileText, rejectedShare } from "./describe-run.ts";
 
-export interface Curve {
+export interface ScenarioTable {
   readonly title: string;
   readonly columns: Column<Point>[];
   readonly points: readonly Point[];
@@ -17,53 +19,56 @@ export interface Point {
   readonly runs: ReadonlyMap<string, RunReport>;
 }
 
-/** The tables of a report's scenario; none where a line for each run says it all. */
-export function curvesOf({ scenario, runs }: Report): Curve[] {
-  if (scenario === "contention")
-    return [...Map.groupBy(runs, ({ plan }) => plan.holdMs)].map(([holdMs, some]) =>
-      curve(`More workers on one row, hold ${duration(Number(holdMs))}`, some, {
-        head: "",
-        pointOf: ({ plan }) => plural(Number(plan.workers), "worker"),
-        groupOf: labelOf,
-        cells: CONTENDED,
-      }),
-    );
-  if (scenario === "spread")
-    return [
-      curve("The same work on more rows", runs, {
-        head: "",
-        pointOf: ({ plan }) => plural(Number(plan.rows), "row"),
-        groupOf: keyedLabel,
-        cells: CONTENDED,
-      }),
-    ];
-  if (scenario === "benchmark")
-    return [
-      curve("Time of an operation and errors, at a fixed rate and as fast as it can", runs, {
-        head: "strategy",
-        pointOf: labelOf,
-        groupOf: paceOf,
-        cells: TIMED,
-      }),
-    ];
-  return [];
-}
+/** The tables of the report's scenario. */
+export const scenarioTables = ({ scenario, runs }: Report): ScenarioTable[] => TABLES[scenario](runs);
 
 /** `redis, one key for all` where one lock guards all rows. */
 export const keyedLabel = (run: RunReport) =>
   run.plan.keyScope === "global" ? `${labelOf(run)}, one key for all` : labelOf(run);
 
 export const paceOf = ({ plan }: RunReport) =>
-  plan.intervalMs === undefined ? "as fast as it can" : `every ${duration(Number(plan.intervalMs))}`;
-
-/** The part of all operations that was turned away; undefined where there were none. */
-export function rejectedShare({ operations }: RunReport): number | undefined {
-  if (operations === null) return undefined;
-  const all = operations.committed + operations.rejected + operations.unknown;
-  return all === 0 ? undefined : operations.rejected / all;
-}
+  plan.intervalMs === undefined ? "as fast as it can" : `every ${duration(plan.intervalMs)}`;
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+type Tables = (runs: readonly RunReport[]) => ScenarioTable[];
+
+/** For a scenario that the tables with one line for each run suffice for. */
+const none: Tables = () => [];
+
+const TABLES: Record<ScenarioName, Tables> = {
+  compare: none,
+  all: none,
+  ttl: none,
+  mixed: none,
+  acl: none,
+  deadlock: none,
+  contention: (runs) =>
+    [...Map.groupBy(runs, ({ plan }) => plan.holdMs)].map(([holdMs, some]) =>
+      createTable(`More workers on one row, hold ${duration(holdMs)}`, some, {
+        head: "",
+        pointOf: ({ plan }) => plural(plan.workers, "worker"),
+        groupOf: labelOf,
+        cells: CONTENDED,
+      }),
+    ),
+  spread: (runs) => [
+    createTable("The same work on more rows", runs, {
+      head: "",
+      pointOf: ({ plan }) => plural(plan.rows, "row"),
+      groupOf: keyedLabel,
+      cells: CONTENDED,
+    }),
+  ],
+  benchmark: (runs) => [
+    createTable("Time of an operation and errors, at a fixed rate and as fast as it can", runs, {
+      head: "strategy",
+      pointOf: labelOf,
+      groupOf: paceOf,
+      cells: TIMED,
+    }),
+  ],
+};
 
 interface Shape {
   readonly head: string;
@@ -77,7 +82,11 @@ interface Cell {
   text(run: RunReport): string;
 }
 
-function curve(title: string, runs: readonly RunReport[], { head, pointOf, groupOf, cells }: Shape): Curve {
+function createTable(
+  title: string,
+  runs: readonly RunReport[],
+  { head, pointOf, groupOf, cells }: Shape,
+): ScenarioTable {
   const groups = [...new Set(runs.map(groupOf))];
   const points = [...Map.groupBy(runs, pointOf)].map(([value, some]) => ({
     value,
@@ -99,10 +108,6 @@ function curve(title: string, runs: readonly RunReport[], { head, pointOf, group
   };
 }
 
-/** A dash where nothing was waited for, which is not missing data. */
-const time = (quantiles: RunReport["lockWaitSeconds"], key: "average" | "p50" | "p95" | "p99") =>
-  quantiles?.count === 0 ? "–" : milliseconds(quantiles?.[key]);
-
 function rejectedText(run: RunReport): string {
   const share = rejectedShare(run);
   return share === undefined ? NO_DATA : percent(share);
@@ -110,15 +115,15 @@ function rejectedText(run: RunReport): string {
 
 const CONTENDED: readonly Cell[] = [
   { head: "committed/s", text: (run) => perSecond(run.throughput) },
-  { head: "p99 wait, ms", text: (run) => time(run.lockWaitSeconds, "p99") },
+  { head: "p99 wait, ms", text: (run) => quantileText(run.lockWaitSeconds, "p99") },
   { head: "rejected", text: rejectedText },
 ];
 
 const TIMED: readonly Cell[] = [
   { head: "committed", text: (run) => count(run.operations?.committed) },
   { head: "errors", text: (run) => count(run.operations?.rejected) },
-  { head: "average, ms", text: (run) => time(run.operationSeconds, "average") },
-  { head: "p50", text: (run) => time(run.operationSeconds, "p50") },
-  { head: "p95", text: (run) => time(run.operationSeconds, "p95") },
-  { head: "p99", text: (run) => time(run.operationSeconds, "p99") },
+  { head: "average, ms", text: (run) => quantileText(run.operationSeconds, "average") },
+  { head: "p50", text: (run) => quantileText(run.operationSeconds, "p50") },
+  { head: "p95", text: (run) => quantileText(run.operationSeconds, "p95") },
+  { head: "p99", text: (run) => quantileText(run.operationSeconds, "p99") },
 ];

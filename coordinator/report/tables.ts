@@ -1,22 +1,23 @@
 /** The tables of the report, one line a run, for the terminal and for Markdown alike. */
 
 import type { RunReport } from "../judge/report-data.ts";
-import { count, decimal, milliseconds, NO_DATA, percent, perSecond } from "../text/format.ts";
+import type { Aspect } from "../plan/run-plan.ts";
+import { count, decimal, NO_DATA, percent, perSecond } from "../text/format.ts";
 import type { Column } from "../text/layout.ts";
-import { type Aspect, agreementOf, strengthOf, verdictOf } from "./describe-run.ts";
+import { describeAgreement, describeStrength, describeVerdict, quantileText } from "./describe-run.ts";
 
 type RunColumn = Column<RunReport>;
 type Labels = ReadonlyMap<RunReport, string>;
 
 export const happenedColumns = (labels: Labels): RunColumn[] => [
   strategy(labels),
-  right("workers", (run) => String(run.plan.workers ?? NO_DATA)),
+  right("workers", (run) => String(run.plan.workers)),
   right("committed", (run) => count(run.operations?.committed), "operations"),
   right("rejected", (run) => count(run.operations?.rejected), "operations"),
   right("unknown", (run) => count(run.operations?.unknown), "operations"),
   {
     ...right("lost updates", (run) => count(run.lostUpdates)),
-    tone: (run) => (run.lostUpdates ? verdictOf(run, "data").tone : "plain"),
+    tone: (run) => (run.lostUpdates ? describeVerdict(run, "data").tone : "plain"),
   },
   right("naive", (run) => count(run.naive)),
   right("seconds", (run) => decimal(run.seconds)),
@@ -38,11 +39,11 @@ export const verdictColumns = (labels: Labels): RunColumn[] => [
     {
       head: "evidence",
       group: aspect,
-      cell: (run: RunReport) => strengthOf(run, aspect),
+      cell: (run: RunReport) => describeStrength(run, aspect),
       tone: () => "quiet" as const,
     },
   ]),
-  { head: "theory", cell: (run) => agreementOf(run).text, tone: (run) => agreementOf(run).tone },
+  { head: "theory", cell: (run) => describeAgreement(run).text, tone: (run) => describeAgreement(run).tone },
 ];
 
 const strategy = (labels: Labels): RunColumn => ({ head: "strategy", cell: (run) => labels.get(run) ?? run.strategy });
@@ -55,20 +56,12 @@ const right = (head: string, cell: (run: RunReport) => string, group?: string): 
 const verdict = (aspect: Aspect): RunColumn => ({
   head: "verdict",
   group: aspect,
-  cell: (run) => verdictOf(run, aspect).word,
-  tone: (run) => verdictOf(run, aspect).tone,
+  cell: (run) => describeVerdict(run, aspect).word,
+  tone: (run) => describeVerdict(run, aspect).tone,
 });
 
-/** A dash where there was nothing to measure (a strategy without a lock waits for none), which is not missing data. */
 function quantiles(group: string, of: (run: RunReport) => RunReport["operationSeconds"]): RunColumn[] {
   const column = (head: string, key: "average" | "p50" | "p95" | "p99") =>
-    right(
-      head,
-      (run) => {
-        const measured = of(run);
-        return measured?.count === 0 ? "–" : milliseconds(measured?.[key]);
-      },
-      group,
-    );
+    right(head, (run) => quantileText(of(run), key), group);
   return [column("avg", "average"), column("p50", "p50"), column("p95", "p95"), column("p99", "p99")];
 }

@@ -1,21 +1,14 @@
 /** The report for a terminal. Details come first: what a reader came for is what the screen shows at the end. */
 
 import type { Report, RunReport } from "../judge/report-data.ts";
+import { labelsOf, sharedSettings } from "../plan/run-names.ts";
 import { count, oneLine, percent } from "../text/format.ts";
 import { bar, beside, besideLines, padded, paragraph, table, wrap } from "../text/layout.ts";
 import { badge, type Paint, painter } from "../text/paint.ts";
 import { answers } from "./answers.ts";
-import {
-  labelsOf,
-  moneyOf,
-  moneySentence,
-  nothingRan,
-  STRENGTH_NOTE,
-  sharedSettings,
-  verdictOf,
-} from "./describe-run.ts";
+import { describeMoney, describeVerdict, moneyOf, nothingRan, STRENGTH_NOTE } from "./describe-run.ts";
 import { mostOf, type Page, section } from "./page.ts";
-import { curvesOf } from "./scenario-tables.ts";
+import { scenarioTables } from "./scenario-tables.ts";
 import { costColumns, happenedColumns, verdictColumns } from "./tables.ts";
 import { findings } from "./text-sections.ts";
 
@@ -39,8 +32,8 @@ export function formatReport(report: Report, { color, width, place }: TextOption
     heading(page),
     ...tables(page),
     ...findings(page),
-    ...curvesOf(report).map((curve) => section(page, curve.title, table(curve.columns, curve.points, page))),
-    ...answered(page),
+    ...scenarioTables(report).map(({ title, columns, points }) => section(page, title, table(columns, points, page))),
+    ...answersSection(page),
     money(page),
     conclusion(page, color, place),
   ];
@@ -48,7 +41,7 @@ export function formatReport(report: Report, { color, width, place }: TextOption
 }
 
 /** Settings without which the numbers mean nothing; the rest stands in report.json. */
-const HEADLINE = ["workers", "concurrency", "rows", "durationMs", "holdMs", "lockTtlMs"];
+const HEADLINE = ["workers", "concurrency", "rows", "durationMs", "holdMs", "lockTtlMs"] as const;
 
 function heading(page: Page): string {
   const { report, paint } = page;
@@ -75,7 +68,7 @@ function tables(page: Page): string[] {
   ];
 }
 
-function answered(page: Page): string[] {
+function answersSection(page: Page): string[] {
   if (page.report.runs.length === 0) return [];
   const { shown, held, cost, choice, cannotShow } = answers(page.report);
   const part = (title: string, sentences: readonly string[]) =>
@@ -98,15 +91,15 @@ function money(page: Page): string {
   const { report, paint, labels, labelWidth, width } = page;
   if (report.runs.length === 0) return "";
   const grantedWidth = Math.max(...report.runs.map((run) => count(run.grantedMoney).length));
-  const sentences = report.runs.map((run) => moneySentence(run, grantedWidth));
-  const wordWidth = Math.max(8, ...report.runs.map((run) => verdictOf(run, "data").word.length));
+  const sentences = report.runs.map((run) => describeMoney(run, grantedWidth));
+  const wordWidth = Math.max(8, ...report.runs.map((run) => describeVerdict(run, "data").word.length));
   const sentenceWidth = Math.max(...sentences.map(({ length }) => length));
   const cells = Math.min(32, width - labelWidth - sentenceWidth - wordWidth - 15);
   const lines = report.runs.map((run, index) => {
-    const { word, tone } = verdictOf(run, "data");
+    const { word, tone } = describeVerdict(run, "data");
     const label = labels.get(run) ?? "";
     const column = { before: "  ", label, labelWidth, after: `  ${paint(tone, padded(word, wordWidth))}  ` };
-    if (cells < 6) return beside(column, moneySentence(run), page);
+    if (cells < 6) return beside(column, describeMoney(run), page);
     const names = wrap(label, labelWidth);
     return besideLines({ ...column, names }, [`${moneyBar(run, cells, paint)}  ${sentences[index]}`]);
   });
@@ -121,14 +114,20 @@ function moneyBar(run: RunReport, cells: number, paint: Paint): string {
   const share = money.arrived / money.granted;
   const filled = bar(share, cells);
   const rest = paint("quiet", "·".repeat(Math.max(0, cells - filled.length)));
-  return `${paint(verdictOf(run, "data").tone === "good" ? "good" : "bad", filled)}${rest} ${percent(share).padStart(6)}`;
+  return `${paint(describeVerdict(run, "data").tone === "good" ? "good" : "bad", filled)}${rest} ${percent(share).padStart(6)}`;
 }
 
 /** The line that counts, as it stands in report.json, and its reasons where they say more than the line. */
-function conclusion({ report: { verdict }, paint, width }: Page, color: boolean, place: string | undefined): string {
+function conclusion(
+  { report: { runs, verdict }, paint, width }: Page,
+  color: boolean,
+  place: string | undefined,
+): string {
   const tone = ({ expected: "good", violated: "bad", unknown: "unsure" } as const)[verdict.value];
   const line = oneLine(verdict.line);
-  const reasons = verdict.reasons.map(oneLine).filter((reason) => verdict.reasons.length > 1 || !line.includes(reason));
+  // The line gives a single reason itself, except for a run that broke its promise, which it only names.
+  const broken = verdict.value === "violated" && runs.some(({ agreement }) => agreement === "mismatch");
+  const reasons = verdict.reasons.length > 1 || broken ? verdict.reasons.map(oneLine) : [];
   const [head, rest] = line.startsWith(VERDICT) && color ? [`${badge(tone)} `, line.slice(VERDICT.length)] : ["", line];
   return [
     paragraph(head, rest, { width, paint, tone }),

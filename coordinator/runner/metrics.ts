@@ -3,8 +3,7 @@
  * has no series. Verdicts are numbers, because Prometheus stores nothing else: 1 holds, 0 violated, -1 unknown.
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
-import type { Verdict } from "../judge/evidence.ts";
-import type { RunReport } from "../judge/report-data.ts";
+import type { RunReport, Verdict } from "../judge/report-data.ts";
 import { MYSQL_SERIES, REDIS_SERIES, type Server, type ServerSeries } from "./server-series.ts";
 
 /** Phases of a run in order. */

@@ -16,14 +16,13 @@ import { createRedisMonitor } from "../clients/redis.ts";
 import { checkAccess, probeAcl } from "../clients/redis-acl.ts";
 import type { Config } from "../config.ts";
 import { ServerError } from "../errors.ts";
-import { settingsOf } from "../judge/faults.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { judgeAcl, judgeReport } from "../judge/run-verdict.ts";
+import { judgeAcl, judgeReport } from "../judge/report-verdict.ts";
 import { missingFor } from "../plan/requirements.ts";
+import { labelsOf } from "../plan/run-names.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
 import { nameRuns } from "../plan/scenarios/index.ts";
 import type { Platform } from "../platform/platform.ts";
-import { labelsOf } from "../report/describe-run.ts";
 import type { Progress } from "../report/progress.ts";
 import { waitUntil } from "../wait.ts";
 import { type CoordinatorServer, serveCoordinator } from "./http-server.ts";
@@ -58,7 +57,7 @@ export async function makeReport(
   // 4. The verdict.
   const { acl, aclNote } = probes;
   return {
-    schema: "holdfast/report/v1",
+    schema: "holdfast/report/v2",
     report: platform.report,
     version,
     scenario: settings.scenario,
@@ -239,7 +238,7 @@ async function lastVerdictScraped(prometheus: Prometheus, last: RunReport | unde
 
 /** The name of each run while it is made: the one that the report will use if all runs are made. */
 function namesOfPlans(plans: readonly RunPlan[]): ReadonlyMap<string, string> {
-  const named = plans.map((plan) => ({ ...plan, mix: plan.mix && [...plan.mix], plan: settingsOf(plan) }));
+  const named = plans.map((plan) => ({ ...plan, plan }));
   const labels = labelsOf(named);
   return new Map(named.map((plan) => [plan.run, labels.get(plan) ?? plan.strategy]));
 }

@@ -41,6 +41,9 @@ export const decimal = (value: number | null | undefined) =>
 /** `a, b and c`. */
 export const list = (items: readonly string[]) => new Intl.ListFormat("en-GB").format(items);
 
+/** Reasons, or other sentences without a full stop, in one line. */
+export const joined = (reasons: readonly string[]) => reasons.join("; ");
+
 export const plural = (value: number, one: string, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 
 /**

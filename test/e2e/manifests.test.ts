@@ -26,7 +26,7 @@ onSite("a worker image that does not exist: each worker is named with it, long b
   const run = runOf(end.report, "none");
   for (const worker of [0, 1, 2, 3])
     assert.match(
-      run.reason ?? "",
+      run.reasons.join("; "),
       new RegExp(`worker-${worker}.*: (ErrImagePull|ImagePullBackOff): .*holdfast:not-there`),
     );
   assert.deepEqual(

@@ -1,13 +1,16 @@
 /** What runs with faults and mixes have of their own, on hand-made histories. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { partsOf } from "../../coordinator/judge/by-strategy.ts";
 import { metrics } from "../../coordinator/judge/checks/reconciliation.ts";
 import { overlapOf, vacuity } from "../../coordinator/judge/checks/vacuity.ts";
 import type { Evidence } from "../../coordinator/judge/evidence.ts";
-import { faultsOf, partsOf, recoveryOf, settingsOf } from "../../coordinator/judge/faults.ts";
-import { judge, judgeAcl, judgeReport } from "../../coordinator/judge/run-verdict.ts";
-import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
-import { serial, simulate, type Turn, withFinal } from "../support/histories.ts";
+import { describeFaults, measureRecovery } from "../../coordinator/judge/faults.ts";
+import { judgeAcl, judgeReport } from "../../coordinator/judge/report-verdict.ts";
+import { judge } from "../../coordinator/judge/run-verdict.ts";
+import { summarize } from "../../coordinator/judge/summarize.ts";
+import { PlanSettings, type RunPlan } from "../../coordinator/plan/run-plan.ts";
+import { SETTINGS, serial, simulate, type Turn, withFinal } from "../support/histories.ts";
 
 /** Worker 0 dies at this share of the run, with its numbers handed in and its last scrape `behind` operations ago. */
 function withDeath(evidence: Evidence, share: number, behind: number): Evidence {
@@ -46,24 +49,25 @@ test("recovery is the time from a death to the next write, and no data where nob
   const dead = withDeath(serial(150), 0.5, 0);
   const at = dead.workers[0]!.final!.endedAtUs;
   const next = dead.ledger.writtenAtUs.find((time) => time > at)!;
-  assert.equal(recoveryOf(dead), (next - at) / 1e6);
-  assert.equal(recoveryOf(withDeath(serial(150), 1.5, 0)), null);
-  assert.equal(recoveryOf(serial(150)), null);
+  assert.equal(measureRecovery(dead), (next - at) / 1e6);
+  assert.equal(measureRecovery(withDeath(serial(150), 1.5, 0)), null);
+  assert.equal(measureRecovery(serial(150)), null);
 });
 
 test("faults are told with how often they happened, and not where they did not", () => {
   const fault = { at: "before-write", action: "stall", worker: 0, forMs: 250, every: 5, afterMs: 0 } as const;
-  assert.deepEqual(faultsOf(fault, withFinal(serial(40), 0, { faulted: 7 })), [
+  assert.deepEqual(describeFaults(fault, withFinal(serial(40), 0, { faulted: 7 })), [
     "worker-0 stood still for 250 ms just before the write, 7 times",
   ]);
-  assert.deepEqual(faultsOf(fault, serial(40)), []);
+  assert.deepEqual(describeFaults(fault, serial(40)), []);
 });
 
 const turn = (worker: number): Turn => ({ worker, employee: 1, raise: 3, end: "committed", afterUs: 500 });
 /** Worker 0 reads, workers 1 and 3 write twice each, worker 0 writes from its old read: four writes are lost. */
 const mixed = (plan: Partial<RunPlan> = {}) =>
   simulate([turn(0), ...[1, 1, 3, 3, 1, 1, 3, 3, 0, 2, 2].map(turn)], {
-    ...{ strategy: "redis", mix: ["redis", "row-lock"] },
+    strategy: "redis",
+    mix: ["redis", "row-lock"],
     ...plan,
   }).evidence;
 
@@ -96,32 +100,33 @@ test("a half of an operation may be applied only where theory says so", () => {
   assert.equal(outside(expects), "unknown");
 });
 
-test("settings for the report are flat, without what has a place of its own", () => {
-  const settings = settingsOf({
+test("the report has the settings of the plan without what names the run", () => {
+  const plan: RunPlan = {
     ...serial(40).plan,
     pair: { order: "same", onDeadlock: "retry" },
     fault: { at: "after-read", action: "sleep", forMs: 1, every: 1, afterMs: 0 },
     expects: { data: "holds", exclusion: "holds", because: "x" },
-  });
-  assert.deepEqual([settings.order, settings.onDeadlock, settings.fault], ["same", "retry", "outlives its TTL"]);
-  for (const key of ["run", "strategy", "mix", "expects"]) assert.ok(!(key in settings), key);
+  };
+  const evidence = { ...serial(40), plan };
+  const settings = summarize(evidence, judge(evidence), new Date(0), new Date(1)).plan;
+  assert.deepEqual(PlanSettings.parse(settings), settings);
+  assert.deepEqual([settings.pair, settings.fault], [plan.pair, plan.fault]);
 });
 
 test("an expected violation stands in for a control, and what nobody asked for by name leaves no doubt", () => {
   const run = (data: "holds" | "violated") => ({
-    ...({
-      strategy: "redis",
-      guard: "none",
-      plan: { lockTtlMs: data === "holds" ? 2_000 : 100 },
-      control: false,
-    } as const),
-    expects: { data, exclusion: "unclaimed" },
+    strategy: "redis" as const,
+    guard: "none" as const,
+    plan: { ...SETTINGS, lockTtlMs: data === "holds" ? 2_000 : 100 },
+    control: false,
+    expects: { data, exclusion: "unclaimed" as const },
     data:
       data === "holds"
         ? ({ value: "holds", operations: 90, rateBelow: 3 / 90 } as const)
-        : ({ value: "violated", count: 3, reason: "3 stale" } as const),
+        : ({ value: "violated", count: 3, reasons: ["3 stale"] } as const),
     exclusion: { value: "holds", operations: 90, rateBelow: 3 / 90 } as const,
     agreement: "expected" as const,
+    reasons: [],
   });
   const skipped = { strategy: "lease", reason: "needs a cluster" };
   const both = [run("holds"), run("violated")];

@@ -1,13 +1,25 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Evidence, Judgement } from "../../coordinator/judge/evidence.ts";
+import type { Evidence } from "../../coordinator/judge/evidence.ts";
 import { ledgerOf } from "../../coordinator/judge/ledger.ts";
-import { type JudgedRun, judge, judgeReport } from "../../coordinator/judge/run-verdict.ts";
+import type { Judgement } from "../../coordinator/judge/report-data.ts";
+import { type JudgedRun, judgeReport } from "../../coordinator/judge/report-verdict.ts";
+import { judge } from "../../coordinator/judge/run-verdict.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { unproven } from "../../coordinator/plan/scenarios/draft.ts";
 import { isControl, theoryOf } from "../../coordinator/plan/theory.ts";
 import { GUARDS, STRATEGY_NAMES, type StrategyName } from "../../worker/contract.ts";
-import { op, serial, serialTurns, simulate, type Turn, withFinal, withLost, withRows } from "../support/histories.ts";
+import {
+  op,
+  SETTINGS,
+  serial,
+  serialTurns,
+  simulate,
+  type Turn,
+  withFinal,
+  withLost,
+  withRows,
+} from "../support/histories.ts";
 
 /** Worker 0 reads before, and writes after, the first of these turns by another worker. */
 const racing = (plan: Partial<RunPlan> = {}, races = 40): Evidence => {
@@ -35,7 +47,7 @@ test("a lock that held, with its strength", () => {
   const judgement = judge(serial(150));
   assert.deepEqual(values(judgement), ["holds", "holds", "expected"]);
   assert.deepEqual(judgement.data, { value: "holds", operations: 150, rateBelow: 0.02 });
-  assert.equal(judgement.reason, undefined);
+  assert.deepEqual(judgement.reasons, []);
   assert.deepEqual(
     judgement.checks.map(({ check, status }) => `${check} ${status}`),
     [
@@ -46,19 +58,12 @@ test("a lock that held, with its strength", () => {
       "fence skipped",
       "liveness holds",
       "metrics holds",
-      "seed skipped",
+      "naive skipped",
       "vacuity holds",
     ],
   );
-  const { grantedMoney, ...measures } = judgement.measures;
-  assert.deepEqual(measures, {
-    lostUpdates: 0,
-    lostMoney: 0,
-    naive: 0,
-    overlap: 1,
-    fairness: measures.fairness,
-    longestStallMs: 2,
-  });
+  const { grantedMoney, lostUpdates, lostMoney, overlap } = judgement;
+  assert.deepEqual([lostUpdates, lostMoney, overlap], [0, 0, 1]);
   assert.equal(
     grantedMoney,
     serialTurns(150)
@@ -71,16 +76,16 @@ test("a control that is violated is as theory expects, a lock with the same hist
   const control = judge(racing());
   assert.deepEqual(values(control), ["violated", "violated", "expected"]);
   assert.equal(control.data.value === "violated" && control.data.count, 40);
-  assert.equal(control.measures.lostUpdates, 40);
+  assert.equal(control.lostUpdates, 40);
   const lock = judge(racing({ strategy: "redis" }));
   assert.deepEqual(values(lock), ["violated", "violated", "mismatch"]);
-  assert.match(lock.reason!, /^data should hold, but 40 of 80 writes were stale \(lost updates\)/);
+  assert.match(lock.reasons.join("; "), /^data should hold, but 40 of 80 writes were stale \(lost updates\)/);
 });
 
 test("a control that is not violated is a mismatch", () => {
   const judgement = judge(serial(100, 4, { strategy: "none" }));
   assert.deepEqual(values(judgement), ["holds", "holds", "mismatch"]);
-  assert.match(judgement.reason!, /data should be violated, but 100 operations show no violation/);
+  assert.match(judgement.reasons.join("; "), /data should be violated, but 100 operations show no violation/);
 });
 
 test("data and exclusion are judged apart", () => {
@@ -151,8 +156,8 @@ for (const [what, change, reason] of [
   test(`${what} is unknown, with the reason`, () => {
     const judgement = judge(change(serial(100)));
     assert.deepEqual(values(judgement), ["unknown", "unknown", "unknown"]);
-    assert.equal(judgement.data.value === "unknown" && judgement.data.reason, reason);
-    assert.equal(judgement.reason, reason);
+    assert.equal(judgement.data.value === "unknown" && judgement.data.reasons.join("; "), reason);
+    assert.equal(judgement.reasons.join("; "), reason);
   });
   if (what !== "a ledger that could not be read")
     test(`a violation stays one beside ${what}`, () => {
@@ -162,25 +167,25 @@ for (const [what, change, reason] of [
 }
 
 test("a ledger that was not read accuses nobody, and its measures are no data", () => {
-  const { checks, measures } = judge({ ...serial(100), ledger: ledgerOf([]), final: [] });
+  const { checks, lostUpdates, lostMoney } = judge({ ...serial(100), ledger: ledgerOf([]), final: [] });
   assert.deepEqual(
-    new Set(checks.filter(({ check }) => check !== "seed").map(({ status }) => status)),
+    new Set(checks.filter(({ check }) => check !== "naive").map(({ status }) => status)),
     new Set(["unknown"]),
   );
-  assert.deepEqual([measures.lostUpdates, measures.lostMoney, measures.fairness], [null, null, null]);
+  assert.deepEqual([lostUpdates, lostMoney], [null, null]);
 });
 
 test("nothing committed at all is unknown", () => {
   const none = simulate(serialTurns(100).map((turn) => ({ ...turn, end: "rejected" as const })));
   const judgement = judge(none.evidence);
   assert.deepEqual(values(judgement), ["unknown", "unknown", "unknown"]);
-  assert.match(judgement.reason!, /only 0 operations committed, 30 are needed/);
+  assert.match(judgement.reasons.join("; "), /only 0 operations committed, 30 are needed/);
 });
 
 test("a violated control whose books are incomplete has shown nothing for sure", () => {
   const lost = judge(withLost(racing(), 2, "killed"));
   assert.deepEqual([lost.data.value, lost.agreement], ["violated", "unknown"]);
-  assert.equal(lost.reason, "data was violated as expected, but worker-2 was lost: killed");
+  assert.deepEqual(lost.reasons, ["data was violated as expected, but worker-2 was lost: killed"]);
 });
 
 test("a control that is violated by something else than lost updates is not the control that theory means", () => {
@@ -192,7 +197,7 @@ test("a control that is violated by something else than lost updates is not the 
   const version = both.final[0]!.version + 1;
   const foreign = judge({ ...both, final: [{ ...both.final[0]!, version }] });
   assert.deepEqual([foreign.data.value, foreign.agreement], ["violated", "unknown"]);
-  assert.match(foreign.reason!, /not by lost updates alone/);
+  assert.match(foreign.reasons.join("; "), /not by lost updates alone/);
 });
 
 for (const [what, change] of [
@@ -247,7 +252,7 @@ describe("where nothing can be shown, nothing is claimed, and", () => {
   test("a violation is one all the same", () => {
     const judgement = judge(unshown("redis", racing()));
     assert.deepEqual(values(judgement), ["violated", "violated", "mismatch"]);
-    assert.match(judgement.reason!, /^data should hold, but /);
+    assert.match(judgement.reasons.join("; "), /^data should hold, but /);
     // No lock claims exclusion for it, and a control may do as it likes.
     const early = withRows(serial(100), (rows) => {
       rows[50]!.readAtUs -= 1_500;
@@ -259,12 +264,12 @@ describe("where nothing can be shown, nothing is claimed, and", () => {
   test("what was not seen leaves it unknown", () => {
     assert.equal(judge(unshown("redis", serial(100))).agreement, "expected");
     const lost = judge(unshown("redis", withLost(serial(100), 2, "killed")));
-    assert.deepEqual([lost.agreement, lost.reason], ["unknown", "worker-2 was lost: killed"]);
+    assert.deepEqual([lost.agreement, lost.reasons], ["unknown", ["worker-2 was lost: killed"]]);
   });
   test("the whole report is violated by it", () => {
     const theory = { data: "unclaimed", exclusion: "unclaimed", unbroken: ["data"] } as const;
     assert.equal(judgeReport([run("none"), { ...broken("redis"), expects: theory }]).exitCode, 1);
-    const aside = { ...run("redis"), exclusion: { value: "violated", count: 1, reason: "overlap" } } as const;
+    const aside = { ...run("redis"), exclusion: { value: "violated", count: 1, reasons: ["overlap"] } } as const;
     assert.equal(judgeReport([run("none"), { ...aside, expects: theory }]).exitCode, 0);
   });
 });
@@ -322,37 +327,38 @@ const run = (
   const expects = theoryOf(setting);
   const verdict = (expected: string) =>
     expected === "violated"
-      ? ({ value: "violated", count: 3, reason: "3 of 9 writes were stale" } as const)
+      ? ({ value: "violated", count: 3, reasons: ["3 of 9 writes were stale"] } as const)
       : ({ value: "holds", operations: 900, rateBelow: 3 / 900 } as const);
   return {
     strategy,
     guard,
-    plan: { workers },
+    plan: { ...SETTINGS, workers },
     expects,
     control: isControl(setting),
     data: verdict(expects.data),
     exclusion: verdict(expects.exclusion),
     agreement: "expected",
+    reasons: [],
     ...rest,
   };
 };
 const broken = (strategy: StrategyName) =>
   run(strategy, {
-    data: { value: "violated", count: 12, reason: "12 stale" },
+    data: { value: "violated", count: 12, reasons: ["12 stale"] },
     agreement: "mismatch",
-    reason: "data should hold, but 12 stale",
+    reasons: ["data should hold, but 12 stale"],
   });
 const unknown = (strategy: StrategyName) =>
   run(strategy, {
-    data: { value: "unknown", reason: "worker-2 was lost" },
+    data: { value: "unknown", reasons: ["worker-2 was lost"] },
     agreement: "unknown",
-    reason: "worker-2 was lost",
+    reasons: ["worker-2 was lost"],
   });
 const unbroken = (strategy: StrategyName) =>
   run(strategy, {
     data: { value: "holds", operations: 900, rateBelow: 3 / 900 },
     agreement: "mismatch",
-    reason: "data should be violated, but 900 operations show no violation",
+    reasons: ["data should be violated, but 900 operations show no violation"],
   });
 
 test("all as theory expects", () => {
@@ -383,7 +389,7 @@ test("a strategy that should hold and was violated is exit 1, before everything 
   // The violation itself shows that the instrument sees.
   assert.equal(judgeReport([broken("redis")]).exitCode, 1);
   const exclusion = run("redis", {
-    exclusion: { value: "violated", count: 1, reason: "overlap" },
+    exclusion: { value: "violated", count: 1, reasons: ["overlap"] },
     agreement: "mismatch",
   });
   assert.equal(judgeReport([run("none"), exclusion]).exitCode, 1);

@@ -2,18 +2,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ConfigError } from "../../coordinator/errors.ts";
-import { settingsOf } from "../../coordinator/judge/faults.ts";
+import { labelsOf } from "../../coordinator/plan/run-names.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { nameRuns, planRuns, SCENARIO_NAMES, SCENARIOS } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { isControl, protectsItself, theoryOf } from "../../coordinator/plan/theory.ts";
-import { labelsOf } from "../../coordinator/report/describe-run.ts";
 import { leastRowsOf, STRATEGY_NAMES, WorkerSpec } from "../../worker/contract.ts";
 
 const plans = (scenario: string, given: Record<string, unknown> = {}): RunPlan[] =>
   nameRuns("0a1b2c3d", planRuns(readRunOptions({ scenario, ...given }).settings));
 const told = (runs: readonly RunPlan[]) => {
-  const named = runs.map((plan) => ({ ...plan, mix: plan.mix && [...plan.mix], plan: settingsOf(plan) }));
+  const named = runs.map((plan) => ({ ...plan, plan }));
   return [...labelsOf(named).values()];
 };
 
@@ -23,12 +22,11 @@ describe("every scenario", () => {
       const runs = plans(scenario);
       assert.equal(new Set(runs.map(({ run }) => run)).size, runs.length);
       assert.equal(new Set(told(runs)).size, runs.length, told(runs).join("\n"));
-      for (const { expects: _, mix, ...plan } of runs) {
+      for (const { expects: _, ...plan } of runs) {
         assert.ok(plan.run.length <= 63, plan.run);
         const rest = { report: "0a1b2c3d", statementTimeoutMs: 1, ledger: true, coordinatorUrl: "http://x" };
         WorkerSpec.parse({
           ...plan,
-          ...(mix && { mix: [...mix] }),
           ...rest,
           heartbeatMs: 1,
           coordinatorLostMs: 1,

@@ -45,7 +45,7 @@ describe("what held", () => {
   });
 
   test("what kept the data without keeping others out is told apart from what promised more", () => {
-    const met = { value: "violated", count: 3, reason: "3 of 1203 operations overlapped another one" } as const;
+    const met = { value: "violated", count: 3, reasons: ["3 of 1203 operations overlapped another one"] } as const;
     const { held } = answers(withRuns((run) => [run.strategy === "version" ? { ...run, exclusion: met } : run]));
     assert.match(
       held[2]!,
@@ -54,7 +54,7 @@ describe("what held", () => {
   });
 
   test("a lock that kept the data but let two in at once is told apart", () => {
-    const met = { value: "violated", count: 3, reason: "3 of 1652 operations overlapped another one" } as const;
+    const met = { value: "violated", count: 3, reasons: ["3 of 1652 operations overlapped another one"] } as const;
     const { held } = answers(withRuns((run) => [run.strategy === "redis" ? { ...run, exclusion: met } : run]));
     assert.match(
       held.join("\n"),

@@ -68,13 +68,13 @@ describe("JUnit", () => {
   test("a control that was not violated fails", () => {
     const report = sampleReport();
     const quiet = { value: "holds", operations: 900, rateBelow: 3 / 900 } as const;
-    report.runs[0] = { ...report.runs[0]!, data: quiet, agreement: "mismatch", reason: "data should be violated" };
+    report.runs[0] = { ...report.runs[0]!, data: quiet, agreement: "mismatch", reasons: ["data should be violated"] };
     assert.match(formatJunit(report), /name="none: data"[^>]*>\s*<failure/);
   });
 
   test("a run that is unknown as a whole is no pass, though each aspect looks right", () => {
     const report = sampleReport();
-    report.runs[2] = { ...report.runs[2]!, agreement: "unknown", reason: "Prometheus missed worker-1" };
+    report.runs[2] = { ...report.runs[2]!, agreement: "unknown", reasons: ["Prometheus missed worker-1"] };
     const xml = formatJunit(report);
     assert.deepEqual(totals(xml), [11, 0, 1, 0]);
     assert.match(xml, /name="redis: data"[^>]*>\s*<error message="Prometheus missed worker-1"/);
@@ -82,8 +82,8 @@ describe("JUnit", () => {
 
   test("is well-formed, whatever others wrote", { skip: python === undefined && "no python3 to parse it" }, () => {
     const report = troubledReport();
-    report.runs[1]!.problems.push('\u0000\u001b[31m<x a="1">&]]>\ud800\uffff');
-    report.runs[1]!.reason = 'quote " and ]]> and \u0008';
+    report.runs[1]!.problems = ['\u0000\u001b[31m<x a="1">&]]>\ud800\uffff'];
+    report.runs[1]!.reasons = ['quote " and ]]> and \u0008'];
     report.environment.machine = '<&">\u0001';
     const xml = formatJunit(report);
     // A parser that others wrote must take it.
@@ -108,7 +108,7 @@ describe("JSON", () => {
 
   test("the schema refuses what is no report", () => {
     const broken: [string, (report: Record<string, unknown>) => void][] = [
-      ["another version", (report) => (report.schema = "holdfast/report/v2")],
+      ["another version", (report) => (report.schema = "holdfast/report/v1")],
       ["an unknown property", (report) => (report.extra = 1)],
       ["no runs", (report) => delete report.runs],
       ["a time that is none", (report) => (report.startedAt = "yesterday")],

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Report } from "../../coordinator/judge/report-data.ts";
+import { inProse, labelsOf, namesAmong } from "../../coordinator/plan/run-names.ts";
 import { answers } from "../../coordinator/report/answers.ts";
-import { inProse, labelsOf, namesAmong } from "../../coordinator/report/describe-run.ts";
 import { formatJunit } from "../../coordinator/report/junit.ts";
 import { formatMarkdown } from "../../coordinator/report/markdown.ts";
-import { curvesOf } from "../../coordinator/report/scenario-tables.ts";
+import { scenarioTables } from "../../coordinator/report/scenario-tables.ts";
 import { formatReport } from "../../coordinator/report/text.ts";
 import { assertGolden } from "../support/golden.ts";
 import { aclReport, contentionReport, mixedReport, ttlReport } from "../support/sample-scenarios.ts";
@@ -85,7 +85,7 @@ describe("what a scenario shows", () => {
   });
 
   test("contention: a curve for each hold time, with a line for each number of workers", () => {
-    const [curve, other] = curvesOf(contentionReport());
+    const [curve, other] = scenarioTables(contentionReport());
     assert.deepEqual(
       [curve?.title, other?.title],
       [2, 10].map((ms) => `More workers on one row, hold ${ms} ms`),

@@ -49,7 +49,7 @@ describe("the report on a terminal", () => {
     try {
       const report = troubledReport();
       const [first] = report.runs;
-      first!.problems.push("\u001b[2J\u001b[31mred\u0007\r\nalert");
+      first!.problems = ["\u001b[2J\u001b[31mred\u0007\r\nalert"];
       report.acl[0]!.answer = "\u001b]0;title\u0007NOPERM";
       // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
       assert.doesNotMatch(plain(report), /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
@@ -110,7 +110,7 @@ describe("the report on a terminal", () => {
       const lost = run.reconciliation.flatMap((row) =>
         row.lost ? [`worker-${row.worker} was lost: ${row.lost}`] : [],
       );
-      return { ...run, agreement: "unknown" as const, problems: [problem], reason: [problem, ...lost].join("; ") };
+      return { ...run, agreement: "unknown" as const, problems: [problem], reasons: [problem, ...lost] };
     });
     const [, problems = ""] = /\nProblems\n(.*?)\n\n/s.exec(plain({ ...report, runs })) ?? [];
     assert.equal(problems.split("connect ETIMEDOUT").length - 1, runs.length, problems);
@@ -120,8 +120,16 @@ describe("the report on a terminal", () => {
 function withoutData(run: RunReport): RunReport {
   return {
     ...run,
-    ...{ overlap: null, operations: null, lostUpdates: null, grantedMoney: null, lostMoney: null, naive: null },
-    ...{ operationSeconds: null, lockWaitSeconds: null, throughput: null, fairness: null },
+    overlap: null,
+    operations: null,
+    lostUpdates: null,
+    grantedMoney: null,
+    lostMoney: null,
+    naive: null,
+    operationSeconds: null,
+    lockWaitSeconds: null,
+    throughput: null,
+    fairness: null,
     reconciliation: run.reconciliation.map((row) => ({ ...row, prometheus: null, reported: null })),
   };
 }

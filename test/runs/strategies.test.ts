@@ -15,7 +15,7 @@ after(() => rig[Symbol.asyncDispose]());
 
 function assertHolds(report: RunReport) {
   assert.equal(report.data.value, "holds", `${JSON.stringify(report.data)} ${report.problems}`);
-  assert.equal(report.agreement, "expected", report.reason);
+  assert.equal(report.agreement, "expected", report.reasons.join("; "));
   assert.equal(report.lostMoney, 0);
 }
 
@@ -68,7 +68,7 @@ test("seed-mutex with a holder that outstays its TTL: violated, with witnesses",
   const report = await rig.run("seed-mutex", { ...OUTSTAYED, expects });
   assert.equal(report.data.value, "violated", JSON.stringify(report.data));
   assert.equal(report.exclusion.value, "violated");
-  assert.equal(report.agreement, "expected", report.reason);
+  assert.equal(report.agreement, "expected", report.reasons.join("; "));
   assert.match(checkOf(report, "chain").witnesses[0]?.text ?? "", /was written by worker-\d from version \d+: .*lost/);
 });
 

@@ -2,8 +2,23 @@
 import fc from "fast-check";
 import type { EmployeeState, Evidence, PrometheusWorker, WorkerEvidence } from "../../coordinator/judge/evidence.ts";
 import { type LedgerRow, ledgerOf, rowsOf } from "../../coordinator/judge/ledger.ts";
-import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
+import type { PlanSettings, RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { operationId, type WorkerFinal, type WriterFinal } from "../../worker/contract.ts";
+
+/** Settings of a run, for tests that need some and do not care which. */
+export const SETTINGS: PlanSettings = {
+  keyScope: "row",
+  workers: 4,
+  concurrency: 1,
+  rows: 1,
+  durationMs: 1_000,
+  holdMs: 0,
+  pauseMs: 0,
+  lockTtlMs: 1_000,
+  extend: true,
+  lockTimeoutMs: 1_000,
+  seed: 1,
+};
 
 export const INITIAL_VERSION = 1;
 export const INITIAL_SALARY = 1_000;
@@ -202,17 +217,10 @@ function evidenceOf({ rows, initial, final, attempts, startUs, endUs, plan }: Pa
       run: "test",
       strategy: "redis",
       guard: "none",
-      keyScope: "row",
+      ...SETTINGS,
       workers: workers.length,
-      concurrency: 1,
       rows: initial.length,
       durationMs: Math.max(1, (endUs - startUs) / 1_000),
-      holdMs: 0,
-      pauseMs: 0,
-      lockTtlMs: 1_000,
-      extend: true,
-      lockTimeoutMs: 1_000,
-      seed: 1,
       ...plan,
     },
     initial,

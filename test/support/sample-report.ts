@@ -6,7 +6,7 @@ import { STRATEGIES, type StrategyName } from "../../worker/contract.ts";
 /** All as theory says: two controls that lose updates, three strategies that hold. */
 export function sampleReport(): Report {
   return {
-    schema: "holdfast/report/v1",
+    schema: "holdfast/report/v2",
     report: "r20260301-101500-k3f9",
     version: "0.1.0",
     scenario: "compare",
@@ -79,8 +79,8 @@ function none(): RunReport {
     naive: 3066,
     operationSeconds: { count: 4318, average: 0.00461, p50: 0.00431, p95: 0.00712, p99: 0.0109 },
     lockWaitSeconds: { count: 0 },
-    data: { value: "violated", count: 3107, reason: "3107 of 4318 writes were stale (lost updates)" },
-    exclusion: { value: "violated", count: 4102, reason: "4102 operations overlapped another one" },
+    data: { value: "violated", count: 3107, reasons: ["3107 of 4318 writes were stale (lost updates)"] },
+    exclusion: { value: "violated", count: 4102, reasons: ["4102 operations overlapped another one"] },
     checks: [
       {
         check: "chain",
@@ -127,7 +127,7 @@ function none(): RunReport {
         ],
       },
       {
-        check: "seed",
+        check: "naive",
         status: "skipped",
         detail: "the naive check counts 3066 inconsistent updates: it is blind to lost values",
         count: 3066,
@@ -146,8 +146,8 @@ function memory(): RunReport {
     naive: 2931,
     operationSeconds: { count: 4127, average: 0.00482, p50: 0.0044, p95: 0.0075, p99: 0.0114 },
     lockWaitSeconds: { count: 4127, average: 0.00005, p50: 0.00005, p95: 0.0001, p99: 0.00015 },
-    data: { value: "violated", count: 2968, reason: "2968 of 4127 writes were stale (lost updates)" },
-    exclusion: { value: "violated", count: 3987, reason: "3987 operations overlapped another one" },
+    data: { value: "violated", count: 2968, reasons: ["2968 of 4127 writes were stale (lost updates)"] },
+    exclusion: { value: "violated", count: 3987, reasons: ["3987 operations overlapped another one"] },
     checks: [
       {
         check: "chain",
@@ -205,7 +205,7 @@ function version(): RunReport {
 }
 
 function lostWorker(run: RunReport): RunReport {
-  const reason = "worker-2 was lost: killed by SIGKILL";
+  const reasons = ["worker-2 was lost: killed by SIGKILL"];
   return {
     ...run,
     operations: null,
@@ -218,10 +218,10 @@ function lostWorker(run: RunReport): RunReport {
     throughput: null,
     fairness: null,
     overlap: null,
-    data: { value: "unknown", reason },
-    exclusion: { value: "unknown", reason },
+    data: { value: "unknown", reasons },
+    exclusion: { value: "unknown", reasons },
     agreement: "unknown",
-    reason,
+    reasons,
     reconciliation: run.reconciliation.map((row) =>
       row.worker === 2
         ? {
@@ -254,10 +254,10 @@ function brokenLock(run: RunReport): RunReport {
     lostUpdates: 12,
     lostMoney: 604,
     naive: 9,
-    data: { value: "violated", count: 12, reason: "12 of 1652 writes were stale (lost updates)" },
-    exclusion: { value: "violated", count: 25, reason: "25 operations overlapped another one" },
+    data: { value: "violated", count: 12, reasons: ["12 of 1652 writes were stale (lost updates)"] },
+    exclusion: { value: "violated", count: 25, reasons: ["25 operations overlapped another one"] },
     agreement: "mismatch",
-    reason: "data should hold, but 12 of 1652 writes were stale (lost updates)",
+    reasons: ["data should hold, but 12 of 1652 writes were stale (lost updates)"],
     checks: [
       {
         check: "chain",
@@ -291,8 +291,17 @@ function base(
     guard: "none",
     summary: facts.summary,
     plan: {
-      ...{ run: `r20260301-101500-k3f9-${strategy}`, strategy, guard: "none", workers: 4, concurrency: 1, rows: 1 },
-      ...{ durationMs: 5000, holdMs: 2, pauseMs: 0, lockTtlMs: 10000, extend: true, lockTimeoutMs: 5000, seed: 1 },
+      keyScope: "row",
+      workers: 4,
+      concurrency: 1,
+      rows: 1,
+      durationMs: 5000,
+      holdMs: 2,
+      pauseMs: 0,
+      lockTtlMs: 10000,
+      extend: true,
+      lockTimeoutMs: 5000,
+      seed: 1,
     },
     control: "control" in facts,
     expects: { ...facts.expects },
@@ -312,13 +321,18 @@ function base(
     throughput: committed / 5.02,
     fairness: sum(workers) ** 2 / (workers.length * sum(workers.map((n) => n * n))),
     errors: [],
-    data: { value: "unknown", reason: "not judged" },
-    exclusion: { value: "unknown", reason: "not judged" },
+    data: { value: "unknown", reasons: ["not judged"] },
+    exclusion: { value: "unknown", reasons: ["not judged"] },
     agreement: "expected",
+    reasons: [],
     checks: [],
     reconciliation: workers.map((n, worker) => ({
-      ...{ worker, uid: `0b7e6a5c-9d1f-4c7e-8f0a-00000000000${worker}`, node: "local" },
-      ...{ prometheus: n, reported: n, ledger: n },
+      worker,
+      uid: `0b7e6a5c-9d1f-4c7e-8f0a-00000000000${worker}`,
+      node: "local",
+      prometheus: n,
+      reported: n,
+      ledger: n,
     })),
     problems: [],
   };
@@ -331,7 +345,11 @@ const bothHold = (operations: number) => ({
   exclusion: { value: "holds" as const, operations, rateBelow: 3 / operations },
 });
 
-const witness = (check: string, text: string, operations: number[]) => ({ check, text, operations });
+const witness = (check: RunReport["checks"][number]["check"], text: string, operations: number[]) => ({
+  check,
+  text,
+  operations,
+});
 
 const holdingChain = (writes: number): RunReport["checks"][number] => ({
   check: "chain",
@@ -354,19 +372,27 @@ const agreeing = (committed: number): RunReport["checks"] => [
 
 const refusedProbes = (): Report["acl"] => [
   {
-    ...{ user: "lock", attempt: "SET holdfast:probe 1", refused: true },
+    user: "lock",
+    attempt: "SET holdfast:probe 1",
+    refused: true,
     answer: "NOPERM this user has no permissions to access one of the keys used as arguments",
   },
   {
-    ...{ user: "lock", attempt: "FLUSHALL no", refused: true },
+    user: "lock",
+    attempt: "FLUSHALL no",
+    refused: true,
     answer: "NOPERM this user has no permissions to run the 'flushall' command",
   },
   {
-    ...{ user: "lock", attempt: "CONFIG GET port", refused: true },
+    user: "lock",
+    attempt: "CONFIG GET port",
+    refused: true,
     answer: "NOPERM this user has no permissions to run the 'config|get' command",
   },
   {
-    ...{ user: "monitor", attempt: "GET holdfast:lock:probe", refused: true },
+    user: "monitor",
+    attempt: "GET holdfast:lock:probe",
+    refused: true,
     answer: "NOPERM this user has no permissions to run the 'get' command",
   },
   { user: "nobody", attempt: "PING", refused: true, answer: "NOAUTH Authentication required." },

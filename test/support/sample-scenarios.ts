@@ -1,5 +1,6 @@
 /** Reports of scenarios with many runs, made from the runs of the sample report. */
 import type { Report, RunReport } from "../../coordinator/judge/report-data.ts";
+import type { Fault } from "../../worker/contract.ts";
 import { sampleReport } from "./sample-report.ts";
 
 const runOf = (strategy: string): RunReport => {
@@ -8,7 +9,7 @@ const runOf = (strategy: string): RunReport => {
   return found;
 };
 
-const scenario = (name: string, runs: RunReport[], line: string): Report => ({
+const scenario = (name: Report["scenario"], runs: RunReport[], line: string): Report => ({
   ...sampleReport(),
   scenario: name,
   runs: runs.map((run, index) => ({ ...run, run: `${run.run}-${index}` })),
@@ -40,18 +41,19 @@ function contended(strategy: string, workers: number, holdMs: number, throughput
     ...made,
     control: false,
     expects: { data: "unclaimed", exclusion: "unclaimed", because },
-    data: { value: "unknown", reason: "one writer alone has nobody to contend with" },
-    exclusion: { value: "unknown", reason: "one writer alone has nobody to contend with" },
+    data: { value: "unknown", reasons: ["one writer alone has nobody to contend with"] },
+    exclusion: { value: "unknown", reasons: ["one writer alone has nobody to contend with"] },
   };
 }
 
 /** Names that are longer than there is room for, a worker that died, and a lock that broke on purpose. */
 export function ttlReport(): Report {
   const [redis, none] = [runOf("redis"), runOf("none")];
-  const plan = (changes: RunReport["plan"]) => ({
+  const fault = (action: Fault["action"]): Fault => ({ at: "before-write", action, afterMs: 0, every: 1, forMs: 0 });
+  const plan = (changes: Partial<RunReport["plan"]>): RunReport["plan"] => ({
     ...redis.plan,
     lockTtlMs: 100,
-    fault: "outlives its TTL",
+    fault: fault("sleep"),
     ...changes,
   });
   const faults = ["a worker worked for 150 ms between read and write, 25 times"];
@@ -61,13 +63,15 @@ export function ttlReport(): Report {
     { ...redis, plan: plan({ extend: false }), faults, errors: [lost] },
     {
       ...none,
-      ...{ strategy: "redis", control: false, plan: plan({ fault: "holder stands still" }) },
+      strategy: "redis",
+      control: false,
+      plan: plan({ fault: fault("stall") }),
       faults: ["worker-0 stood still for 250 ms just before the write, 18 times"],
       expects: { data: "violated", exclusion: "violated", because: "no timer fires in a process that stands still" },
     },
     {
       ...redis,
-      plan: plan({ lockTtlMs: 2000, fault: "holder dies" }),
+      plan: plan({ lockTtlMs: 2000, fault: fault("die") }),
       faults: ["worker-0 died just before the write, holding what it held"],
       recoverySeconds: 1.91,
       reconciliation: redis.reconciliation.map((row) =>
@@ -85,7 +89,9 @@ export function mixedReport(): Report {
   const runs: RunReport[] = [
     {
       ...none,
-      ...{ strategy: "version", mix: ["version", "none"], control: false },
+      strategy: "version",
+      mix: ["version", "none"],
+      control: false,
       expects: { ...none.expects, because: "what none relies on, the others do not take, so its writes can be stale" },
       parts: [
         { ...part, strategy: "version", committed: 218, rejected: 1900, overwritten: 190 },
@@ -110,7 +116,9 @@ export const aclReport = (): Report => ({
   ...scenario("acl", [], ""),
   aclGranted: [{ user: "lock", attempts: ["PING", "SET", "EVAL"] }],
   verdict: {
-    ...{ value: "expected", exitCode: 0, reasons: [] },
+    value: "expected",
+    exitCode: 0,
+    reasons: [],
     line: "VERDICT: as the users' rules say: Redis refused all 6 forbidden attempts (exit 0)",
   },
 });

@@ -1,4 +1,6 @@
-import type { CheckResult, Evidence, Ledger, Witness } from "../evidence.ts";
+import type { Evidence, Ledger } from "../evidence.ts";
+import { isStale } from "../ledger.ts";
+import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix, threadsOf } from "./version-order.ts";
 import { enumerate, namesOf, plural, WITNESSES } from "./witnesses.ts";
 
@@ -37,9 +39,9 @@ export function chain(evidence: Evidence, threads = threadsOf(evidence.ledger)):
 }
 
 /** The lost-update count: writes that were not based on the version before them. It does not depend on the order of rows. */
-export function staleWrites({ length, readVersion, newVersion }: Ledger): number {
+export function staleWrites(ledger: Ledger): number {
   let stale = 0;
-  for (let row = 0; row < length; row++) if (readVersion[row]! !== newVersion[row]! - 1) stale++;
+  for (let row = 0; row < ledger.length; row++) if (isStale(ledger, row)) stale++;
   return stale;
 }
 
@@ -51,10 +53,10 @@ export function staleWrites({ length, readVersion, newVersion }: Ledger): number
  */
 type Break = "stale" | "misplaced" | "misread";
 
-function breakOf({ readVersion, newVersion, readOp }: Ledger, row: number, version: number, op: number) {
-  if (readVersion[row]! !== newVersion[row]! - 1) return "stale";
-  if (newVersion[row]! !== version + 1) return "misplaced";
-  if (readOp[row]! !== op) return "misread";
+function breakOf(ledger: Ledger, row: number, version: number, op: number) {
+  if (isStale(ledger, row)) return "stale";
+  if (ledger.newVersion[row]! !== version + 1) return "misplaced";
+  if (ledger.readOp[row]! !== op) return "misread";
   return undefined;
 }
 

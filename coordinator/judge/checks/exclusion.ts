@@ -1,5 +1,6 @@
 import { STRATEGIES } from "../../../worker/contract.ts";
-import type { CheckResult, Evidence, Ledger, Witness } from "../evidence.ts";
+import type { Evidence, Ledger } from "../evidence.ts";
+import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix, threadsOf } from "./version-order.ts";
 import { namesOf, plural, WITNESSES } from "./witnesses.ts";
 

@@ -1,4 +1,5 @@
-import type { CheckResult, Evidence, Witness } from "../evidence.ts";
+import type { Evidence } from "../evidence.ts";
+import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix } from "./version-order.ts";
 import { namesOf, plural, WITNESSES } from "./witnesses.ts";
 

@@ -1,4 +1,5 @@
-import type { CheckResult, Evidence } from "../evidence.ts";
+import type { Evidence } from "../evidence.ts";
+import type { CheckResult } from "../report-data.ts";
 import { enumerate } from "./witnesses.ts";
 import { type Accounts, accountsOf } from "./writer-histories.ts";
 
@@ -25,6 +26,16 @@ export function liveness(evidence: Evidence, accounts = accountsOf(evidence)): C
 export const timed = (workers: Evidence["workers"]) =>
   workers.flatMap(({ final }) => (final === undefined || final.endedAtUs === 0 ? [] : [final]));
 
+/** When the fleet ran: from its first start to its last end, by the database's clock. Undefined where no worker reported it. */
+export function fleetInterval(workers: Evidence["workers"]): { startedAtUs: number; endedAtUs: number } | undefined {
+  const finals = timed(workers);
+  if (finals.length === 0) return undefined;
+  return {
+    startedAtUs: Math.min(...finals.map(({ startedAtUs }) => startedAtUs)),
+    endedAtUs: Math.max(...finals.map(({ endedAtUs }) => endedAtUs)),
+  };
+}
+
 /** Operations in the ledger by the index of the worker that made them, whichever of its processes it was. */
 export function committedByWorker({ plan }: Evidence, { writers }: Accounts): number[] {
   const counts = Array.from({ length: plan.workers }, () => 0);
@@ -45,10 +56,9 @@ export function jain(shares: readonly number[]): number | null {
  * written or no worker said when it ran.
  */
 export function longestStallMs({ ledger, workers }: Evidence): number | null {
-  const finals = timed(workers);
-  if (ledger.length === 0 || finals.length === 0) return null;
-  const startedAtUs = finals.reduce((first, final) => Math.min(first, final.startedAtUs), Number.POSITIVE_INFINITY);
-  const endedAtUs = finals.reduce((last, final) => Math.max(last, final.endedAtUs), Number.NEGATIVE_INFINITY);
+  const interval = fleetInterval(workers);
+  if (ledger.length === 0 || interval === undefined) return null;
+  const { startedAtUs, endedAtUs } = interval;
   let longestUs = 0;
   let last = startedAtUs;
   for (let row = 0; row <= ledger.length; row++) {

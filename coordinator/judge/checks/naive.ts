@@ -1,4 +1,5 @@
-import type { CheckResult, Evidence } from "../evidence.ts";
+import type { Evidence } from "../evidence.ts";
+import type { CheckResult } from "../report-data.ts";
 import { plural } from "./witnesses.ts";
 
 const BLIND_SPOTS =
@@ -8,11 +9,11 @@ const BLIND_SPOTS =
  * The naive check, for comparison only: read-back version = version read + 1. Skipped as far as the verdict goes, with
  * the count that Prometheus has of it, or else the workers.
  */
-export function seed(evidence: Evidence): CheckResult {
+export function naive(evidence: Evidence): CheckResult {
   const count = naiveCount(evidence);
-  if (count === null) return { check: "seed", status: "unknown", detail: "no data", count: 0, witnesses: [] };
+  if (count === null) return { check: "naive", status: "unknown", detail: "no data", count: 0, witnesses: [] };
   const detail = `the naive check counts ${plural(count, "inconsistent update")}: ${BLIND_SPOTS}`;
-  return { check: "seed", status: "skipped", detail, count, witnesses: [] };
+  return { check: "naive", status: "skipped", detail, count, witnesses: [] };
 }
 
 /** Null where neither Prometheus nor any worker has it. */

@@ -1,20 +1,8 @@
 import { workerIndexes } from "../../plan/run-plan.ts";
-import type { CheckResult, Evidence, PrometheusWorker, WorkerEvidence } from "../evidence.ts";
+import type { Evidence, PrometheusWorker, WorkerEvidence } from "../evidence.ts";
+import type { CheckResult, ReconciliationRow } from "../report-data.ts";
 import { plural, WITNESSES } from "./witnesses.ts";
 import { type Accounts, accountsOf } from "./writer-histories.ts";
-
-/** Committed operations of one worker in three books; null where a book has no page for it. */
-export interface Reconciliation {
-  readonly worker: number;
-  readonly uid: string;
-  readonly node: string;
-  readonly prometheus: number | null;
-  readonly reported: number | null;
-  readonly ledger: number;
-  /** It died on purpose, after its last scrape. */
-  readonly died?: true | undefined;
-  readonly lost?: string | undefined;
-}
 
 /**
  * Prometheus, the workers and the ledger agree, worker by worker, on committed operations and on the sum of raises.
@@ -43,18 +31,23 @@ export function metrics(evidence: Evidence, accounts = accountsOf(evidence)): Ch
   };
 }
 
-/** The table of the report. Its ledger column counts operations of unknown outcome too. */
-export const reconcile = (evidence: Evidence, accounts = accountsOf(evidence)): Reconciliation[] =>
-  booksOf(evidence, accounts).map(({ worker, prometheus, ledger }) => ({
-    worker: worker.index,
-    uid: worker.uid,
-    node: worker.node,
-    prometheus: prometheus?.committed ?? null,
-    reported: worker.final?.committed ?? null,
-    ledger: ledger.operations,
-    ...(worker.final?.died ? { died: true as const } : {}),
-    lost: worker.lost,
-  }));
+/** The table of the report. Its ledger column also counts operations of unknown outcome. */
+export const reconcile = (evidence: Evidence, accounts = accountsOf(evidence)): ReconciliationRow[] =>
+  booksOf(evidence, accounts).map(
+    ({ worker: { index, uid, node, final, lost, log, readyMs }, prometheus, ledger }) => ({
+      worker: index,
+      uid,
+      node,
+      prometheus: prometheus?.committed ?? null,
+      reported: final?.committed ?? null,
+      ledger: ledger.operations,
+      ...(final?.died ? { died: true as const } : {}),
+      ...(lost === undefined ? {} : { lost }),
+      ...(lost === undefined || log === undefined ? {} : { log }),
+      ...(readyMs === undefined ? {} : { readyMs }),
+      ...(final === undefined ? {} : { residentBytes: final.residentBytes }),
+    }),
+  );
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 

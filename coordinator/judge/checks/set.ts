@@ -1,4 +1,5 @@
-import type { CheckResult, Evidence, Ledger, Witness } from "../evidence.ts";
+import type { Evidence, Ledger } from "../evidence.ts";
+import type { CheckResult, Witness } from "../report-data.ts";
 import { enumerate, namesOf, plural, WITNESSES } from "./witnesses.ts";
 import { type Account, type Accounts, accountsOf, pick } from "./writer-histories.ts";
 
@@ -24,7 +25,11 @@ export function set(evidence: Evidence, accounts = accountsOf(evidence)): CheckR
   );
   const twice = duplicates(evidence.ledger, accounts);
   const { unexpected } = accounts;
-  const tell = (text: (op: number) => string) => (op: number) => ({ check: "set", text: text(op), operations: [op] });
+  const tell = (text: (op: number) => string) => (op: number) => ({
+    check: "set" as const,
+    text: text(op),
+    operations: [op],
+  });
   const witnesses: Witness[] = [
     ...lost.first.map(
       tell((op) => `${name(op)} was told that operation ${op} is committed, but it is not in the ledger`),

@@ -1,5 +1,6 @@
 import { OPERATIONS_PER_WRITER } from "../../../worker/contract.ts";
-import type { CheckResult, Evidence } from "../evidence.ts";
+import type { Evidence } from "../evidence.ts";
+import type { CheckResult } from "../report-data.ts";
 import { committedByWorker, timed } from "./liveness.ts";
 import { threadsOf } from "./version-order.ts";
 import { enumerate, plural } from "./witnesses.ts";

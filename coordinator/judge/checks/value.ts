@@ -1,4 +1,6 @@
-import type { CheckResult, Evidence, Witness } from "../evidence.ts";
+import type { Evidence } from "../evidence.ts";
+import { isStale } from "../ledger.ts";
+import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix, threadsOf } from "./version-order.ts";
 import { enumerate, namesOf, plural, WITNESSES } from "./witnesses.ts";
 
@@ -23,7 +25,7 @@ export function value(evidence: Evidence, threads = threadsOf(evidence.ledger)):
     else wrongSums++;
     if (first.length < WITNESSES) first.push(witnessOf(evidence, row, adds, before, left));
   }
-  const money = moneyOf(evidence);
+  const money = sumMoney(evidence);
   const wrongEnds = money.ends.length;
   const violated = wrongSums + wrongStarts + wrongEnds > 0;
   return {
@@ -40,7 +42,7 @@ export function value(evidence: Evidence, threads = threadsOf(evidence.ledger)):
 }
 
 /** Salary units. `lost` is initial + raises - final, null where the final rows could not be read. */
-export function moneyOf(evidence: Evidence): { granted: number; lost: number | null; ends: readonly Witness[] } {
+export function sumMoney(evidence: Evidence): { granted: number; lost: number | null; ends: readonly Witness[] } {
   const { ledger, initial, final } = evidence;
   const expected = new Map(initial.map(({ id, salary }) => [id, salary]));
   const left = new Map(expected);
@@ -86,7 +88,7 @@ function witnessOf(evidence: Evidence, row: number, adds: boolean, before: numbe
   const own = ledger.op[row]!;
   const read = ledger.readSalary[row]!;
   const who = `${namesOf(evidence)(own)} wrote version ${ledger.newVersion[row]}`;
-  const stale = ledger.readVersion[row]! !== ledger.newVersion[row]! - 1;
+  const stale = isStale(ledger, row);
   const text = !adds
     ? `${who}: ${read} and a raise of ${ledger.raise[row]} do not make ${ledger.newSalary[row]}`
     : stale

@@ -8,7 +8,7 @@ import { shrinkFiles, shrinkRuns } from "./shrink-report.ts";
 
 /** What a coordinator saves for its replacement and for `verdict`: the key `state.json` of the ConfigMap. */
 export const State = z.strictObject({
-  schema: z.literal("holdfast/state/v1"),
+  schema: z.literal("holdfast/state/v2"),
   jobUid: z.string(),
   report: z.string(),
   /** Finished runs; absent once report.json holds them. */
@@ -104,7 +104,7 @@ export function runsOf({ state, files }: Stored): readonly RunReport[] {
 }
 
 const newState = (jobUid: string, interrupted: readonly string[]): State => ({
-  schema: "holdfast/state/v1",
+  schema: "holdfast/state/v2",
   jobUid,
   report: reportIdOf(jobUid),
   interrupted: [...interrupted],

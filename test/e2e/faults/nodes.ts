@@ -40,14 +40,14 @@ export function nodeFaults(of: () => FaultSite): void {
       // Its fleet may have been put on the lost node before Kubernetes noticed.
       const after = runOf(end.report, "row-lock");
       if (after.data.value === "holds") assertBooksAgree(after, 4);
-      else assert.match(after.reason ?? "", /worker-\d.*not ready/);
+      else assert.match(after.reasons.join("; "), /worker-\d.*not ready/);
     }
   });
 
   /** The run is unknown, and each worker of the node, and no other, is named with the node. */
   function assertLostWorkers({ report }: End, strategy: string, node: string): void {
-    const { data, exclusion, reconciliation, reason = "" } = runOf(report, strategy);
-    assert.deepEqual([data.value, exclusion.value], ["unknown", "unknown"], reason);
+    const { data, exclusion, reconciliation, reasons } = runOf(report, strategy);
+    assert.deepEqual([data.value, exclusion.value], ["unknown", "unknown"], reasons.join("; "));
     const lost = reconciliation.filter((row) => row.lost !== undefined);
     assert.ok(lost.length > 0, "somebody is lost");
     const there = reconciliation.filter((row) => row.node === node);
@@ -55,7 +55,7 @@ export function nodeFaults(of: () => FaultSite): void {
       lost.map(({ worker }) => worker),
       there.map(({ worker }) => worker),
     );
-    for (const { worker } of lost) assert.match(reason, new RegExp(`worker-${worker} was lost: .*${node}`));
+    for (const { worker } of lost) assert.match(reasons.join("; "), new RegExp(`worker-${worker} was lost: .*${node}`));
     assertBooksAgree(runOf(report, "none"), 4);
     assert.equal(runOf(report, "none").data.value, "violated");
   }

@@ -51,9 +51,9 @@ export function serverFaults(of: () => FaultSite): void {
     try {
       const end = await site.ended();
       assertAgreement(end, 3);
-      const { data, reason = "" } = runOf(end.report, "row-lock");
+      const { data, reasons } = runOf(end.report, "row-lock");
       assert.equal(data.value, "unknown");
-      assert.match(reason, /Prometheus at http:\/\/demo-holdfast-prometheus:9090/);
+      assert.match(reasons.join("; "), /Prometheus at http:\/\/demo-holdfast-prometheus:9090/);
     } finally {
       await scale(1);
       await site.kubectl(["rollout", "status", "deployment/demo-holdfast-prometheus", "--timeout=120s"], {

@@ -20,7 +20,7 @@ export function workerFaults(of: () => FaultSite): void {
     assertAgreement(end, 3);
     assert.deepEqual(dataOf(end.report), ["none violated", "redis unknown", "row-lock unknown"]);
     assertBooksAgree(runOf(end.report, "none"), 4);
-    const [deleted, killed] = ["redis", "row-lock"].map((strategy) => runOf(end.report, strategy).reason ?? "");
+    const [deleted, killed] = ["redis", "row-lock"].map((strategy) => runOf(end.report, strategy).reasons.join("; "));
     assert.match(deleted!, /worker-1 was lost: .*pod demo-\w+-2-redis-1-\w+ was deleted/);
     assert.match(killed!, /worker-2 was lost: .*pod demo-\w+-3-row-lock-2-\w+ was deleted/);
     assert.match(end.words, /^VERDICT: unknown: redis: worker-1 was lost: /);
@@ -36,12 +36,12 @@ export function workerFaults(of: () => FaultSite): void {
       await run({ strategies: ["none"], startDeadline: "25s" });
       const end = await site.ended();
       assertAgreement(end, 3);
-      const { reason = "", reconciliation } = runOf(end.report, "none");
+      const { reasons, reconciliation } = runOf(end.report, "none");
       const exceeded =
         "FailedCreate: (forbidden: )?exceeded quota: few, requested: pods=1, used: pods=6, limited: pods=6";
       const without = reconciliation.filter(({ uid }) => uid === "");
       assert.equal(without.length, 2, "workers without a pod");
-      for (const { worker } of without) assert.match(reason, new RegExp(`worker-${worker}: ${exceeded}`));
+      for (const { worker } of without) assert.match(reasons.join("; "), new RegExp(`worker-${worker}: ${exceeded}`));
     } finally {
       await site.kubectl(["delete", "resourcequota", "few"]);
     }
@@ -57,7 +57,7 @@ export function workerFaults(of: () => FaultSite): void {
     assertAgreement(end, 3);
     assert.deepEqual(dataOf(end.report), ["none violated", "redis unknown"]);
     assert.match(
-      runOf(end.report, "redis").reason ?? "",
+      runOf(end.report, "redis").reasons.join("; "),
       // By its own words, or by the end of its pod where that is seen first.
       /worker-\d was lost: (exited with 1: worker: )?Redis at demo-holdfast-redis-0:6379 refuses user lock: WRONGPASS/,
     );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { seed } from "../../../coordinator/judge/checks/naive.ts";
+import { naive } from "../../../coordinator/judge/checks/naive.ts";
 import { metrics, reconcile } from "../../../coordinator/judge/checks/reconciliation.ts";
 import type { Evidence, PrometheusWorker } from "../../../coordinator/judge/evidence.ts";
 import { bits, serial, simulate, withFinal, withLost, withRows, writerOfWorker } from "../../support/histories.ts";
@@ -112,9 +112,9 @@ test("counts that agree with each other and not with the own bits of the writer 
 
 test("the naive check is skipped for the verdict, and counted from Prometheus or else from the workers", () => {
   const evidence = withFinal(scraped(serial(100), 1, { naive: 7 }), 1, { naive: 5 });
-  const result = seed(evidence);
+  const result = naive(evidence);
   assert.deepEqual([result.status, result.count], ["skipped", 7]);
   assert.match(result.detail, /cannot fail where the write names the version/);
-  assert.equal(seed({ ...evidence, prometheus: undefined }).count, 5);
-  assert.equal(seed({ ...evidence, prometheus: undefined, workers: [] }).status, "unknown");
+  assert.equal(naive({ ...evidence, prometheus: undefined }).count, 5);
+  assert.equal(naive({ ...evidence, prometheus: undefined, workers: [] }).status, "unknown");
 });

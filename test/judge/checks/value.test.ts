@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { moneyOf, value } from "../../../coordinator/judge/checks/value.ts";
+import { sumMoney, value } from "../../../coordinator/judge/checks/value.ts";
 import { INITIAL_SALARY, serial, simulate, type Turn, turns, withRows } from "../../support/histories.ts";
 import { lostMoney } from "../../support/oracle.ts";
 
@@ -65,7 +65,7 @@ test("planted: money moved from one employee to another is found although the to
     { ...one!, salary: one!.salary - 5 },
     { ...two!, salary: two!.salary + 5 },
   ];
-  assert.equal(moneyOf({ ...evidence, final: moved }).lost, 0);
+  assert.equal(sumMoney({ ...evidence, final: moved }).lost, 0);
   assert.equal(value({ ...evidence, final: moved }).status, "violated");
 });
 
@@ -76,14 +76,14 @@ test("planted: a change taken back later leaves the sum right, and is found", ()
       row.newSalary -= 7;
     }
   });
-  assert.equal(moneyOf(robbed).lost, 0);
+  assert.equal(sumMoney(robbed).lost, 0);
   assert.equal(value(robbed).count, 2);
 });
 
 test("rows that could not be read are unknown", () => {
   const evidence = { ...serial(100), final: [] };
   assert.equal(value(evidence).status, "unknown");
-  assert.equal(moneyOf(evidence).lost, null);
+  assert.equal(sumMoney(evidence).lost, null);
 });
 
 test("on random histories the lost money is what the final rows do not descend from", () => {
@@ -91,7 +91,7 @@ test("on random histories the lost money is what the final rows do not descend f
   fc.assert(
     fc.property(turns(), (history) => {
       const { evidence, stale } = simulate(history);
-      const { lost } = moneyOf(evidence);
+      const { lost } = sumMoney(evidence);
       assert.equal(lost, lostMoney(evidence));
       // Equal raises can hide a single step, but never the sum.
       if (lost !== 0) assert.equal(value(evidence).status, "violated");
