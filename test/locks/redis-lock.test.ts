@@ -247,7 +247,7 @@ describe("a lease", () => {
     });
     const { other, lostBefore } = await next;
     assert.ok(lostBefore && toldAt > 0);
-    assert.match(held.signal.reason.message, /held for longer than its TTL of 150 ms.*raise ttlMs or set extend/);
+    assert.match(held.signal.reason.message, /held for longer than its TTL of 150 ms.*raise ttlMs, or set extend/);
     await assert.rejects(held.extend(), LockLost);
     await assert.rejects(held.release(), LockLost);
     assert.notEqual(await redis.admin.get(keyOf(key, "owner")), null);
@@ -261,7 +261,7 @@ describe("a lease", () => {
     assert.equal(held.signal.aborted, false);
     for (const end = performance.now() + 120; performance.now() < end; );
     assert.equal(held.signal.aborted, true);
-    await assert.rejects(held.release(), /stood still/);
+    await assert.rejects(held.release(), /was stalled/);
   });
 
   test("can be extended by hand", async () => {
@@ -359,7 +359,7 @@ describe("among processes", () => {
     stopped.signal("SIGCONT");
     const state = await stopped.state();
     assert.equal(state.holds, false);
-    assert.match(state.reason!, /^LockLost: .*stood still/);
+    assert.match(state.reason!, /^LockLost: .*was stalled/);
     await assert.rejects(stopped.extend(), /^Error: LockLost/);
     await assert.rejects(stopped.release(), /^Error: LockLost/);
     await held.extend();

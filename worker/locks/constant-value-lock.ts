@@ -14,16 +14,17 @@ import { poll } from "./polling.ts";
 import { refusal, unreachable } from "./redis-errors.ts";
 
 export interface ConstantValueLockOptions extends LockOptions {
-  /** Milliseconds after which Redis drops the lock, whoever holds it; undefined for never. */
+  /** Milliseconds after which Redis deletes the lock, no matter who holds it; undefined for never. */
   readonly ttlMs?: number | undefined;
   /** Milliseconds between two attempts. */
   readonly pollMs: number;
 }
 
 /**
- * A lock as it is often written first: set a constant if there is none, delete it if it is there, ask again and again.
- * Kept to show where it breaks. With a TTL, a holder that is too slow shares the lock with the next one and then releases
- * that one's lock; nobody is told, for the value does not say whose it is. Without a TTL, a holder that dies keeps it.
+ * A lock as it is often written first: set a constant if there is none, delete it if it exists, poll in between. It is
+ * here to show where it breaks. With a TTL, a holder that is too slow shares the lock with the next one and then
+ * releases that one's lock; neither gets an error, because the value does not say whose lock it is. Without a TTL, a
+ * holder that dies keeps the lock for ever.
  */
 export function createConstantValueLock(connection: Redis, options: ConstantValueLockOptions): Lock {
   const { ttlMs, pollMs } = options;
@@ -46,14 +47,14 @@ export function createConstantValueLock(connection: Redis, options: ConstantValu
     let released: Promise<void> | undefined;
     async function release() {
       const deleted = await ask(`release lock "${key}"`, () => deleteIfExists!.call(connection, SEED_KEY_PREFIX + key));
-      if (deleted === 0) throw new LockLost(`lock "${key}" was no longer there to be released; raise ttlMs`);
+      if (deleted === 0) throw new LockLost(`lock "${key}" no longer existed when it was released; raise ttlMs`);
     }
     return {
       key,
       fence: 0,
       signal: new AbortController().signal,
       async extend() {
-        throw new LockError(`lock "${key}" cannot be extended: its value does not say whose it is`);
+        throw new LockError(`lock "${key}" cannot be extended: its value does not say who holds it`);
       },
       release() {
         released ??= release();

@@ -20,7 +20,7 @@ import { createMemoryLock } from "./memory-lock.ts";
 import { poll } from "./polling.ts";
 
 export interface FileLockOptions extends LockOptions {
-  /** Where the lock files are. All who share the lock must see the same folder of the same file system. */
+  /** Where the lock files are. All processes that share the lock must see the same folder of the same file system. */
   readonly folder: string;
   /** Milliseconds between two attempts, on average; default 2. */
   readonly pollMs?: number | undefined;
@@ -30,14 +30,14 @@ export interface FileLockOptions extends LockOptions {
 
 /**
  * A lock among the processes that share a file system. Node has no flock, so the lock is the one that SQLite takes on a
- * file before it writes: a byte-range lock of the kernel (fcntl), which ends with its process. So it is no lease: a holder
- * that stands still keeps it, a holder that dies loses it at once, and no file is ever judged to be stale.
+ * file before it writes: a byte-range lock of the kernel (fcntl), which ends with its process. So it is not a lease: a
+ * holder that is stalled keeps it, a holder that dies loses it at once, and no file ever has to be declared stale.
  *
- * Files made with O_EXCL, or folders with a heartbeat, need that judgement, and two processes that come to it together can
- * remove each other's fresh lock. On network file systems the lock is as good as their fcntl.
+ * Files made with O_EXCL, or folders with a heartbeat, have to be declared stale after a crash, and two processes that
+ * do so at the same time can remove each other's new lock. On network file systems the lock is as good as their fcntl.
  *
- * Who waits must first hold a second file, the turnstile, alone: so a process that comes back cannot overtake the one who
- * is next, and only one asks often. Within a process the loops queue in memory.
+ * A waiting process must first lock a second file, the turnstile. So a process that has just released the lock cannot
+ * overtake the next one, and only one process polls at a time. Within a process, the loops queue in memory.
  */
 export function createFileLock(options: FileLockOptions): Lock {
   const { folder, pollMs = 2, random = Math.random } = options;
@@ -46,10 +46,10 @@ export function createFileLock(options: FileLockOptions): Lock {
   const files = new Map<string, LockFile>();
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
-  usable(folder, () => mkdirSync(folder, { recursive: true }));
+  useFile(folder, () => mkdirSync(folder, { recursive: true }));
 
   function fileOf(key: string, suffix: string) {
-    // Keys may hold what file names may not.
+    // A key may contain characters that a file name may not.
     const path = join(folder, `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.${suffix}`);
     const file = files.get(path) ?? openLockFile(path);
     files.set(path, file);
@@ -107,7 +107,7 @@ export function createFileLock(options: FileLockOptions): Lock {
 
 interface LockFile {
   readonly locked: boolean;
-  /** False if another has it. Throws LockUnreachable or LockDenied. */
+  /** False if another process has it. Throws LockUnreachable or LockDenied. */
   tryLock(): boolean;
   unlock(): void;
   close(): void;
@@ -118,7 +118,7 @@ function openLockFile(path: string): LockFile {
   let locked = false;
 
   function open() {
-    return usable(path, () => {
+    return useFile(path, () => {
       const database = new DatabaseSync(path, { timeout: 0 });
       const begin = database.prepare("BEGIN IMMEDIATE");
       const rollback = database.prepare("ROLLBACK");
@@ -131,7 +131,7 @@ function openLockFile(path: string): LockFile {
       return locked;
     },
     tryLock() {
-      return usable(path, () => {
+      return useFile(path, () => {
         try {
           file.begin.run();
         } catch (error) {
@@ -140,7 +140,7 @@ function openLockFile(path: string): LockFile {
         }
         locked = statSync(path, { throwIfNoEntry: false })?.ino === file.inode;
         if (locked) return true;
-        // Somebody has deleted the file: those who come later lock another of the same name.
+        // Somebody has deleted the file: other processes would lock a new file of the same name.
         file.database.close();
         file = open();
         return false;
@@ -164,7 +164,7 @@ const SQLITE_READONLY = 8;
 const sqliteCode = (error: unknown) =>
   error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : undefined;
 
-function usable<T>(path: string, use: () => T): T {
+function useFile<T>(path: string, use: () => T): T {
   try {
     return use();
   } catch (error) {
@@ -174,6 +174,6 @@ function usable<T>(path: string, use: () => T): T {
     const text = `${path} cannot be used for locking: ${messageOf(error)}`;
     throw denied
       ? new LockDenied(`${text}; make it writable for this user`, { cause: error })
-      : new LockUnreachable(`${text}; it must lie in a folder on a file system that has locks`, { cause: error });
+      : new LockUnreachable(`${text}; it must be in a folder on a file system that supports locks`, { cause: error });
   }
 }

@@ -1,10 +1,10 @@
 import { type Held, type LockError, LockLost, LockUnreachable, messageOf } from "./lock.ts";
 
-/** What a holder can ask of those who keep its lease. Both throw a LockError where there is no usable answer. */
+/** What a holder can ask of the server that keeps its lease. Both throw a LockError if there is no usable answer. */
 export interface Lease {
-  /** Starts the lease anew; false if it is no longer this holder's. */
+  /** Restarts the lease; false if this holder no longer has it. */
   extend(): Promise<boolean>;
-  /** Gives the lock back, trying until `deadline` by `performance.now()`; false if it was no longer this holder's. */
+  /** Releases the lock, retrying until `deadline` by `performance.now()`; false if this holder no longer had it. */
   release(deadline: number): Promise<boolean>;
 }
 
@@ -12,33 +12,49 @@ export interface HoldOptions {
   readonly lease: Lease;
   readonly key: string;
   readonly fence: number;
-  /** No later than the keeper began to count the lease, by `performance.now()`. */
+  /** No later than the moment when the server began to count the lease, by `performance.now()`. */
   readonly leaseStart: number;
   readonly ttlMs: number;
   readonly extend: boolean;
-  /** Called when nothing is left to be done for this hold. */
+  /** Called when nothing is left to do for this hold. */
   readonly ended?: () => void;
 }
 
 export interface Hold extends Held {
-  /** What failed because the keeper was out of reach is tried again at once. */
+  /** Retries at once an extension that failed because the server was unreachable. */
   reconnected(): void;
 }
 
-/** A lease counts as lost this much before its keeper ends it: clocks may differ in speed by 1 %, and timers by 2 ms. */
+/** A lease counts as lost this long before the server ends it: clocks may differ by 1 %, and timers by 2 ms. */
 export const driftMs = (ttlMs: number) => ttlMs / 100 + 2;
 
-/** Below this the allowance for drift and timers would eat the lease. */
-export const SHORTEST_TTL_MS = 20;
+/** With a shorter TTL, the allowance for drift and timers would take up most of the lease. */
+export const TTL_MS_MIN = 20;
 
 /**
- * The holder's side of a lease: extends it at a third of its TTL, and tells the holder when it can no longer be sure of it.
- * No timer can run while a process stands still, so whoever looks at `signal` gets the answer of that moment.
+ * The holder's side of a lease: extends it at a third of its TTL, and aborts `signal` once the holder can no longer be
+ * sure of the lock. No timer fires while a process is stalled, so reading `signal` compares the clock at that moment.
+ *
+ * A hold is in one of four states, given by `lost` and `release`:
+ *
+ * - **held** (neither is set). One timer fires at `extendAt`, or at `expiresAt` if that is earlier or nothing is
+ *   extended. Each extension that the server confirms moves `expiresAt`; one that fails leaves it, and is retried a
+ *   third of a TTL later or once the connection is back. Several may be in flight (`extending` counts them): the timer
+ *   does not wait for them.
+ * - **lost** (`lost` is set). Entered from *held* when `expiresAt` passes, or when the server answers that this holder
+ *   no longer has the lease. `signal` is aborted with the reason. The state is final, but `release` may still be
+ *   called: it asks the server to release, in case the lease is still there, and then rejects with the reason.
+ * - **releasing** (`release` is set). Entered from *held* by `release`. The timer goes on: if no answer arrives before
+ *   `expiresAt`, the release fails, and the lease ends by itself. An answer to an earlier extension is ignored.
+ * - **ended**. The promise of `release` is settled: resolved if the server says that this holder had the lease.
+ *
+ * The callback `ended` is called once: on entering *lost*, or when the request to release is finished.
  */
 export function createHold({ lease, key, fence, leaseStart, ttlMs, extend, ended = () => {} }: HoldOptions): Hold {
   const usableMs = ttlMs - driftMs(ttlMs);
   let expiresAt = leaseStart + usableMs;
   let extendAt = leaseStart + ttlMs / 3;
+  /** Extensions in flight. */
   let extending = 0;
   let extensionFailure: unknown;
   let controller: AbortController | undefined;
@@ -60,9 +76,7 @@ export function createHold({ lease, key, fence, leaseStart, ttlMs, extend, ended
   function expire() {
     if (release !== undefined) {
       release.failed(
-        new LockUnreachable(
-          `the release of lock "${key}" was not answered; its lease of ${ttlMs} ms has ended by itself`,
-        ),
+        new LockUnreachable(`the release of lock "${key}" was not answered; its lease of ${ttlMs} ms has ended`),
       );
     } else if (lost === undefined) {
       lose(lateReason());
@@ -71,12 +85,12 @@ export function createHold({ lease, key, fence, leaseStart, ttlMs, extend, ended
 
   function lateReason() {
     if (!extend) {
-      return `it was held for longer than its TTL of ${ttlMs} ms; hold it for a shorter time, raise ttlMs or set extend`;
+      return `it was held for longer than its TTL of ${ttlMs} ms; hold it for a shorter time, raise ttlMs, or set extend`;
     }
     const ended = `its lease of ${ttlMs} ms ended before it was extended`;
     if (extensionFailure !== undefined) return `${ended}: ${messageOf(extensionFailure)}`;
-    if (extending > 0) return `${ended}: the extension was not answered; see why the server is slow`;
-    return `${ended}: this process stood still; raise ttlMs, or keep the event loop free`;
+    if (extending > 0) return `${ended}: the extension was not answered; find out why the server is slow`;
+    return `${ended}: this process was stalled; raise ttlMs, or keep the event loop free`;
   }
 
   function lose(reason: string) {
@@ -107,7 +121,7 @@ export function createHold({ lease, key, fence, leaseStart, ttlMs, extend, ended
     timer = setTimeout(tick, delay());
   }
 
-  async function giveBack() {
+  async function releaseLease() {
     if (!(await lease.release(expiresAt))) throw new LockLost(`lock "${key}" was lost before its release: ${GONE}`);
   }
 
@@ -138,8 +152,8 @@ export function createHold({ lease, key, fence, leaseStart, ttlMs, extend, ended
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const knownLost = lost;
       release = { promise, failed: reject };
-      // The timer stays: it ends the wait for an answer together with the lease.
-      giveBack()
+      // The timer stays: it ends the wait for an answer when the lease ends.
+      releaseLease()
         .then(() => (knownLost === undefined ? resolve() : reject(knownLost)))
         .catch((error: LockError) => reject(knownLost ?? error))
         .finally(() => {
@@ -154,7 +168,7 @@ export function createHold({ lease, key, fence, leaseStart, ttlMs, extend, ended
   };
 }
 
-const GONE = "its keeper has it no longer under this holder's name (the lease ended, or the keeper lost its data)";
+const GONE = "the server no longer has it under this holder's name (the lease ended, or the server lost its data)";
 
 const aborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

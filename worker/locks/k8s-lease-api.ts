@@ -7,19 +7,19 @@ export interface LeaseApiOptions {
   /** https://host:port of the API server. */
   readonly url: string;
   readonly namespace: string;
-  /** Asked for each request, since tokens are replaced while a pod runs. */
+  /** Called for each request, because Kubernetes replaces the token while a pod runs. */
   readonly token: () => string;
-  /** Of the API server's certificate, PEM. */
+  /** Certificate authority of the API server, PEM. */
   readonly ca: string;
-  /** Goes with the objects when its owner goes. */
+  /** Owner of the Lease objects: Kubernetes deletes them together with it. */
   readonly owner?: { readonly apiVersion: string; readonly kind: string; readonly name: string; readonly uid: string };
   readonly timeoutMs?: number;
 }
 
-/** Where Kubernetes puts the token of a pod that has one. */
+/** Where Kubernetes mounts the service account of a pod that has one. */
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/** The API server as a pod with a token knows it; undefined in a pod without one. */
+/** Reads address and credentials of the API server in a pod; undefined in a pod without a service account. */
 export function accountOfPod(host: string, port: string): Omit<LeaseApiOptions, "owner" | "timeoutMs"> | undefined {
   if (!existsSync(ACCOUNT)) return undefined;
   const file = (name: string) => readFileSync(`${ACCOUNT}/${name}`, "utf8").trim();
@@ -27,7 +27,7 @@ export function accountOfPod(host: string, port: string): Omit<LeaseApiOptions, 
   return { url, ca: file("ca.crt"), namespace: file("namespace"), token: () => file("token") };
 }
 
-/** The few requests that a lock needs; the client of the coordinator is many times larger than a worker. */
+/** Makes the few requests that a lock needs. The API client of the coordinator is many times larger than a worker. */
 export function connectLeases(options: LeaseApiOptions): LeaseApi {
   const { url, namespace, token, ca, owner, timeoutMs = 5_000 } = options;
   const agent = new Agent({ keepAlive: true, ca });

@@ -11,7 +11,7 @@ import {
 } from "./lock.ts";
 import { poll } from "./polling.ts";
 
-/** A Lease of coordination.k8s.io, as far as a lock needs it. */
+/** The fields of a Lease of coordination.k8s.io that a lock needs. */
 export interface LeaseObject {
   readonly metadata: { readonly name: string; readonly resourceVersion?: string; readonly [key: string]: unknown };
   readonly spec: {
@@ -23,18 +23,18 @@ export interface LeaseObject {
   };
 }
 
-/** Undefined stands for "not there" or "changed meanwhile". All throw LockUnreachable or LockDenied. */
+/** All return undefined if the object is missing or was changed, and throw LockUnreachable or LockDenied. */
 export interface LeaseApi {
   read(name: string): Promise<LeaseObject | undefined>;
   create(lease: LeaseObject): Promise<LeaseObject | undefined>;
-  /** Writes only if the resourceVersion is still that of `lease`. */
+  /** Writes only if the resourceVersion is still the one of `lease`. */
   replace(lease: LeaseObject): Promise<LeaseObject | undefined>;
 }
 
 export interface LeaseLockOptions extends LockOptions {
-  /** Unique among all who take the lock. */
+  /** Unique among all clients of the lock. */
   readonly identity: string;
-  /** Rounded up to whole seconds, which is all that a Lease can say. */
+  /** Rounded up to whole seconds, the unit of a Lease. */
   readonly ttlMs: number;
   readonly extend?: boolean | undefined;
   /** Milliseconds between two attempts, on average; default 20. */
@@ -44,18 +44,19 @@ export interface LeaseLockOptions extends LockOptions {
 }
 
 /**
- * A lock in Lease objects of a Kubernetes API server, each change a compare-and-set on the resourceVersion; how a lost holder
- * is found out is client-go's way: its record has not changed for as long as it says, by the watcher's own clock.
+ * A lock in Lease objects of a Kubernetes API server. Each change is a compare-and-set on the resourceVersion. A lost
+ * holder is detected as in client-go: its record has not changed for the lease duration that it names, by the watcher's
+ * own clock.
  *
- * The record is exact, the holding is a lease: see `held.fence`, which counts the holders in `leaseTransitions`. It starts
- * again when somebody deletes the object.
+ * The record is exact, but it is a lease: use `held.fence`, which counts the holders in `leaseTransitions`. It restarts
+ * when somebody deletes the object.
  */
 export function createLeaseLock(api: LeaseApi, options: LeaseLockOptions): Lock {
   const { identity, extend = true, pollMs = 20, random = Math.random } = options;
   checkMilliseconds("ttlMs", options.ttlMs, 1);
   const seconds = Math.ceil(options.ttlMs / 1_000);
   const ttlMs = seconds * 1_000;
-  /** When each record was first seen as it is. */
+  /** When each record was first seen in its current version. */
   const seen = new Map<string, { resourceVersion: string | undefined; atMs: number }>();
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
@@ -91,12 +92,13 @@ export function createLeaseLock(api: LeaseApi, options: LeaseLockOptions): Lock 
     return mine && { leaseStart, mine };
   }
 
-  /** The holder's changes, each from what it wrote last. */
+  /** The holder's changes, each based on the version that it wrote last. */
   function leaseOf(name: string, holder: string, first: LeaseObject): Lease {
     let current = first;
     async function change(spec: Partial<LeaseObject["spec"]>): Promise<boolean> {
       const changed =
-        (await api.replace({ ...current, spec: { ...current.spec, ...spec } })) ?? (await again(name, holder, spec));
+        (await api.replace({ ...current, spec: { ...current.spec, ...spec } })) ??
+        (await retryChange(name, holder, spec));
       if (changed !== undefined) current = changed;
       return changed !== undefined;
     }
@@ -106,8 +108,8 @@ export function createLeaseLock(api: LeaseApi, options: LeaseLockOptions): Lock 
     };
   }
 
-  /** An answer of the server may have been lost: then the record has changed, and is this holder's all the same. */
-  async function again(name: string, holder: string, spec: Partial<LeaseObject["spec"]>) {
+  /** Retries after a conflict: if an answer was lost, the record has changed but still names this holder. */
+  async function retryChange(name: string, holder: string, spec: Partial<LeaseObject["spec"]>) {
     const found = await api.read(name);
     if (found?.spec.holderIdentity !== holder) return undefined;
     return api.replace({ ...found, spec: { ...found.spec, ...spec } });

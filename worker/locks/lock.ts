@@ -1,22 +1,23 @@
-/** What all locks share: how one is taken, held, extended and given back, and how it can fail. */
+/** What all locks share: how a lock is acquired, held, extended and released, and how it can fail. */
 
 export interface Lock {
   /**
    * Waits until this caller alone holds `key`.
-   * Throws LockTimeout, LockAborted, LockUnreachable or LockDenied; then nothing is held and nobody waits behind it.
+   * Throws LockTimeout, LockAborted, LockUnreachable or LockDenied; then nothing is held, and no other caller is
+   * blocked.
    */
   acquire(key: string, options?: AcquireOptions): Promise<Held>;
   /**
-   * Holds `key` while `body` runs and always gives it back; what the caller does next on this lock comes after that.
-   * A failed release goes to `onReleaseFailed`, never over what `body` returned or threw.
+   * Holds `key` while `body` runs, and always releases it, before anything that the caller does next with this lock. An
+   * error of the release goes to `onReleaseFailed`; it never replaces what `body` returned or threw.
    */
   using<T>(key: string, options: AcquireOptions, body: (held: Held) => Promise<T>): Promise<T>;
-  /** Ends all waiting with LockAborted, and waits for the releases of `using`. What is held stays held until released. */
+  /** Ends all waits with LockAborted, and waits for the releases of `using`. Held locks stay held until released. */
   close(): Promise<void>;
 }
 
 export interface AcquireOptions {
-  /** Ends the wait with LockAborted. It does not take back a lock that is already held: see {@link Held.signal}. */
+  /** Ends the wait with LockAborted. It does not revoke a lock that is already held: see {@link Held.signal}. */
   readonly signal?: AbortSignal | undefined;
   /** How long to wait, milliseconds; 0 asks once. The default is the lock's own `timeoutMs`. */
   readonly timeoutMs?: number | undefined;
@@ -24,35 +25,35 @@ export interface AcquireOptions {
 
 export interface Held {
   readonly key: string;
-  /** Grows with every holder of the key, so that a guarded write can refuse an older one; 0 where the lock has none. */
+  /** Fencing token: grows with every holder of the key, so that a guarded write can reject an older one; 0 if none. */
   readonly fence: number;
   /** Aborted, with a LockLost as its reason, once the lock can no longer be relied on. */
   readonly signal: AbortSignal;
-  /** Starts the lease anew. Throws LockLost if it had ended; does nothing where holding has no time limit. */
+  /** Restarts the lease. Throws LockLost if it had ended. Does nothing if the lock has no time limit. */
   extend(): Promise<void>;
-  /** Gives the lock back, once. Throws LockLost if it had been lost, so that others may have been inside as well. */
+  /** Releases the lock, once. Throws LockLost if it had been lost, so that others may have held it as well. */
   release(): Promise<void>;
 }
 
 /** Options that every lock takes. */
 export interface LockOptions {
-  /** How long `acquire` waits unless told otherwise, milliseconds. */
+  /** How long `acquire` waits by default, milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** Told of a lock that `using` could not give back. Without it, the process emits a warning. */
+  /** Called when `using` could not release a lock. By default, the process emits a warning. */
   readonly onReleaseFailed?: ((error: unknown) => void) | undefined;
 }
 
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** The base of all errors below; `name` tells them apart across bundles. */
+/** Base of all errors below. `name` distinguishes them across bundles, where `instanceof` does not. */
 export class LockError extends Error {
   override readonly name: string = "LockError";
 }
-/** Others held the lock for as long as this caller was willing to wait. */
+/** Others held the lock for the whole time that this caller was willing to wait. */
 export class LockTimeout extends LockError {
   override readonly name = "LockTimeout";
 }
-/** The lock was held and is held no longer, although its holder did not release it. */
+/** The lock is no longer held, although its holder did not release it. */
 export class LockLost extends LockError {
   override readonly name = "LockLost";
 }
@@ -60,32 +61,32 @@ export class LockLost extends LockError {
 export class LockAborted extends LockError {
   override readonly name = "LockAborted";
 }
-/** Whoever keeps the lock gave no usable answer. */
+/** The server that keeps the lock gave no usable answer. */
 export class LockUnreachable extends LockError {
   override readonly name = "LockUnreachable";
 }
-/** Whoever keeps the lock refused this user; waiting cannot help. */
+/** The server that keeps the lock refused this user; waiting cannot help. */
 export class LockDenied extends LockError {
   override readonly name = "LockDenied";
 }
 
-// --- For those who write a lock -------------------------------------------------------------------------------------
+// --- For the implementation of locks --------------------------------------------------------------------------------
 
-/** A wait as the lock sees it: the options checked and the default filled in. */
+/** The options of a wait, checked and with the default filled in. */
 export interface Wait {
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number;
 }
 
-/** What is each lock's own. */
+/** What each lock implements itself. */
 export interface OwnLock {
   acquire(key: string, wait: Wait): Promise<Held>;
   close(): Promise<void>;
-  /** Whether what is sent later is done later, so that nobody need wait for the answer to a release. Default false. */
+  /** Whether commands are carried out in the order of sending, so that `using` need not wait for a release. */
   readonly inOrder?: boolean;
 }
 
-/** Completes a lock from what is its own. */
+/** Completes a lock: adds checks, defaults and `using`. */
 export function completeLock(options: LockOptions, own: OwnLock): Lock {
   const { timeoutMs: defaultTimeoutMs = DEFAULT_TIMEOUT_MS, onReleaseFailed = warn } = options;
   checkMilliseconds("timeoutMs", defaultTimeoutMs);
@@ -98,7 +99,7 @@ export function completeLock(options: LockOptions, own: OwnLock): Lock {
   }
 
   const releasing = new Set<Promise<void>>();
-  async function giveBack(held: Held) {
+  async function release(held: Held) {
     const released: Promise<void> = held
       .release()
       .catch(onReleaseFailed)
@@ -114,7 +115,7 @@ export function completeLock(options: LockOptions, own: OwnLock): Lock {
       try {
         return await body(held);
       } finally {
-        await giveBack(held);
+        await release(held);
       }
     },
     async close() {
@@ -124,13 +125,13 @@ export function completeLock(options: LockOptions, own: OwnLock): Lock {
   };
 }
 
-/** Node's timers hold 31 bits; anything longer would fire at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Node stores timeouts in 31 bits; a longer one would fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
-/** Throws RangeError unless `value` is a time that a timer can keep. */
-export function checkMilliseconds(name: string, value: number, least = 0) {
-  if (value >= least && value <= LONGEST_TIMER_MS) return;
-  throw new RangeError(`${name} must be from ${least} to ${LONGEST_TIMER_MS} milliseconds, but is ${value}`);
+/** Throws RangeError unless `value` is a time that a timer can hold. */
+export function checkMilliseconds(name: string, value: number, min = 0) {
+  if (value >= min && value <= TIMER_MS_MAX) return;
+  throw new RangeError(`${name} must be from ${min} to ${TIMER_MS_MAX} milliseconds, but is ${value}`);
 }
 
 export const abortedWait = (key: string, signal: AbortSignal) =>
@@ -140,7 +141,7 @@ export const abortedWait = (key: string, signal: AbortSignal) =>
 
 export const timedOut = (key: string, timeoutMs: number) =>
   new LockTimeout(
-    `lock "${key}" stayed with others for ${timeoutMs} ms; wait longer, hold it for a shorter time, or look for a holder that hangs`,
+    `others held lock "${key}" for ${timeoutMs} ms; wait longer, hold it for a shorter time, or look for a holder that hangs`,
   );
 
 export const closedWait = (key: string) =>

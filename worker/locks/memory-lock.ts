@@ -1,8 +1,8 @@
 import { abortedWait, closedWait, completeLock, type Held, type Lock, type LockOptions, timedOut } from "./lock.ts";
 
-/** A mutex for each key inside this process, first come first served. It knows nothing of other processes. */
+/** A mutex for each key inside this process, first come first served. It does not exclude other processes. */
 export function createMemoryLock(options: LockOptions = {}): Lock {
-  /** A key is present while it is held; its waiters stand in the order in which they came. */
+  /** A key is present while it is held, with its waiters in the order of arrival. */
   const queues = new Map<string, Set<Waiter>>();
 
   function release(key: string) {

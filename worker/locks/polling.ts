@@ -1,17 +1,17 @@
 import { abortedWait, closedWait, DEFAULT_TIMEOUT_MS, type LockError, timedOut, type Wait } from "./lock.ts";
 
 export interface Attempts<T> {
-  /** Tries once; undefined if others hold the lock. What it throws ends the wait. */
+  /** Tries once to acquire; undefined if others hold the lock. An error that it throws ends the wait. */
   readonly attempt: () => Promise<T | undefined>;
-  /** Gives back what an attempt brought after the wait was over. */
+  /** Releases what an attempt acquired after the wait had ended. */
   readonly undo: (result: T) => unknown;
   /** How long to wait before the next attempt, milliseconds. */
   readonly delayMs: () => number;
-  /** What it means that the deadline passed, if not that others held the lock. */
+  /** The error when the deadline passes, if the reason is not that others held the lock. */
   readonly late?: () => LockError | undefined;
 }
 
-/** The wait of all locks that cannot be told when they become free: tries again and again until the deadline. */
+/** The wait of all locks that do not notify their waiters: repeats the attempt until the deadline. */
 export function poll<T>(
   key: string,
   { signal, timeoutMs }: Wait,

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { LockDenied, LockUnreachable, messageOf } from "./lock.ts";
 
-/** What an answer of Redis that is an error means for a lock; undefined where there was no answer at all. */
+/** The error that an error reply of Redis means for a lock; undefined if there was no reply at all. */
 export function refusal(connection: Redis, error: unknown, doing: string): LockDenied | LockUnreachable | undefined {
   const message = messageOf(error);
   if (DENIED.test(message)) {
@@ -18,14 +18,14 @@ export function refusal(connection: Redis, error: unknown, doing: string): LockD
 
 export const unreachable = (connection: Redis, error: unknown, doing: string) =>
   new LockUnreachable(
-    `Redis at ${address(connection)} is out of reach, so it is not possible to ${doing}: ${reasonOf(error)}; check that it runs and its address`,
+    `Redis at ${address(connection)} is unreachable, so it is not possible to ${doing}: ${reasonOf(error)}; check its address and that it is running`,
     { cause: error },
   );
 
-/** The last two are how Redis 7.2 and Redis 7.0 word a NOPERM inside a script. */
+/** The last two are the wordings of NOPERM inside a script in Redis 7.2 and Redis 7.0. */
 const DENIED = /NOPERM|NOAUTH|WRONGPASS|ACL failure|user executing the script can't/;
 
-/** With no retry allowed, "max retries" is how ioredis names a command whose connection was lost. */
+/** Without retries, ioredis reports a command whose connection was lost as MaxRetriesPerRequestError. */
 export const reasonOf = (error: unknown) =>
   error instanceof Error && error.name === "MaxRetriesPerRequestError"
     ? "the connection was lost"

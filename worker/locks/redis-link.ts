@@ -3,27 +3,27 @@ import { LockDenied, type LockError, type LockUnreachable } from "./lock.ts";
 import { refusal, unreachable as unreachableBecause } from "./redis-errors.ts";
 import { grantChannel, type LockScripts, lockScripts } from "./redis-scripts.ts";
 
-/** One client's line to Redis: its scripts, and the channel on which Redis tells it of grants, kept open. */
+/** One client's link to Redis: its scripts, and the channel on which Redis announces grants to it, kept open. */
 export interface Link {
   readonly scripts: LockScripts;
   /** Whether grants can arrive. */
   readonly up: boolean;
-  /** Tries to open the channel now, unless that is under way. Failures go to the listener. */
+  /** Opens the channel now, unless it is being opened. Failures go to the listener. */
   open(): void;
   /** Resolves to false if the channel was not open `timeoutMs` later. */
   untilUp(timeoutMs: number): Promise<boolean>;
-  /** What a failed command means for the one who sent it; undefined if only the connection was lost, which comes back. */
+  /** The error that a failed command means for its sender; undefined if only the connection was lost. */
   classify(error: unknown, doing: string): LockError | undefined;
-  /** Why Redis is out of reach, as far as is known. */
+  /** An error with the reason why Redis is unreachable, as far as it is known. */
   unreachable(doing: string): LockUnreachable;
   close(): Promise<void>;
 }
 
 export interface LinkListener {
   granted(id: string, token: number, serverTimeUs: number): void;
-  /** The channel is open, for the first time or again. Grants may have been missed. */
+  /** Called when the channel was opened or reopened. Grants may have been missed. */
   up(): void;
-  /** Nothing will come of waiting. */
+  /** Called when waiting cannot help any more. */
   failed(error: LockError): void;
 }
 
@@ -39,7 +39,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
   async function open() {
     if (up || opening || closed) return;
     if (connection.status === "end") return listener.failed(unreachable("wait for a lock"));
-    // While ioredis reconnects, "ready" opens the channel; a refused login will not come right by waiting.
+    // While ioredis reconnects, "ready" opens the channel. A refused login does not change by waiting.
     if (connection.status !== "ready") {
       if (connection.status === "wait") connection.connect().catch(() => {});
       const denied = classify(lastError, "log in");
@@ -76,7 +76,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
       up = false;
     },
     end: () => listener.failed(unreachable("wait for a lock")),
-    // Of the troubles of a connection, only a refusal does not pass.
+    // Of the errors of a connection, only a refusal is permanent.
     error(error: unknown) {
       lastError = error;
       const denied = classify(error, "log in");

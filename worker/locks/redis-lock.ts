@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis, RedisOptions } from "ioredis";
-import { createHold, type Hold, type Lease, SHORTEST_TTL_MS } from "./hold.ts";
+import { createHold, type Hold, type Lease, TTL_MS_MIN } from "./hold.ts";
 import {
   checkMilliseconds,
   closedWait,
@@ -19,15 +19,16 @@ export interface RedisLockOptions extends LockOptions {
   readonly ttlMs: number;
   /** Whether a held lock is extended at a third of its TTL, for as long as the process runs. Default true. */
   readonly extend?: boolean | undefined;
-  /** Uniform in [0, 1); spreads the waiters that look after a lock whose holder is silent. */
+  /** Uniform in [0, 1); spreads the requests of waiters whose holder has not released the lock in time. */
   readonly random?: (() => number) | undefined;
 }
 
 /**
- * How to connect for this lock. Every command of the lock may be sent twice, but a caller must hear at once that an answer
- * is lost, to judge by the clock whether it still holds: so nothing is resent or queued behind its back. The check before
- * "ready" needs INFO, which the lock's user may not run. The lock opens its channel itself after every reconnect.
- * No script takes long, so a server that owes an answer for 5 s is asked again over a new connection.
+ * Options of a connection for this lock. Every command of the lock may be sent twice, but a caller must learn at once
+ * that an answer was lost, to decide by the clock whether it still holds the lock: so ioredis must neither resend nor
+ * queue commands. The check before "ready" needs INFO, which the lock's user may not run. The lock opens its channel
+ * itself after every reconnect. No script takes long, so a server that does not answer for 5 s is asked again over a
+ * new connection.
  */
 export const lockConnectionOptions = {
   protocol: 3,
@@ -40,11 +41,12 @@ export const lockConnectionOptions = {
 } as const satisfies RedisOptions;
 
 /**
- * A lock in one Redis that is handed from holder to waiter: waiters queue in Redis, and the script that releases the lock
- * writes the lease of the next and tells that one process. An acquisition costs two commands, contended or not.
+ * A lock in one Redis that is handed from holder to waiter: waiters queue in Redis, and the script that releases the
+ * lock writes the lease of the next waiter and notifies only that one. An acquisition costs two commands, also under
+ * contention.
  *
- * It is a lease. A holder that stands still for longer than `ttlMs`, or a Redis that loses its data, leaves two holders
- * behind, one of which learns it too late: guard what must never happen by checking `held.fence` in the write itself.
+ * It is a lease. If a holder is stalled for longer than `ttlMs`, or Redis loses its data, there are two holders, and
+ * one of them learns it too late. Prevent what must never happen by checking `held.fence` in the write itself.
  *
  * The connection speaks RESP3 (Redis 6 or later), carries the commands and the grants, and is closed by the caller; see
  * {@link lockConnectionOptions}. Resolves once grants can arrive; throws LockDenied or LockUnreachable.
@@ -52,12 +54,12 @@ export const lockConnectionOptions = {
 export async function createRedisLock(connection: Redis, options: RedisLockOptions): Promise<Lock> {
   const { extend = true, random = Math.random, timeoutMs: openingMs = DEFAULT_TIMEOUT_MS } = options;
   const ttlMs = Math.ceil(options.ttlMs);
-  checkMilliseconds("ttlMs", ttlMs, SHORTEST_TTL_MS);
+  checkMilliseconds("ttlMs", ttlMs, TTL_MS_MIN);
   checkMilliseconds("timeoutMs", openingMs);
   if (connection.options.protocol !== 3) throw new RangeError("the connection of a lock needs the option protocol: 3");
 
   const client = randomUUID();
-  /** Those who wait, and those who gave up until Redis has confirmed that it knows. */
+  /** Waiters, and those that have given up until Redis has confirmed their removal. */
   const waiters = new Map<string, Waiter>();
   const holds = new Set<Hold>();
   const opening = Promise.withResolvers<boolean>();
@@ -98,7 +100,7 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
         const doing = `release lock "${key}"`;
         for (let attempt = 1; ; attempt += 1) {
           try {
-            // After a lost answer, "not yours" is what a release that worked looks like.
+            // After a lost answer, "not yours" may be the result of a release that succeeded.
             return (await scripts.release(key, id)) === 1 || attempt > 1;
           } catch (error) {
             const refused = link.classify(error, doing);
@@ -112,7 +114,12 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
 
   function hold(key: string, id: string, fence: number, leaseStart: number): Held {
     const held = createHold({
-      ...{ lease: leaseOf(key, id), key, fence, leaseStart, ttlMs, extend },
+      lease: leaseOf(key, id),
+      key,
+      fence,
+      leaseStart,
+      ttlMs,
+      extend,
       ended: () => holds.delete(held),
     });
     holds.add(held);
@@ -126,7 +133,12 @@ export async function createRedisLock(connection: Redis, options: RedisLockOptio
         if (closed) return reject(closedWait(key));
         const id = `${client}:${(sequence++).toString(36)}:${ttlMs}`;
         const waiter = createWaiter({
-          ...{ link, key, id, ttlMs, wait, random },
+          link,
+          key,
+          id,
+          ttlMs,
+          wait,
+          random,
           entered(fence, leaseStart) {
             waiters.delete(id);
             resolve(hold(key, id, fence, leaseStart));

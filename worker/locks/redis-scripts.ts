@@ -4,13 +4,13 @@ import { GRANT_CHANNEL_PREFIX, LOCK_KEY_PREFIX } from "../contract.ts";
 /*
  * The lock as Redis sees it. Three keys for each lock, in one hash slot:
  *   owner  the holder's id, expiring with its lease
- *   queue  the ids of those who wait, first come first
- *   fence  the last fencing token given out
- * An id is `client:sequence:ttl`: the client names the channel where its grants arrive, the ttl is the lease it asks for.
- * Every script may run twice without harm, so a command whose answer was lost can simply be sent again.
+ *   queue  the ids of the waiters, in the order of arrival
+ *   fence  the last fencing token that was given out
+ * An id is `client:sequence:ttl`: the client names the channel where its grants arrive, the ttl is the lease it asks
+ * for. Every script is idempotent, so a command whose answer was lost can be sent again.
  */
 
-/** What nobody asks for any longer disappears after a day. */
+/** Queue and fence of an unused lock expire after a day. */
 const KEPT_MS = 24 * 60 * 60 * 1_000;
 
 const PRELUDE = `
@@ -19,8 +19,9 @@ local id = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- A counter alone would start again at 1 if Redis lost its data, and an old holder would outrank the new ones. The time
--- cannot: microseconds since 1970 fit in a double, and in the time that the key is kept no sane clock goes back a day.
+-- A counter alone would restart at 1 if Redis lost its data, and an old holder would have a higher token than new ones.
+-- So the token is at least the time: microseconds since 1970 fit in a double, and no sane clock goes back by a day,
+-- which is how long the key is kept.
 local function new_token()
   local token = math.max((tonumber(redis.call('GET', fence)) or 0) + 1, now)
   redis.call('SET', fence, string.format('%.0f', token), 'PX', ${KEPT_MS})
@@ -34,8 +35,8 @@ local function take(of, token)
   return token
 end
 
--- Hands the lock to the first in the queue who can be told. Nobody listens on the channel of a dead process.
--- Whoever runs the script learns its own grant from the reply.
+-- Hands the lock to the first waiter in the queue that can be notified. The channel of a dead process has no listener.
+-- The client that runs the script learns its own grant from the reply.
 local function hand_over()
   local token
   while true do
@@ -59,8 +60,8 @@ end
 
 const SCRIPTS = {
   /**
-   * Takes the lock or a place in the queue. Also asked again by one who waits and suspects that a grant was lost or that
-   * the holder died: who owns the lock already starts the lease anew, who is in the queue keeps the place.
+   * Takes the lock or a place in the queue. A waiter also sends it when a grant may have been lost or the holder may
+   * have died: an id that owns the lock restarts its lease, an id in the queue keeps its place.
    * Replies { token or 0, server time in µs, rest of the holder's lease in ms }.
    */
   request: `
@@ -81,16 +82,16 @@ if may_wait and not redis.call('LPOS', queue, id) then
 end
 return { 0, now, redis.call('PTTL', owner) }`,
 
-  /** Leaves the queue, and gives the lock back if it was granted meanwhile. */
+  /** Leaves the queue, and releases the lock if it was granted meanwhile. */
   cancel: `
 redis.call('LREM', queue, 0, id)
 return give_back()`,
 
-  /** Gives the lock to the next in the queue. Replies 0 if it was not the caller's. */
+  /** Hands the lock to the next in the queue. Replies 0 if the caller did not have it. */
   release: `
 return give_back()`,
 
-  /** Starts the lease anew. Replies 0 if the lock was not the caller's. */
+  /** Restarts the lease. Replies 0 if the caller did not have the lock. */
   extend: `
 if redis.call('GET', owner) ~= id then return 0 end
 redis.call('PEXPIRE', owner, lease(id))
@@ -106,7 +107,7 @@ export interface LockScripts {
   extend(key: string, id: string): Promise<number>;
 }
 
-/** Makes the scripts callable on a connection: EVAL the first time, EVALSHA from then on; SCRIPT is not needed. */
+/** Makes the scripts callable on a connection: EVAL the first time, EVALSHA afterwards; SCRIPT is not needed. */
 export function lockScripts(connection: Redis): LockScripts {
   const call = <Reply>(name: keyof typeof SCRIPTS) => {
     const command = `holdfast_${name}`;
@@ -128,5 +129,5 @@ export function lockScripts(connection: Redis): LockScripts {
   };
 }
 
-/** Where the grants of a client arrive. */
+/** The channel where the grants of a client arrive. */
 export const grantChannel = (client: string) => GRANT_CHANNEL_PREFIX + client;

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import type { Redis } from "ioredis";
 import { LOCK_KEY_PREFIX } from "../contract.ts";
-import { createHold, driftMs, type Lease, SHORTEST_TTL_MS } from "./hold.ts";
+import { createHold, driftMs, type Lease, TTL_MS_MIN } from "./hold.ts";
 import {
   checkMilliseconds,
   completeLock,
@@ -30,19 +30,20 @@ export interface RedlockOptions extends LockOptions {
 }
 
 /**
- * A lock kept by the majority of several Redis servers that know nothing of each other, after "Distributed Locks with
- * Redis" (redis.io/docs/latest/develop/clients/patterns/distributed-locks). It goes on while a minority is down.
+ * A lock kept by the majority of several independent Redis servers, after "Distributed Locks with Redis"
+ * (redis.io/docs/latest/develop/clients/patterns/distributed-locks). It works while a minority is down.
  *
- * It is a lease without a fence: a holder that stands still for longer than its TTL shares the lock with the next one, and
- * so does one whose servers' clocks jump or that lose the key in a restart. It is not fair, and waits by asking again.
+ * It is a lease without a fencing token. A holder that is stalled for longer than its TTL shares the lock with the next
+ * one, and so does a holder if the clocks of servers jump or servers lose the key in a restart. It polls, and is not
+ * fair.
  *
- * The caller makes the connections with `lockConnectionOptions` and closes them. Resolves once a majority can be reached.
+ * The caller makes the connections with `lockConnectionOptions` and closes them. Resolves once a majority is reachable.
  */
 export async function createRedlock(connections: readonly Redis[], options: RedlockOptions): Promise<Lock> {
   const { ttlMs, extend = true, random = Math.random, retryMs = 20, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const { serverTimeoutMs = Math.max(1, ttlMs / 20) } = options;
   if (connections.length === 0) throw new RangeError("redlock needs at least one server");
-  checkMilliseconds("ttlMs", ttlMs, SHORTEST_TTL_MS);
+  checkMilliseconds("ttlMs", ttlMs, TTL_MS_MIN);
   checkMilliseconds("serverTimeoutMs", serverTimeoutMs, 1);
   checkMilliseconds("retryMs", retryMs, 1);
   checkMilliseconds("timeoutMs", timeoutMs);
@@ -78,7 +79,7 @@ export async function createRedlock(connections: readonly Redis[], options: Redl
     });
   }
 
-  /** What to say of failures that keep the others from being a majority; undefined if they do not. */
+  /** The error if so many servers failed that the others are no majority; undefined if they are one. */
   function noMajority(failures: readonly Failure[], doing: string): LockDenied | LockUnreachable | undefined {
     if (failures.length <= servers.length - majority) return undefined;
     const reasons = failures.map(({ connection, error }) => `${address(connection)} (${reasonOf(error)})`).join(", ");
@@ -95,7 +96,7 @@ export async function createRedlock(connections: readonly Redis[], options: Redl
       const doing = `${script} lock "${key}"`;
       throw noMajority(failures, doing) ?? new LockUnreachable(`the Redis servers do not agree whether to ${doing}`);
     }
-    // A release is tried once: the server that does not hear it ends the lease by itself.
+    // A release is sent once: on a server that it does not reach, the lease ends by itself.
     return { extend: () => ask("extend"), release: () => ask("release") };
   }
 
@@ -103,7 +104,7 @@ export async function createRedlock(connections: readonly Redis[], options: Redl
     const leaseStart = performance.now();
     const { agreed, failures } = await vote("acquire", key, value);
     if (agreed && performance.now() < leaseStart + ttlMs - driftMs(ttlMs)) return { leaseStart };
-    // From all of them, also from those that did not answer: a vote left behind would stand against others until its TTL.
+    // On all servers, also on those that did not answer: a vote left there would block others until its TTL ends.
     await vote("release", key, value);
     const error = noMajority(failures, `acquire lock "${key}"`);
     if (error instanceof LockDenied) throw error;
@@ -142,7 +143,7 @@ interface Failure {
 }
 
 interface Vote {
-  /** Undefined if too few answered. */
+  /** Undefined if too few servers answered. */
   readonly agreed: boolean | undefined;
   readonly failures: readonly Failure[];
 }
@@ -161,7 +162,7 @@ function openServer(connection: Redis, timeoutMs: number) {
   return {
     connection,
     lastError: () => lastError,
-    /** Nothing is sent later than it was meant: without a connection, or after the time, the server has not answered. */
+    /** Fails at once without a connection, and after `timeoutMs` without an answer; no command is sent later. */
     run(script: ScriptName, ...args: (string | number)[]): Promise<number> {
       if (connection.status !== "ready") return Promise.reject(lastError ?? new Error("not connected"));
       return new Promise((resolve, reject) => {
@@ -207,7 +208,7 @@ type ScriptName = keyof typeof SCRIPTS;
 
 /** KEYS: the lock; ARGV: the holder's random value, the TTL. */
 const SCRIPTS = {
-  // One's own value, left by an answer that was lost, is a vote too.
+  // The holder's own value, left by an attempt whose answer was lost, counts as a vote.
   acquire: `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
