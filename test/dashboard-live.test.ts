@@ -1,6 +1,6 @@
 /**
- * The dashboard's queries on a real Prometheus that has scraped a run made up for the purpose: all have data, also
- * after every process of the run is gone, and the headlines say what the reports say.
+ * The dashboard's queries on a real Prometheus that has scraped an artificial run: all have data, even after every
+ * process of the run is gone, and the headlines agree with the reports.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -52,7 +52,7 @@ before(async () => {
   }
   await sleep(SCRAPE_MS);
   for (const exporter of exporters) exporter.close();
-  // A target that does not answer has its series ended with the next scrape.
+  // If a target does not answer, the next scrape ends its series.
   await sleep(2 * SCRAPE_MS);
 });
 
@@ -91,7 +91,7 @@ describe("the headlines", () => {
     assert.deepEqual(await values(only("Largest difference between the counts", "violated"), true), [1]);
   });
 
-  test("say that a report is unknown, and compare no book that has a page missing", async () => {
+  test("say that a report is unknown, and compare no count that is incomplete", async () => {
     assert.deepEqual(await values(only("Against theory", "unknown"), true), [-1]);
     assert.deepEqual(await values(only("Largest difference between the counts", "unknown"), true), [0]);
   });
@@ -147,7 +147,10 @@ function judged(report: string, { runs }: Report): Registry {
   return registry;
 }
 
-/** One book of each run is short by one operation, and beside the mismatch there is an unknown run, which must not hide it. */
+/**
+ * One count of each run is short by one operation. In addition to the mismatch there is an unknown run, which must not
+ * hide it.
+ */
 function worse(report: Report): Report {
   const worsen = (run: RunReport): RunReport => ({
     ...run,
@@ -177,7 +180,7 @@ function only(panel: string, report: string, strategy = ".+") {
   return queries[0]!.expr;
 }
 
-/** The numbers of all series, in order of time; NaN is not a number that a panel can show. */
+/** The numbers of all series, in order of time, without NaN, which a panel cannot show. */
 async function values(expr: string, instant: boolean): Promise<number[]> {
   const now = Date.now() / 1_000;
   const parameters = instant ? { time: `${now}` } : { start: `${startedAt}`, end: `${now}`, step: "0.5" };

@@ -1,4 +1,4 @@
-/** The dashboard without a Grafana: it can be parsed, it asks for metrics that exist, and nothing of it is left blank. */
+/** Checks the dashboard without a Grafana: it can be parsed, its metrics exist, and no field is empty. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parser } from "@prometheus-io/lezer-promql";
@@ -115,7 +115,7 @@ interface Selector {
 
 /** Throws on a syntax error. */
 function selectorsOf(expr: string): Selector[] {
-  // Grafana's variables are no PromQL. These have the same length, so positions are the same in both texts.
+  // Grafana's variables are not PromQL. These have the same length, so positions are the same in both texts.
   const parsed = expr.replace(/\[\$(\w+)\]/g, (_, name: string) => `[${"1".repeat(name.length)}s]`);
   const text = (node: { from: number; to: number } | null | undefined) => node && expr.slice(node.from, node.to);
   const selectors: Selector[] = [];

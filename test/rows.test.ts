@@ -1,4 +1,4 @@
-/** The rows against a real MariaDB: what a write leaves in the row and in the ledger, and when it leaves nothing. */
+/** The rows against a real MariaDB: what a write changes in the row and in the ledger, and when it changes nothing. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { createDatabase, type Database } from "../coordinator/clients/mysql.ts";
@@ -34,7 +34,7 @@ beforeEach(async () => {
 test("a write on its own leaves the row and its ledger row, as the database counted it", async () => {
   const employee = await rows.read(1);
   await rows.write({ id: 11 }, employee, employee.salary + 5);
-  // Read before the first write: stale, and the ledger says so.
+  // Read before the first write, so this write is stale, and the ledger shows it.
   await rows.write({ id: 12 }, employee, employee.salary + 7, { fence: 3 });
   assert.deepEqual(wrote, [
     [1, 2],
@@ -77,7 +77,7 @@ test("without a ledger the same write leaves the row alone", async () => {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** With one connection, so that whatever was left open on it would show in the next write. */
+/** With a single connection, so that anything left open on it would affect the next write. */
 function open(ledger: boolean): Rows {
   wrote = [];
   return createRows({

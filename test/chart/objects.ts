@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { parse, parseAllDocuments } from "yaml";
 import type { Helm } from "./helm.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: what Helm renders has no type; the tests are what checks its shape.
+// biome-ignore lint/suspicious/noExplicitAny: the output of Helm has no type; the tests check its shape.
 export type Any = any;
 
 export const ROOT = new URL("../../", import.meta.url);
@@ -11,7 +11,7 @@ export const CI_VALUES: readonly string[] = readdirSync(new URL("helm/ci", ROOT)
   name.endsWith("-values.yaml"),
 );
 
-/** What the chart makes of these values, on a cluster that knows PodMonitors. */
+/** Renders the chart with these values, for a cluster with the PodMonitor API. */
 export const template = (helm: Helm, ...options: string[]) =>
   helm.run("template", "demo", "helm", "--namespace", "lab", "--api-versions", "monitoring.coreos.com/v1", ...options);
 
@@ -38,7 +38,7 @@ export interface PodTemplate {
   readonly spec: Any;
 }
 
-/** Every pod that comes of these objects, the workers' included. */
+/** Every pod that these objects create, including the workers. */
 export function podTemplates(objects: readonly Any[]): PodTemplate[] {
   const templates: PodTemplate[] = objects.flatMap((object) => {
     if (object.kind === "Pod") return [{ of: nameOf(object), metadata: object.metadata, spec: object.spec }];

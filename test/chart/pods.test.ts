@@ -119,7 +119,7 @@ function assertUnique(items: readonly unknown[]) {
   assert.deepEqual(items, [...new Set(items)]);
 }
 
-/** As the container sees it; what Kubernetes fills in becomes a placeholder. */
+/** The environment of the container; values that Kubernetes fills in become placeholders. */
 function environmentOf(podSpec: Any): Record<string, string> {
   const env = podSpec.containers[0].env;
   return Object.fromEntries(env.map(({ name, value }: Any) => [name, value ?? `filled in: ${name}`]));

@@ -80,13 +80,13 @@ for (const helm of bothHelms()) {
   });
 }
 
-/** Paths of all objects and leaves that the schema lists; throws where an object lets unknown keys pass. */
+/** Returns the paths of all objects and leaves of the schema. Throws if an object allows unknown keys. */
 function keysOfSchema(schema: Any, prefix = ""): string[] {
   return Object.entries<Any>(schema.properties).flatMap(([key, property]) => {
     const path = `${prefix}${key}`;
     if (Object.keys(property.properties ?? {}).length === 0) return [path];
-    if (path !== "global") assert.equal(property.additionalProperties, false, `${path} lets unknown keys pass`);
-    // The requests and limits of Kubernetes have an entry of their own in values.yaml, not one for each.
+    if (path !== "global") assert.equal(property.additionalProperties, false, `${path} allows unknown keys`);
+    // values.yaml documents the requests and limits of Kubernetes as a whole, not one by one.
     return path.endsWith(".resources") ? [path] : [path, ...keysOfSchema(property, `${path}.`)];
   });
 }

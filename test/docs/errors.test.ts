@@ -1,4 +1,4 @@
-/** docs/errors.md has each error of the code once, with the outcome that the code gives it, and none that does not exist. */
+/** docs/errors.md lists each error of the code once, with the outcome that the code gives it, and no other error. */
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 const source = globSync("{worker,coordinator}/**/*.ts", { cwd: ROOT }).map(read).join("\n");
 const page = read("docs/errors.md");
 
-/** Never an error of its own: it counts by its `class`. */
+/** Not listed itself: it is counted under its `class`. */
 const CONTAINER = "OperationError";
 
 /** Rows of a section's table: the first cell without backquotes, and the second one. */

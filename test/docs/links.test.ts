@@ -1,4 +1,4 @@
-/** What the pages point to exists: files and headings, targets of make, and paths of tests. */
+/** The pages refer only to existing files, headings, targets of make, and tests. */
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -10,7 +10,7 @@ const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 const pages = globSync(["*.md", ".github/**/*.md", "{docs,helm,bench}/**/*.md"], { cwd: ROOT });
 const targets = new Set([...read("Makefile").matchAll(/^([a-z0-9-]+):(?!=)/gm)].map(([, target]) => target!));
 
-/** As GitHub makes them: lower case, without punctuation, a hyphen for each space. */
+/** GitHub's anchors: lower case, without punctuation, a hyphen for each space. */
 const anchorsOf = (text: string) =>
   [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
     title!
@@ -27,11 +27,11 @@ const brokenLinks = (page: string, text: string) =>
     })
     .map(([link]) => link);
 
-/** In backquotes, and in blocks of code. */
+/** Code in backquotes and in code blocks. */
 const codeIn = (text: string) =>
   [...text.matchAll(/^```\w*\n(.*?)^```|`([^`\n]+)`/gms)].map(([, block, inline]) => (block ?? inline)!);
 
-/** Of `make a b VARIABLE=value`. */
+/** Targets of `make a b VARIABLE=value` that the Makefile does not have. */
 const unknownTargets = (text: string) =>
   codeIn(text)
     .flatMap((code) => [...code.matchAll(/(?:^|&& )make((?: [a-z0-9-]+)+)(?=\s|$)/gm)])

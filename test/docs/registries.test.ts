@@ -1,4 +1,4 @@
-/** The two pages that are written by hand from a registry have each of its entries once, and no other. */
+/** Two pages are written by hand from a registry: each lists every entry once, and no others. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,4 +1,4 @@
-/** What goes wrong in a cluster: each fault ends with the right verdict, or with `unknown` and its cause, in time. */
+/** Faults in a cluster: each ends in time with the right verdict, or with `unknown` and the cause. */
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { coordinatorFaults } from "./faults/coordinator.ts";
@@ -11,7 +11,7 @@ import { createSite, type Site } from "./support/site.ts";
 import { NO_SERVERS } from "./support/values.ts";
 
 let faults: FaultSite;
-/** A release that has no servers: it takes minutes until it gives up, so it is made first and looked at last. */
+/** A release without servers. It takes minutes to give up, so it is installed first and checked last. */
 let alone: Site;
 
 before(async () => {

@@ -1,4 +1,4 @@
-/** `helm install demo ./helm`, without any options, and everything that the README promises of it. */
+/** `helm install demo ./helm` without options, and everything that the README promises about it. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -53,7 +53,7 @@ describe("an installation by Helm 4 without any options", () => {
     assert.ok(end.report.acl.length > 20 && end.report.acl.every(({ refused }) => refused), "the ACL probes");
   });
 
-  onSite("ran four pods for each strategy, on both nodes, and three books agree about each", async () => {
+  onSite("ran four pods for each strategy, on both nodes, and three counts agree for each", async () => {
     const nodes = await workerNodes();
     for (const run of end.report.runs) {
       assertBooksAgree(run, 4);

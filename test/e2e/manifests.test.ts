@@ -1,4 +1,4 @@
-/** The committed manifests, by `kubectl apply -k`: with a worker image that does not exist, then as they are. */
+/** The committed manifests, with `kubectl apply -k`: first with a worker image that does not exist, then unchanged. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -44,7 +44,10 @@ onSite("the manifests as they are, after the Job was deleted as they say", async
   for (const run of end.report.runs) assertBooksAgree(run, 4);
 });
 
-/** Applies k8s/ to the site's namespace, with these variables of the coordinator, and workers of another image if one is given. */
+/**
+ * Applies k8s/ to the site's namespace, with these variables of the coordinator and, if given, another image of the
+ * workers.
+ */
 async function applyManifests(variables: Record<string, string>, workerImage?: string): Promise<void> {
   const env = Object.entries(variables).map(([name, value]) => ({ name, value }));
   const containers = [{ name: "coordinator", env }];
@@ -58,7 +61,7 @@ async function applyManifests(variables: Record<string, string>, workerImage?: s
   const overlay = {
     namespace: site.namespace,
     resources: [relative(folder, join(ROOT, "k8s"))],
-    // By target, since the manifests have a namespace and these patches have none.
+    // With a target, since the manifests have a namespace and these patches have none.
     patches: patches.map((patch) => ({
       target: { kind: patch.kind, name: patch.metadata.name },
       patch: JSON.stringify(patch),

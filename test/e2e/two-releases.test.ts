@@ -1,4 +1,4 @@
-/** Two releases of one name in two namespaces at the same time; then one that uses the other's servers. */
+/** Two releases with the same name in two namespaces at the same time; then one that uses the other's servers. */
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { REDIS_USERS } from "../../worker/contract.ts";
@@ -12,7 +12,7 @@ import { QUICK } from "./support/values.ts";
 let one: Site;
 let other: Site;
 const onSites = (name: string, body: Body) => scenario(name, () => [one, other], body);
-/** Longer than in other tests: what else starts on the nodes can hold a fleet up for seconds. */
+/** Longer than in other tests, because other pods that start on the nodes can delay a fleet for seconds. */
 const BUSY = { ...QUICK, duration: "15s", strategies: ["none", "redis"], startDeadline: "120s" };
 
 before(async () => {

@@ -1,4 +1,4 @@
-/** Values that make no sense: one clear line, and a status that is not 0. */
+/** Invalid values: one clear line, and an exit status other than 0. */
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import type { HelmMajor } from "./support/cluster.ts";
@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => site?.[Symbol.asyncDispose]());
 
-/** What Helm itself refuses, with a part of what it says in each of its majors. */
+/** Values that Helm itself rejects, with a part of the message of each major version. */
 const REFUSED: readonly [set: string, says: RegExp][] = [
   ["wrokers=3", /Additional property wrokers is not allowed|additional properties 'wrokers' not allowed/],
   ["workers=0", /workers: Must be greater than or equal to 1|at '\/workers': minimum: got 0, want 1/],

@@ -1,4 +1,4 @@
-/** What runs with faults and mixes have of their own, on hand-made histories. */
+/** Details of runs with faults and of mixes, on artificial histories. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { partsOf } from "../../coordinator/judge/by-strategy.ts";
@@ -12,7 +12,10 @@ import { summarize } from "../../coordinator/judge/summarize.ts";
 import { PlanSettings, type RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { SETTINGS, serial, simulate, type Turn, withFinal } from "../support/histories.ts";
 
-/** Worker 0 dies at this share of the run, with its numbers handed in and its last scrape `behind` operations ago. */
+/**
+ * Worker 0 dies at this share of the run, after it has reported its counts; its last scrape was `behind` operations
+ * earlier.
+ */
 function withDeath(evidence: Evidence, share: number, behind: number): Evidence {
   const { startedAtUs, endedAtUs } = evidence.workers[0]!.final!;
   const died = withFinal(evidence, 0, {
@@ -27,7 +30,7 @@ function withDeath(evidence: Evidence, share: number, behind: number): Evidence 
   return { ...died, prometheus: { ...prometheus, workers } };
 }
 
-test("a worker that died on purpose is neither waited for nor missing in a book", () => {
+test("a worker that died on purpose is neither awaited nor missing in a count", () => {
   const dead = withDeath(serial(150), 0.3, 3);
   assert.equal(overlapOf(dead), 1);
   assert.equal(metrics(dead).status, "holds");
@@ -45,7 +48,7 @@ test("a worker that did not die is still compared to the last operation", () => 
   assert.notEqual(metrics({ ...evidence, workers }).status, "holds");
 });
 
-test("recovery is the time from a death to the next write, and no data where nobody wrote", () => {
+test("recovery is the time from a death to the next write, and no data if no write followed", () => {
   const dead = withDeath(serial(150), 0.5, 0);
   const at = dead.workers[0]!.final!.endedAtUs;
   const next = dead.ledger.writtenAtUs.find((time) => time > at)!;
@@ -54,7 +57,7 @@ test("recovery is the time from a death to the next write, and no data where nob
   assert.equal(measureRecovery(serial(150)), null);
 });
 
-test("faults are told with how often they happened, and not where they did not", () => {
+test("faults are described with their number, and omitted if they did not happen", () => {
   const fault = { at: "before-write", action: "stall", worker: 0, forMs: 250, every: 5, afterMs: 0 } as const;
   assert.deepEqual(describeFaults(fault, withFinal(serial(40), 0, { faulted: 7 })), [
     "worker-0 stood still for 250 ms just before the write, 7 times",
@@ -89,7 +92,7 @@ test("in a mix one busy worker of each strategy is enough", () => {
   );
 });
 
-test("a half of an operation may be applied only where theory says so", () => {
+test("half of an operation may be applied only if theory expects it", () => {
   const outside = (expects: RunPlan["expects"]) => {
     const evidence = mixed({ expects });
     const final = [{ ...evidence.final[0]!, salary: evidence.final[0]!.salary + 1, version: 99 }];
@@ -113,7 +116,7 @@ test("the report has the settings of the plan without what names the run", () =>
   assert.deepEqual([settings.pair, settings.fault], [plan.pair, plan.fault]);
 });
 
-test("an expected violation stands in for a control, and what nobody asked for by name leaves no doubt", () => {
+test("an expected violation stands in for a control, and a skipped strategy that was not requested by name does not matter", () => {
   const run = (data: "holds" | "violated") => ({
     strategy: "redis" as const,
     guard: "none" as const,

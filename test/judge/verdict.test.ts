@@ -31,7 +31,7 @@ const racing = (plan: Partial<RunPlan> = {}, races = 40): Evidence => {
   ).evidence;
 };
 
-/** Without the final numbers of this worker, or of all. */
+/** The evidence without the final counts of this worker, or of all workers. */
 const unheard = (evidence: Evidence, only?: number): Evidence => ({
   ...evidence,
   workers: evidence.workers.map((worker) =>
@@ -160,7 +160,7 @@ for (const [what, change, reason] of [
     assert.equal(judgement.reasons.join("; "), reason);
   });
   if (what !== "a ledger that could not be read")
-    test(`a violation stays one beside ${what}`, () => {
+    test(`a violation remains one despite ${what}`, () => {
       assert.equal(judge(change(racing({ strategy: "redis" }))).agreement, "mismatch");
       assert.equal(judge(change(racing())).data.value, "violated");
     });
@@ -182,7 +182,7 @@ test("nothing committed at all is unknown", () => {
   assert.match(judgement.reasons.join("; "), /only 0 operations committed, 30 are needed/);
 });
 
-test("a violated control whose books are incomplete has shown nothing for sure", () => {
+test("a violated control with incomplete counts proves nothing", () => {
   const lost = judge(withLost(racing(), 2, "killed"));
   assert.deepEqual([lost.data.value, lost.agreement], ["violated", "unknown"]);
   assert.deepEqual(lost.reasons, ["data was violated as expected, but worker-2 was lost: killed"]);
@@ -386,7 +386,7 @@ test("a strategy that should hold and was violated is exit 1, before everything 
     "row-lock was not run: interrupted",
     "version: worker-2 was lost",
   ]);
-  // The violation itself shows that the instrument sees.
+  // The violation itself shows that the checks can detect one.
   assert.equal(judgeReport([broken("redis")]).exitCode, 1);
   const exclusion = run("redis", {
     exclusion: { value: "violated", count: 1, reasons: ["overlap"] },

@@ -1,4 +1,4 @@
-/** The lock that is kept to show where it breaks: that it works while all goes well, and each way in which it does not. */
+/** The lock that is kept to show how it fails: it works without faults, and fails in each of these cases. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -46,7 +46,7 @@ test("waits end by deadline, signal and close", async () => {
   assert.equal(await redis.admin.exists(`${SEED_KEY_PREFIX}a`), 0);
 });
 
-test("with a TTL: two hold at once, nobody is told, and the first releases the lock of the second", async () => {
+test("with a TTL: two hold at the same time without an error, and the first releases the lock of the second", async () => {
   const lock = createConstantValueLock(seed, { pollMs: 5, ttlMs: 60 });
   const slow = await lock.acquire("ttl");
   const second = await lock.acquire("ttl");
@@ -67,7 +67,7 @@ test("without a TTL: a dead holder keeps it", async () => {
   assert.equal(await redis.admin.pttl(`${SEED_KEY_PREFIX}dead`), -1);
 });
 
-test("a refused user and a server out of reach are told apart", async () => {
+test("a refused user and an unreachable server give different errors", async () => {
   const denied = createConstantValueLock(redis.connect(), { pollMs: 5 });
   await assert.rejects(denied.acquire("x"), LockDenied);
   const lock = createConstantValueLock(seed, { pollMs: 5 });

@@ -1,4 +1,4 @@
-/** A process that takes locks as its parent tells it; contenders.ts is the parent's side. */
+/** A process that takes locks on its parent's command; contenders.ts is the parent's side. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createConstantValueLock } from "../../worker/locks/constant-value-lock.ts";
@@ -39,7 +39,7 @@ const calls = {
     held = undefined;
     lock = await open(description);
   },
-  /** Holds the lock again and again until told to end; says from when to when. */
+  /** Holds the lock repeatedly until it is told to stop, and reports the times. */
   async loop(key: string, forMs: number, holdMs: number): Promise<HoldRecord[]> {
     const records: HoldRecord[] = [];
     const end = now() + forMs;

@@ -12,7 +12,10 @@ export type LockDescription =
   | { kind: "constant"; url: string; options: ConstantValueLockOptions }
   | { kind: "file"; options: FileLockOptions };
 
-/** One time that a lock was held, by CLOCK_MONOTONIC in milliseconds; `lost` if the holder knew that it held it no longer. */
+/**
+ * One period in which a lock was held, in milliseconds of CLOCK_MONOTONIC; `lost` if the holder knew that it no longer
+ * held it.
+ */
 export interface HoldRecord {
   askedAt: number;
   from: number;
@@ -21,7 +24,7 @@ export interface HoldRecord {
   lost: boolean;
 }
 
-/** A child process that takes locks. A call that the child refuses rejects with "ErrorName: message". */
+/** A child process that takes locks. If a call fails in the child, it rejects with "ErrorName: message". */
 export function startContender() {
   const child = fork(join(import.meta.dirname, "contender.ts"), { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const pending = new Map<number, PromiseWithResolvers<unknown>>();
@@ -65,7 +68,7 @@ export function startContender() {
 
 export type Contender = ReturnType<typeof startContender>;
 
-/** By CLOCK_MONOTONIC, milliseconds. */
+/** Milliseconds of CLOCK_MONOTONIC. */
 export const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** The pairs of holds that overlap in time. */

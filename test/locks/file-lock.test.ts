@@ -38,7 +38,7 @@ test("one holds at a time among processes and their loops, and no process is lef
   assert.ok(jain(perProcess) > 0.8, `${perProcess}`);
 });
 
-test("whoever waits is not overtaken again and again by the one who has just let go", async () => {
+test("a waiter is not overtaken repeatedly by the last holder", async () => {
   const [busy, other] = [open(), open()];
   let rounds = 0;
   let done = false;

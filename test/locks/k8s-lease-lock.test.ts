@@ -1,4 +1,4 @@
-/** The lock in Lease objects, against an API server as small as it can be: compare-and-set on the resourceVersion. */
+/** The lock in Lease objects, against a minimal API server: compare-and-set on the resourceVersion. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -82,7 +82,7 @@ test("a lock that is extended is kept for longer than its time", async () => {
   await held.release();
 });
 
-test("a holder whose record was taken over is told, by extension and by release", async () => {
+test("a holder whose record was taken over gets an error, from extension and from release", async () => {
   const api = apiServer();
   const held = await lockOn(api, "a", { extend: false }).acquire("row");
   const [[name, lease]] = [...api.leases] as [[string, LeaseObject]];
@@ -97,7 +97,7 @@ test("a holder whose last extension was never answered can still give back", asy
   const lock = lockOn(api, "a");
   const held = await lock.acquire("row");
   const before = [...api.leases.values()][0]!;
-  // As after an extension whose answer was lost: the record has changed, and is this holder's all the same.
+  // As after an extension whose answer was lost: the record has changed, but still belongs to this holder.
   await api.replace(before);
   await held.release();
   assert.equal([...api.leases.values()][0]?.spec.holderIdentity, "");

@@ -44,7 +44,7 @@ test("a wait ends by its deadline, by its signal or by close, and is passed over
   await other.release();
 });
 
-test("is given back when the body throws", async () => {
+test("is released when the body throws", async () => {
   const lock = createMemoryLock();
   await assert.rejects(
     lock.using("a", {}, async () => {

@@ -54,7 +54,7 @@ test("whatever the order of events: one valid holder, growing fences, honest rel
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), (steps) => runSchedule(steps, counts)),
     { numRuns: 400, interruptAfterTimeLimit: 12_000, markInterruptAsFailure: false, endOnFailure: true },
   );
-  // The schedules must have met what they are about.
+  // The schedules must have covered the cases that they are made for.
   for (const [what, count] of Object.entries(counts)) assert.ok(count > 5, `${what}: ${count}`);
 });
 
@@ -66,8 +66,8 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
   const releasing: Promise<void>[] = [];
   const violations: string[] = [];
   /**
-   * What looks like a violation, unless Redis had lost its data after it had given out the first fence. Two clients that
-   * both hold then may hear of it in any order.
+   * Apparent violations. They are real unless Redis had lost its data after it issued the first fence: then two clients
+   * may both hold, and notice it in any order.
    */
   const suspicions: { fence: number; before: number; what: string }[] = [];
   const losses: number[] = [];
@@ -164,7 +164,8 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
   }
   assert.deepEqual(violations, []);
 
-  // Nothing is left behind: newcomers enter, and only the fence remains. On a busy machine a release may outlast the lease.
+  // Nothing remains: new clients acquire the lock, and only the fence is left. On a busy machine a release may take
+  // longer than the lease.
   for (const { lock } of clients) {
     const held = await lock.acquire(key, { timeoutMs: 2_000 });
     await held.release().catch(() => {});

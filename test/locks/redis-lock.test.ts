@@ -18,11 +18,11 @@ import { type Contender, jain, monotonicMs, overlaps, startContender } from "./c
 
 let redis: TestRedis;
 const locks: Lock[] = [];
-/** Whoever has to wait for a lease to end waits longer than what counts as promptly, even on a busy machine. */
+/** The TTL is much longer than what counts as prompt, so that even on a busy machine the two cannot be confused. */
 const TTL_MS = 6_000;
 const PROMPTLY_MS = 2_000;
 
-/** Processes are slow to start, so those that live on are used again. */
+/** Processes are slow to start, so living ones are reused. */
 const idle: Contender[] = [];
 const busy: Contender[] = [];
 let keys = 0;
@@ -56,13 +56,13 @@ async function contender(options: Partial<RedisLockOptions> = {}) {
   return contender;
 }
 
-/** Calls of scripts, by clients; what a script calls is counted under other names. */
+/** Calls of scripts by clients; commands that a script calls are counted separately. */
 async function scriptCalls() {
   const stats = await redis.admin.info("commandstats");
   return [...stats.matchAll(/cmdstat_eval(?:sha)?:calls=(\d+)/g)].reduce((sum, [, calls]) => sum + Number(calls), 0);
 }
 
-/** Waits until that many stand in the queue of a key. */
+/** Waits until the queue of a key has this many entries. */
 async function untilQueued(key: string, length: number) {
   for (const deadline = performance.now() + 5_000; performance.now() < deadline; await sleep(2)) {
     if ((await redis.admin.llen(keyOf(key, "queue"))) === length) return;
@@ -71,7 +71,7 @@ async function untilQueued(key: string, length: number) {
 }
 
 describe("a free lock", () => {
-  test("is taken and given back with one command each, and leaves only its fence behind", async () => {
+  test("is acquired and released with one command each, and leaves only its fence", async () => {
     const lock = await open();
     await (await lock.acquire("warm")).release();
     const key = newKey();
@@ -91,7 +91,7 @@ describe("a free lock", () => {
     assert.ok(Math.abs(fences[0]! / 1_000 - Date.now()) < 60_000);
   });
 
-  test("is given back after the body has thrown, and the body's error stands", async () => {
+  test("is released after the body has thrown, and the body's error is kept", async () => {
     const failed = Promise.withResolvers<unknown>();
     const lock = await open({ onReleaseFailed: failed.resolve });
     const key = newKey();
@@ -236,7 +236,7 @@ describe("a lease", () => {
     await (await next).release();
   });
 
-  test("without extension ends the hold before anybody else gets in, and says what to do", async () => {
+  test("without extension ends the hold before another client can acquire, and says what to do", async () => {
     const [a, b] = [await open({ ttlMs: 150, extend: false }), await open({ ttlMs: 150 })];
     const key = newKey();
     const held = await a.acquire(key);
@@ -349,7 +349,7 @@ describe("among processes", () => {
     await stopped.release();
   });
 
-  test("a holder stopped for longer than its lease is told as it wakes, and cannot harm its successor", async () => {
+  test("a holder stopped for longer than its lease notices when it wakes, and cannot harm its successor", async () => {
     const [stopped, next] = [await contender({ ttlMs: 400 }), await open()];
     const key = newKey();
     const { fence } = await stopped.acquire(key);
@@ -415,7 +415,7 @@ describe("when Redis fails", () => {
     await other.release();
   });
 
-  test("a restarted server: waiters and new callers go on, the holder is told", async () => {
+  test("a restarted server: waiters and new callers continue, the holder gets an error", async () => {
     const [a, b] = [await open({ ttlMs: 600 }), await open({ ttlMs: 600 })];
     const key = newKey();
     const held = await a.acquire(key);
@@ -429,7 +429,7 @@ describe("when Redis fails", () => {
     await other.release();
   });
 
-  test("a server that stands still: the holder is told in time, waits end, and all goes on afterwards", async () => {
+  test("a stalled server: the holder gets an error in time, waits end, and everything continues afterwards", async () => {
     const patience = { socketTimeout: 400 };
     const [a, b] = [await open({ ttlMs: 500 }, redis.connect(patience)), await open({}, redis.connect(patience))];
     const key = newKey();
@@ -468,7 +468,7 @@ describe("when Redis fails", () => {
 });
 
 describe("a refused user", () => {
-  test("is told at once: no channel, no script, wrong password", async () => {
+  test("fails at once: no channel, no script, wrong password", async () => {
     await redis.admin.acl("SETUSER", "nochannel", "on", ">nochannel", "~*", "+@all", "resetchannels");
     await redis.admin.acl("SETUSER", "nokey", "on", ">nokey", "~other:*", "&*", "+@all");
     await redis.admin.acl("SETUSER", "nocommand", "on", ">nocommand", "~*", "&*", "+@all", "-rpush");
@@ -512,7 +512,7 @@ test("options that cannot work are refused by name", async () => {
   await assert.rejects(lock.acquire(newKey(), { timeoutMs: Number.POSITIVE_INFINITY }), /timeoutMs/);
 });
 
-/** Cuts a connection from the server's side, once it is there. */
+/** Cuts a connection from the server's side as soon as it exists. */
 async function cut(connection: Redis) {
   for (const deadline = performance.now() + 5_000; performance.now() < deadline; await sleep(5)) {
     if (connection.status !== "ready") continue;

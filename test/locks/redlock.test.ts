@@ -24,12 +24,12 @@ after(async () => {
   await Promise.all(servers.map((server) => server.stop()));
 });
 
-/** Generous to servers on a busy machine, unless a test is about slow ones. */
+/** Generous for servers on a busy machine, except in tests of slow ones. */
 async function open(options: Partial<RedlockOptions> = {}, user = "lock") {
   const connections = servers.map((server) => server.connect({ username: user }));
   const lock = await createRedlock(connections, { ttlMs: 6_000, serverTimeoutMs: 1_000, ...options });
   locks.push(lock);
-  // A majority is enough for the lock; the tests want all that are up.
+  // A majority is enough for the lock, but the tests need all running servers.
   const ready = connections.map((connection) => connection.status === "ready" || once(connection, "ready"));
   await Promise.race([Promise.allSettled(ready), sleep(500)]);
   return lock;
@@ -37,7 +37,7 @@ async function open(options: Partial<RedlockOptions> = {}, user = "lock") {
 
 const owners = (key: string) => Promise.all(servers.map(({ admin }) => admin.get(LOCK_KEY_PREFIX + key)));
 
-/** A caller is answered at once; what is still on its way to the servers arrives a little later. */
+/** The caller gets its answer at once; requests that are still on their way reach the servers a little later. */
 async function untilOwners(key: string, expected: (string | null)[]) {
   for (const end = performance.now() + 2_000; performance.now() < end; await sleep(5)) {
     if (isDeepStrictEqual(await owners(key), expected)) return;
@@ -49,7 +49,7 @@ const set = (at: number, key: string, value: string) => servers[at]!.admin.set(L
 const forget = (at: number, key: string) => servers[at]!.admin.del(LOCK_KEY_PREFIX + key);
 const address = (at: number) => `127.0.0.1:${servers[at]!.port}`;
 
-/** What was sent must not be answered any more for a while. */
+/** Makes the server stop answering writes for a while. */
 const pause = (at: number, ms: number) => servers[at]!.admin.client("PAUSE", ms, "WRITE");
 
 async function withDown(down: readonly number[], body: () => Promise<void>) {
@@ -128,7 +128,7 @@ test("with two of three down: no lock, the servers named, and no vote left on th
   });
 });
 
-test("a minority of votes is given back before the next attempt", async () => {
+test("a minority of votes is released before the next attempt", async () => {
   const lock = await open();
   const key = newKey();
   await set(0, key, "another");
@@ -187,7 +187,7 @@ test("is extended by a majority for as long as it is held, and lost with the maj
   assert.equal((await owners(key))[1], "another");
 });
 
-test("without extension the holder is told before the servers forget it", async () => {
+test("without extension the holder gets an error before the servers drop its lock", async () => {
   const [a, b] = [await open({ ttlMs: 200, extend: false }), await open()];
   const key = newKey();
   const held = await a.acquire(key);
@@ -212,7 +212,7 @@ test("waits end by signal and close, and leave no vote behind", async () => {
   await untilOwners(key, [null, null, null]);
 });
 
-test("a user whom a majority refuses is told at once", async () => {
+test("a user that a majority refuses gets an error at once", async () => {
   for (const { admin } of servers.slice(0, 2)) {
     await admin.acl("SETUSER", "half", "on", ">half", "~other:*", "+@all");
   }

@@ -1,4 +1,4 @@
-/** Which runs each scenario makes, and what it refuses. Pure: nothing is started. */
+/** Which runs each scenario makes, and which options it rejects. Pure: starts nothing. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ConfigError } from "../../coordinator/errors.ts";
@@ -76,7 +76,7 @@ describe("what each scenario changes from run to run", () => {
     assert.equal(plans("benchmark", { pause: "1s" })[0]?.intervalMs, 1_000);
   });
 
-  test("behind a guard that tames every control, one without it comes first", () => {
+  test("if the guard makes every control hold, an unguarded one comes first", () => {
     const runs = (given: Record<string, unknown>) =>
       plans("compare", given).map((plan) => `${plan.strategy} ${plan.guard} ${theoryOf(plan).data}`);
     assert.deepEqual(runs({ strategies: ["none", "redis"], guard: "version" }), [
@@ -98,7 +98,7 @@ describe("what each scenario changes from run to run", () => {
     assert.deepEqual([theoryOf(alone!).data, theoryOf(two!).data], ["unclaimed", "holds"]);
   });
 
-  test("spread: more rows, and one key for all beside a key for each", () => {
+  test("spread: more rows, with one key for all and with a key for each", () => {
     const runs = plans("spread", { strategies: ["none", "redis", "version"], rows: 10 });
     assert.deepEqual(
       runs.map(({ strategy, rows, keyScope }) => `${strategy} ${rows} ${keyScope}`),
@@ -134,7 +134,7 @@ describe("what each scenario changes from run to run", () => {
     );
   });
 
-  test("ttl: work that outlives the lock, a holder that stands still, and one that dies", () => {
+  test("ttl: work that outlives the lock, a holder that is stalled, and one that dies", () => {
     const runs = plans("ttl", { strategies: ["redis", "seed-mutex", "version"] });
     assert.deepEqual(
       runs.map((plan) => {
@@ -193,7 +193,7 @@ describe("theory of several strategies on one row", () => {
   const mix = (...names: RunPlan["strategy"][]) =>
     theoryOf({ strategy: names[0]!, mix: names, workers: 4, guard: "none" }).data;
 
-  test("a lock protects only from those who take it; what checks in its write needs nobody", () => {
+  test("a lock protects only against workers that take it; a check in the write needs no cooperation", () => {
     assert.equal(mix("redis", "none"), "violated");
     assert.equal(mix("redis", "row-lock"), "violated");
     assert.equal(mix("version", "none"), "violated");

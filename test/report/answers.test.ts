@@ -17,12 +17,12 @@ describe("what held", () => {
     assert.equal(held.length, 2);
   });
 
-  test("says that silence proves nothing where no control ran", () => {
+  test("says that no violation proves nothing if no control ran", () => {
     const { held } = answers(withRuns((run) => (run.control ? [] : [run])));
     assert.match(held[0]!, /^No control was run/);
   });
 
-  test("says that silence proves nothing where a control was not violated", () => {
+  test("says that no violation proves nothing if a control was not violated", () => {
     const quiet = { value: "holds", operations: 900, rateBelow: 3 / 900 } as const;
     const { held } = answers(withRuns((run) => [run.strategy === "none" ? { ...run, data: quiet } : run]));
     assert.match(
@@ -103,7 +103,7 @@ describe("what it cost", () => {
     assert.deepEqual(answers({ ...sampleReport(), runs: [] }).cost, []);
   });
 
-  test("says who served its workers unevenly", () => {
+  test("names strategies that served their workers unevenly", () => {
     const { cost } = answers(withRuns((run) => [run.strategy === "redis" ? { ...run, fairness: 0.71 } : run]));
     assert.match(cost.join("\n"), /redis served its workers unevenly: Jain's index is 0\.71\./);
   });

@@ -1,4 +1,4 @@
-/** The forms of the report that other programs read. */
+/** The machine-readable forms of the report. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
@@ -86,7 +86,7 @@ describe("JUnit", () => {
     report.runs[1]!.reasons = ['quote " and ]]> and \u0008'];
     report.environment.machine = '<&">\u0001';
     const xml = formatJunit(report);
-    // A parser that others wrote must take it.
+    // An independent parser must accept it.
     execFileSync(python!, ["-c", "import sys, xml.etree.ElementTree as t; t.fromstring(sys.stdin.buffer.read())"], {
       input: xml,
     });

@@ -155,7 +155,7 @@ describe("progress on a terminal", () => {
   });
 });
 
-/** A progress on a stream that remembers, with a clock that moves when told. */
+/** A progress display on a recording stream, with a manual clock. */
 function shown(options: Omit<ProgressOptions, "stream" | "now">, columns = 100) {
   let raw = "";
   let time = 5;
@@ -180,7 +180,7 @@ function shown(options: Omit<ProgressOptions, "stream" | "now">, columns = 100) 
   };
 }
 
-/** What a terminal shows after all of it: just the sequences that are used, and a complaint about any other. */
+/** Returns what a terminal shows after this output. Supports only the sequences in use and rejects any other. */
 function screenOf(raw: string): string[] {
   const lines: string[] = [""];
   let row = 0;

@@ -71,7 +71,7 @@ describe("names of runs", () => {
 });
 
 describe("what a scenario shows", () => {
-  test("contention: the stretch, the cost beside no lock, and where two change places", () => {
+  test("contention: the range, the cost compared with no lock, and where one strategy overtakes another", () => {
     const shown = answers(contentionReport()).shown.join("\n");
     assert.match(
       shown,
@@ -115,7 +115,7 @@ describe("what a scenario shows", () => {
     assert.doesNotMatch(held.join("\n"), /No control was run/);
   });
 
-  test("ttl: nobody wrote after a death", () => {
+  test("ttl: no write after a death", () => {
     const report = ttlReport();
     report.runs[3] = { ...report.runs[3]!, recoverySeconds: null };
     assert.match(answers(report).shown[3]!, /nobody wrote after that/);

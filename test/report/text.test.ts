@@ -87,7 +87,7 @@ describe("the report on a terminal", () => {
     assert.ok(text.endsWith("VERDICT: unknown: no run was made (exit 3)\n"));
   });
 
-  test("runs of one strategy are told apart by the settings in which they differ", () => {
+  test("runs of one strategy are named by the settings in which they differ", () => {
     const report = sampleReport();
     const redis = report.runs[2]!;
     report.runs = [1, 8].map((workers) => ({ ...redis, plan: { ...redis.plan, workers } }));

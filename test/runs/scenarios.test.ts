@@ -1,4 +1,4 @@
-/** Each scenario as a user runs it, short, on real servers. */
+/** Each scenario as a user runs it, on real servers, shortened. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-/** A report that is as theory expects, whatever was expected of each run. */
+/** Asserts that the report is as theory expects. */
 async function expected(scenario: string, ...args: string[]): Promise<Report> {
   const env = { PATH: process.env.PATH!, HOME: folder, TMPDIR: folder };
   const child = spawn(process.execPath, [MAIN, "--scenario", scenario, "--json", ...args], {
@@ -76,7 +76,7 @@ describe("scenarios", () => {
     assert.match(shown(report), /redis, one key for all: /);
   });
 
-  test("ttl: who notices, what breaks, and how long a dead holder is waited for", async () => {
+  test("ttl: which holder notices, what fails, and how long the next one waits after a death", async () => {
     const report = await expected(
       "ttl",
       "--strategies",
@@ -103,7 +103,7 @@ describe("scenarios", () => {
     assert.ok(rowLockSeconds < redisSeconds, `${rowLockSeconds} s where the database sees the connection end`);
   });
 
-  test("mixed: only who takes the lock is protected by it", async () => {
+  test("mixed: a lock protects only against workers that take it", async () => {
     const { runs } = await expected("mixed", "--duration", "2s");
     const part = (index: number, strategy: string) => runs[index]?.parts?.find((part) => part.strategy === strategy);
     assert.ok(part(0, "redis")!.staleWrites > 0);
@@ -121,7 +121,7 @@ describe("scenarios", () => {
     assert.match(verdict.line, new RegExp(`refused all ${acl.length} forbidden attempts`));
   });
 
-  test("deadlock: counted, rolled back, tried again, and nothing lost or doubled", async () => {
+  test("deadlock: counted, rolled back, retried, and nothing lost or applied twice", async () => {
     const { runs } = await expected("deadlock", "--duration", "2s");
     const deadlocks = (run: RunReport | undefined, outcome: string) =>
       run?.errors.find((error) => error.class === "deadlock" && error.outcome === outcome)?.count ?? 0;

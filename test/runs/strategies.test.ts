@@ -1,4 +1,6 @@
-/** Each further strategy in a run that holds and, where theory says that it breaks, in the run that breaks it. */
+/**
+ * Each further strategy in a run in which it holds and, if theory says that it can fail, in a run in which it fails.
+ */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Redis } from "ioredis";
@@ -23,7 +25,10 @@ const checkOf = (report: RunReport, name: string) => report.checks.find(({ check
 const countOf = (report: RunReport, errorClass: string, outcome: string) =>
   report.errors.find((error) => error.class === errorClass && error.outcome === outcome)?.count ?? 0;
 
-/** Whoever has just released a lock that is polled gets it again, unless it pauses; a busy machine takes its time. */
+/**
+ * A worker that has just released a polled lock takes it again at once, unless it pauses. Longer than usual for busy
+ * machines.
+ */
 const UNFAIR = { durationMs: 2_500, pauseMs: 10 };
 
 for (const strategy of [
@@ -34,7 +39,7 @@ for (const strategy of [
     assertHolds(await rig.run(strategy, UNFAIR));
   });
 
-test("shared-row-lock holds: every deadlock is rolled back and tried again, and counted", async () => {
+test("shared-row-lock holds: every deadlock is rolled back, retried and counted", async () => {
   const report = await rig.run("shared-row-lock");
   assertHolds(report);
   assert.ok(countOf(report, "deadlock", "retried") > 0);
@@ -56,14 +61,14 @@ test("nested without its process lock: money comes from nowhere", async () => {
   assert.ok(checkOf(report, "chain").witnesses.every(({ text }) => text.startsWith("employee 1: ")));
 });
 
-/** Now and then one worker holds its lock for longer than its TTL, which itself is longer than a busy machine stands still. */
+/** Now and then one worker holds its lock for longer than the TTL, which is longer than a busy machine is stalled. */
 const OUTSTAYED = {
   durationMs: 3_000,
   lockTtlMs: 600,
   fault: { at: "after-read", action: "sleep", worker: 0, afterMs: 0, every: 6, forMs: 900 },
 } as const;
 
-test("seed-mutex with a holder that outstays its TTL: violated, with witnesses", async () => {
+test("seed-mutex with a holder that overruns its TTL: violated, with witnesses", async () => {
   const expects = { data: "violated", exclusion: "violated", because: "holders outstay the TTL" } as const;
   const report = await rig.run("seed-mutex", { ...OUTSTAYED, expects });
   assert.equal(report.data.value, "violated", JSON.stringify(report.data));
@@ -132,9 +137,9 @@ test("redlock with two of three servers down from the start: not started, for th
   assert.equal(report.ledgerRows, 0);
 });
 
-// A transaction ends with a trip that commits; a write on its own is such a trip.
+// A transaction ends with a round trip that commits; a write without a transaction is itself such a round trip.
 for (const strategy of ["row-lock", "redis"] as const)
-  test(`a connection cut during COMMIT of ${strategy}: unknown, and the ledger tells it by the operation's id`, async () => {
+  test(`a connection cut during COMMIT of ${strategy}: unknown, and the ledger resolves it by the operation's id`, async () => {
     const target = new URL(rig.servers.mysql!.url);
     await using proxy = await startCuttingProxy(target, 15);
     const through = Object.assign(new URL(target), { port: String(proxy.port) });

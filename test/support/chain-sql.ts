@@ -1,8 +1,8 @@
 import type { Connection, RowDataPacket } from "mysql2/promise";
 
 /**
- * The chain check a second time, in the database itself and with `LAG()`: the writes of a run that were stale, and all
- * that break the chain in any way. The row's state at the end is not part of it.
+ * A second implementation of the chain check, in the database itself with `LAG()`: the stale writes of a run, and all
+ * writes that break the chain in any way. It does not include the final state of the row.
  */
 export async function chainBySql(
   connection: Pick<Connection, "query">,

@@ -1,15 +1,15 @@
-/** Stands between workers and MySQL and cuts a connection in the middle of a COMMIT. */
+/** A proxy between workers and MySQL that cuts a connection in the middle of a COMMIT. */
 
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 export interface CuttingProxy extends AsyncDisposable {
   readonly port: number;
-  /** COMMITs that never reached the server, and COMMITs whose answer never came back. */
+  /** COMMITs that never reached the server, and COMMITs whose answer was lost. */
   readonly cuts: { before: number; after: number };
 }
 
-/** Cuts at every so many-th COMMIT, by turns before it is passed on and after the server has answered it. */
+/** Cuts at every n-th COMMIT, alternately before it is forwarded and after the server has answered it. */
 export async function startCuttingProxy(target: URL, every: number): Promise<CuttingProxy> {
   const cuts = { before: 0, after: 0 };
   const sockets = new Set<Socket>();

@@ -1,4 +1,4 @@
-/** The dashboard as it is delivered, and its queries with their variables filled in. */
+/** The dashboard of the chart, and its queries with their variables filled in. */
 import { readFileSync } from "node:fs";
 
 export interface Target {
@@ -35,12 +35,12 @@ export const dashboard: Dashboard = JSON.parse(
 
 export interface DashboardVariables {
   readonly report: string;
-  /** Regular expressions, as Grafana fills in variables of several values; all where they are left out. */
+  /** Regular expressions, as Grafana fills in variables with several values; the default is all values. */
   readonly run?: string;
   readonly strategy?: string;
   /** At least four scrape intervals. */
   readonly rateInterval?: string;
-  /** Length of the time range that is looked at. */
+  /** Length of the selected time range. */
   readonly range?: string;
 }
 
@@ -48,7 +48,7 @@ export interface DashboardQuery {
   readonly panelId: number;
   readonly panel: string;
   readonly refId: string;
-  /** Asked at one instant; otherwise over the time range. */
+  /** Whether the query is for one instant; otherwise it is for the time range. */
   readonly instant: boolean;
   readonly expr: string;
 }

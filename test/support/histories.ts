@@ -32,13 +32,13 @@ export const op = (worker: number, sequence: number) => operationId(writerOfWork
 /** `lost` is an unknown outcome that was not applied, `recovered` one that was. */
 export type End = "committed" | "rejected" | "lost" | "recovered";
 
-/** One turn of a worker: it reads, or, having read, writes. */
+/** One turn of a worker: it reads or, if it has read, writes. */
 export interface Turn {
   readonly worker: number;
   readonly employee: number;
   readonly raise: number;
   readonly end: End;
-  /** Time that passes before it, µs. */
+  /** Time before this turn, µs. */
   readonly afterUs: number;
 }
 
@@ -49,7 +49,7 @@ export interface History {
   readonly recovered: number;
 }
 
-/** Lets the workers take these turns on rows that nothing guards. */
+/** Lets the workers take these turns on unguarded rows. */
 export function simulate(turns: readonly Turn[], plan: Partial<RunPlan> = {}): History {
   const workers = Math.max(0, ...turns.map(({ worker }) => worker)) + 1;
   const employees = initialRows(Math.max(1, ...turns.map(({ employee }) => employee)));
@@ -90,7 +90,7 @@ export function simulate(turns: readonly Turn[], plan: Partial<RunPlan> = {}): H
       writtenAtUs: nowUs,
     });
   }
-  // Who read and never came to write was not applied.
+  // An operation that has read but not written was not applied.
   for (const { turn } of open.values()) if (turn.end !== "lost") attempts[turn.worker]!.splice(-1, 1, "rejected");
   const finals = [...state.values()];
   const evidence = evidenceOf({
@@ -105,7 +105,7 @@ export function simulate(turns: readonly Turn[], plan: Partial<RunPlan> = {}): H
   return { evidence, stale, recovered: attempts.flat().filter((end) => end === "recovered").length };
 }
 
-/** Turns of workers that follow each other without touching, as a lock that holds would let them. */
+/** Turns of workers that never overlap, as with a lock that holds. */
 export function serialTurns(operations: number, workers = 4, employees = 1): Turn[] {
   return Array.from({ length: operations }, (_, index): Turn => {
     const employee = (index % employees) + 1;
@@ -113,7 +113,7 @@ export function serialTurns(operations: number, workers = 4, employees = 1): Tur
   }).flatMap((turn) => [turn, turn]);
 }
 
-/** A history in which nothing is wrong: enough operations, all books alike. */
+/** A correct history: enough operations, and all counts agree. */
 export const serial = (operations = 100, workers = 4, plan: Partial<RunPlan> = {}): Evidence =>
   simulate(serialTurns(operations, workers, plan.rows), plan).evidence;
 

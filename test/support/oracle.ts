@@ -1,6 +1,6 @@
 /**
- * What the checks must find, computed in other ways and without regard to time: over pairs of operations, over the graph
- * of who read whose write, and with sets of strings. For histories of a few hundred operations.
+ * Computes what the checks must find, in other ways and without regard to speed: over pairs of operations, over the
+ * graph of which operation read whose write, and with sets of strings. For histories of a few hundred operations.
  */
 import type { Evidence } from "../../coordinator/judge/evidence.ts";
 import { type LedgerRow, rowsOf } from "../../coordinator/judge/ledger.ts";
@@ -20,7 +20,10 @@ export function lostUpdates({ ledger }: Evidence): number {
   ).length;
 }
 
-/** The raises of all writes that are not among the ancestors of the final rows, by following who read whose write. */
+/**
+ * The raises of all writes that are not ancestors of the final rows, found by following each write to the one that it
+ * read.
+ */
 export function lostMoney({ ledger, final }: Evidence): number {
   const rows = rowsOf(ledger);
   const kept = new Set<string>();
@@ -35,7 +38,7 @@ export function lostMoney({ ledger, final }: Evidence): number {
   return rows.filter(({ employee, op }) => !kept.has(`${employee}/${op}`)).reduce((sum, { raise }) => sum + raise, 0);
 }
 
-/** Operations less the groups in which they hang together, joined over all pairs that overlap. */
+/** The number of operations minus the number of groups of operations that are connected by overlapping pairs. */
 export function overlaps({ ledger }: Evidence): number {
   const rows = rowsOf(ledger);
   const group = rows.map((_, index) => index);
@@ -49,7 +52,7 @@ export function overlaps({ ledger }: Evidence): number {
 const sharedUs = (a: LedgerRow, b: LedgerRow) =>
   Math.min(a.writtenAtUs, b.writtenAtUs) - Math.max(a.readAtUs, b.readAtUs);
 
-/** Whether any earlier write of the same employee carried a token at least as new. */
+/** Whether any earlier write of the same employee had a token that was at least as new. */
 export function tokensRegress({ ledger }: Evidence): boolean {
   const rows = rowsOf(ledger).filter(({ fence }) => fence !== 0);
   return rows.some((late, index) =>

@@ -1,5 +1,5 @@
 /**
- * Puts a bug in the place of a strategy, in the worker that imports this module first:
+ * Replaces a strategy by one with a bug, in the worker that imports this module first:
  * `node --import ./test/support/plant.ts?bug=no-for-update worker/main.ts`. Each bug must be reported by the run.
  */
 import { randomUUID } from "node:crypto";
@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { strategies } from "../../worker/strategies/index.ts";
 import type { Strategy } from "../../worker/strategy.ts";
 
-/** Every so many operations the holder works for longer than its lock lives. */
+/** Every n-th operation takes longer than the lock's TTL. */
 const OVERSLEEP_EVERY = 20;
 
 const UNLOCK = {
@@ -17,7 +17,7 @@ const UNLOCK = {
   "compare-and-delete": "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0",
 };
 
-/** A lock in Redis as it is often written; `value` and `unlock` are where the bug is. */
+/** A Redis lock as it is often written; the bug is in `value` or `unlock`. */
 function naiveLock(value: () => string, unlock: keyof typeof UNLOCK): Strategy {
   return {
     async open({ rows, spec, redis, random }) {
@@ -49,7 +49,7 @@ export const bugs: Record<string, () => void> = {
   "unlock-without-compare": () => {
     strategies.redis = naiveLock(() => randomUUID(), "delete");
   },
-  /** Everything right but the length of its TTL, and nobody looks whether it is still held. */
+  /** Correct except that the TTL is too short and the holder never checks whether it still holds the lock. */
   "ttl-below-hold": () => {
     strategies.redis = naiveLock(() => randomUUID(), "compare-and-delete");
   },
@@ -97,7 +97,7 @@ export const bugs: Record<string, () => void> = {
       },
     };
   },
-  /** Transfers as they are, with nothing around them: the rows' own locks are not enough. */
+  /** The transfers without the outer lock: the row locks alone are not enough. */
   "no-process-lock": () => {
     strategies.nested = {
       async open({ rows, spec }) {
@@ -118,11 +118,11 @@ export const bugs: Record<string, () => void> = {
       },
     };
   },
-  /** Each worker has a folder for locks that no other sees. */
+  /** Each worker has its own lock folder, which no other worker sees. */
   "folders-of-their-own": () => {
     process.env.HOLDFAST_LOCK_FOLDER += `-${process.env.HOLDFAST_INDEX}`;
   },
-  /** As after an installation without optional packages. */
+  /** Simulates an installation without optional packages. */
   "no-optional-packages": () => {
     registerHooks({
       resolve(specifier, context, next) {
@@ -131,7 +131,7 @@ export const bugs: Record<string, () => void> = {
       },
     });
   },
-  /** Says that it committed once more than it did. */
+  /** Reports one more commit than it made. */
   "over-claim": () => {
     const honest = strategies["row-lock"];
     strategies["row-lock"] = {

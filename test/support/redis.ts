@@ -13,16 +13,19 @@ import { lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
 const FILES = join(import.meta.dirname, "../../helm/files");
 const STARTED_WITHIN_MS = 5_000;
 
-/** A Redis of the tests' own, with the project's redis.conf and users.acl and one more user, `admin`, who may do anything. */
+/**
+ * A Redis for tests, with the project's redis.conf and users.acl and the additional user `admin`, which may do
+ * anything.
+ */
 export interface TestRedis {
   readonly port: number;
   readonly pid: number;
-  /** Passwords are the users' names. */
+  /** The password of each user is its name. */
   url(user: string): string;
-  /** Logged in as `lock` unless told otherwise; closed together with the server. */
+  /** Opens a connection, by default as the user `lock`; it is closed with the server. */
   connect(options?: RedisOptions): Redis;
   readonly admin: Redis;
-  /** Ends the server at once; `start` brings it back, empty, on the same port. */
+  /** Kills the server; `start` starts it again, empty, on the same port. */
   kill(): Promise<void>;
   start(): Promise<void>;
   stop(): Promise<void>;

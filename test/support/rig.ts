@@ -1,4 +1,4 @@
-/** Real servers and the coordinator's own parts, for tests that make whole runs. */
+/** Real servers and the coordinator's own modules, for tests that make whole runs. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import mysql from "mysql2/promise";
@@ -20,9 +20,9 @@ import type { StrategyName } from "../../worker/contract.ts";
 export interface Meddling {
   /** A bug of test/support/plant.ts. */
   readonly bug?: string;
-  /** In place of what workers are told of servers and folders. */
+  /** Replaces environment variables of the workers, such as addresses of servers and folders. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Called again and again while the workers run. */
+  /** Called repeatedly while the workers run. */
   readonly whileRunning?: (roster: Roster) => void | Promise<void>;
   /** Called after the last operation and before the evidence is read. */
   readonly beforeJudging?: (plan: RunPlan) => void | Promise<void>;
@@ -60,7 +60,7 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
     servers,
     database,
     prometheus,
-    /** Stale writes of a run by SQL of its own. */
+    /** Stale writes of a run, found by separate SQL. */
     async stale(run: string): Promise<number> {
       const connection = await mysql.createConnection(servers.mysql!.url);
       const [rows] = await connection.query<mysql.RowDataPacket[]>(
@@ -72,7 +72,7 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
     },
     sql: () => mysql.createConnection({ uri: servers.mysql!.url, multipleStatements: true }),
 
-    /** One run, with whatever is meddled with. */
+    /** Makes one run with this interference. */
     async run(strategy: StrategyName, changes: Partial<RunPlan> = {}, meddling: Meddling = {}): Promise<RunReport> {
       const report = randomBytes(4).toString("hex");
       const { settings } = readRunOptions({ strategies: [strategy], duration: "1500ms", rows: changes.rows ?? 1 });
@@ -88,7 +88,7 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
           server,
           database: {
             ...database,
-            // The first thing that is read once the workers are done.
+            // This is the first read after the workers have finished.
             async snapshot(name) {
               await meddling.beforeJudging?.(plan);
               return database.snapshot(name);

@@ -1,9 +1,9 @@
-/** Reports as a real run makes them, for the tests of everything that prints one. */
+/** Reports as real runs make them, for the tests of everything that prints reports. */
 
 import type { Report, RunReport } from "../../coordinator/judge/report-data.ts";
 import { STRATEGIES, type StrategyName } from "../../worker/contract.ts";
 
-/** All as theory says: two controls that lose updates, three strategies that hold. */
+/** Everything is as theory expects: two controls that lose updates, three strategies that hold. */
 export function sampleReport(): Report {
   return {
     schema: "holdfast/report/v2",
@@ -35,7 +35,7 @@ export function sampleReport(): Report {
   };
 }
 
-/** A worker was killed, a probe was not refused, a strategy was skipped: nothing of it may look like success. */
+/** A worker was killed, a probe was not refused, a strategy was skipped: none of this may look like success. */
 export function troubledReport(): Report {
   const report = sampleReport();
   const [first, , third] = report.runs;

@@ -46,7 +46,7 @@ function contended(strategy: string, workers: number, holdMs: number, throughput
   };
 }
 
-/** Names that are longer than there is room for, a worker that died, and a lock that broke on purpose. */
+/** Names that are too long for their columns, a worker that died, and a lock that failed on purpose. */
 export function ttlReport(): Report {
   const [redis, none] = [runOf("redis"), runOf("none")];
   const fault = (action: Fault["action"]): Fault => ({ at: "before-write", action, afterMs: 0, every: 1, forMs: 0 });
@@ -82,7 +82,7 @@ export function ttlReport(): Report {
   return scenario("ttl", runs, "redis (TTL 100 ms, holder stands still) violated; redis (TTL 100 ms) holds");
 }
 
-/** A control is not needed where theory expects a violation. */
+/** No control is needed if theory expects a violation. */
 export function mixedReport(): Report {
   const [none, version] = [runOf("none"), runOf("version")];
   const part = { workers: 2, rejected: 0, staleWrites: 0, overwritten: 0 };

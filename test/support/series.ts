@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import type { Registry } from "prom-client";
 
-/** Value of the one series of this name with (at least) these labels, as it would be scraped; undefined without one. */
+/**
+ * Value of the one series of this name with (at least) these labels, as it would be scraped; undefined if there is
+ * none.
+ */
 export async function seriesValue(registry: Registry, name: string, labels: Record<string, string> = {}) {
   const metric = (await registry.getMetricsAsJSON()).find((candidate) => candidate.name === name);
   assert.ok(metric, `no metric ${name}`);

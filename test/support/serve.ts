@@ -1,6 +1,6 @@
 /**
- * A coordinator without a run: starts the servers named in the arguments in a folder, prints one line of JSON, and waits.
- * After SIGINT it asks Redis once more, as a partial report does, and stops; other signals end it at once.
+ * A coordinator without a run: starts the servers named in the arguments in a folder, prints one line of JSON, and
+ * waits. After SIGINT it queries Redis once more, as a partial report does, and stops; other signals end it at once.
  */
 
 import { createRedisMonitor } from "../../coordinator/clients/redis.ts";

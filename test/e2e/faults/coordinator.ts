@@ -1,4 +1,4 @@
-/** A coordinator that is replaced in the middle of a run, once told to end and once killed. */
+/** A coordinator that is replaced in the middle of a run: once it is terminated, once it is killed. */
 import assert from "node:assert/strict";
 import type { Json } from "../support/cluster.ts";
 import { assertAgreement, assertBooksAgree, runOf } from "../support/findings.ts";
@@ -38,7 +38,7 @@ export function coordinatorFaults(of: () => FaultSite): void {
   );
 }
 
-/** As the coordinator has kept it for its successors. */
+/** The state that the coordinator keeps for its successors. */
 function finishedRun(site: Site, strategy: string): Promise<Json> {
   return until(`the finished run of ${strategy}`, 30_000, async () => {
     const { data } = await site.json(["get", "configmap", "demo-holdfast-report"]);

@@ -1,20 +1,20 @@
-/** One installation whose servers stand on one node, so that the other one can be lost; each fault is a run of its own. */
+/** One installation whose servers run on one node, so that the other node can be lost. Each fault has its own run. */
 import { workerNodes } from "../support/cluster.ts";
 import { createSite, type Site, type Values } from "../support/site.ts";
 import { QUICK } from "../support/values.ts";
 
-/** Duration of a run in which something is to be done to it, on a machine that has much else to do. */
+/** Duration of a run that a fault interrupts, on a busy machine. */
 export const IN_TIME = "12s";
-/** Flags of `kubectl delete` for an end without a warning. */
+/** Flags of `kubectl delete` that kill a pod without warning. */
 export const KILL = ["--grace-period=0", "--force"];
 
 export interface FaultSite {
   readonly site: Site;
-  /** The node of servers and coordinator. */
+  /** The node with the servers and the coordinator. */
   readonly home: string;
-  /** A node that has nothing but workers. */
+  /** A node with workers only. */
   readonly away: string;
-  /** Runs again, with these values beside those that all have. */
+  /** Runs again, with these values in addition to the common ones. */
   run(values: Values): Promise<unknown>;
 }
 

@@ -1,4 +1,4 @@
-/** A node that stands still for a while, and a node that is lost. */
+/** A node that is stalled for a while, and a node that is lost. */
 import assert from "node:assert/strict";
 import { assertAgreement, assertBooksAgree, runOf } from "../support/findings.ts";
 import { freeze, lose, whyNot } from "../support/nodes.ts";
@@ -44,7 +44,7 @@ export function nodeFaults(of: () => FaultSite): void {
     }
   });
 
-  /** The run is unknown, and each worker of the node, and no other, is named with the node. */
+  /** Asserts that the run is unknown, and that it names exactly the workers of this node, with the node. */
   function assertLostWorkers({ report }: End, strategy: string, node: string): void {
     const { data, exclusion, reconciliation, reasons } = runOf(report, strategy);
     assert.deepEqual([data.value, exclusion.value], ["unknown", "unknown"], reasons.join("; "));

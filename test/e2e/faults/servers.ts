@@ -1,4 +1,4 @@
-/** Servers that refuse, that are away for a while, and that do not come back. */
+/** Servers that refuse access, that are unavailable for a while, and that do not come back. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertAgreement, assertBooksAgree, dataOf, runOf } from "../support/findings.ts";
@@ -11,7 +11,7 @@ const PROMETHEUS = "app.kubernetes.io/component=prometheus";
 export function serverFaults(of: () => FaultSite): void {
   const test = (name: string, body: Body) => scenario(name, () => [of()?.site], body);
 
-  test("a wrong Redis password of the coordinator: one line that says so, exit status 4, tried again", async () => {
+  test("a wrong Redis password of the coordinator: one line with the reason, exit status 4, retried", async () => {
     const { site, run } = of();
     await run({
       strategies: ["none"],
@@ -22,10 +22,10 @@ export function serverFaults(of: () => FaultSite): void {
     assert.equal(end.condition, "Failed");
     assert.match(end.words, /^Redis at demo-holdfast-redis-0:6379.*WRONGPASS/);
     assert.ok(end.log.includes(`holdfast: ${end.words}`), end.log);
-    assert.match(end.log, /took over from coordinator-\w+ \(exited with 4: Redis at /, "it was tried again");
+    assert.match(end.log, /took over from coordinator-\w+ \(exited with 4: Redis at /, "it was retried");
   });
 
-  test("Prometheus stands still for ten seconds in the run: nothing is lost", async (t) => {
+  test("Prometheus is stalled for ten seconds during the run: nothing is lost", async (t) => {
     const { site, home, run } = of();
     const reason = await whyNot([home]);
     if (reason !== undefined && !reason.startsWith("one node")) return t.skip(reason);
@@ -41,7 +41,7 @@ export function serverFaults(of: () => FaultSite): void {
     for (const each of end.report.runs) assertBooksAgree(each, 4);
   });
 
-  test("Prometheus is lost in the run: unknown, since one of the three books is missing", async () => {
+  test("Prometheus is lost during the run: unknown, since one of the three counts is missing", async () => {
     const { site, run } = of();
     const scale = (replicas: number) =>
       site.kubectl(["scale", "deployment/demo-holdfast-prometheus", `--replicas=${replicas}`]);

@@ -1,4 +1,4 @@
-/** Workers that die, and workers that never come. */
+/** Workers that die, and workers that never start. */
 import assert from "node:assert/strict";
 import { apply } from "../support/cluster.ts";
 import { assertAgreement, assertBooksAgree, dataOf, runOf } from "../support/findings.ts";

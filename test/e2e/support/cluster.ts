@@ -2,7 +2,7 @@
 import { bothHelms } from "../../chart/helm.ts";
 import { attempt, type CommandOptions, type Outcome, succeed } from "./command.ts";
 
-/** A kubectl context. Whoever imports this file without having named one fails here, before anything is touched. */
+/** A kubectl context. Without one, importing this file fails, before anything is changed. */
 export const CONTEXT = await namedContext();
 
 const programs = Object.fromEntries(bothHelms().map(({ major, program }) => [major, program]));
@@ -14,7 +14,7 @@ export const kubectl = (args: readonly string[], options?: CommandOptions): Prom
 export const tryKubectl = (args: readonly string[], options?: CommandOptions): Promise<Outcome> =>
   attempt("kubectl", ["--context", CONTEXT, ...args], options);
 
-// biome-ignore lint/suspicious/noExplicitAny: what the API server answers has as many shapes as it has kinds.
+// biome-ignore lint/suspicious/noExplicitAny: the API server's answers have a different shape for each kind.
 export type Json = any;
 
 export const kubectlJson = async (args: readonly string[], options?: CommandOptions): Promise<Json> =>
@@ -28,7 +28,7 @@ export const tryHelm = (major: HelmMajor, args: readonly string[], options?: Com
 
 export const apply = (object: object) => kubectl(["apply", "--filename", "-"], { input: JSON.stringify(object) });
 
-/** Names of the nodes that take workers, in order. */
+/** Names of the nodes that can run workers, in order. */
 export async function workerNodes(): Promise<string[]> {
   const { items } = await kubectlJson(["get", "nodes"]);
   const open = items.filter((node: Json) => !node.spec.taints?.some(({ effect }: Json) => effect === "NoSchedule"));

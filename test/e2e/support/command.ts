@@ -1,4 +1,4 @@
-/** Programs that end within a time limit, whatever they do. */
+/** Runs programs with a time limit. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
@@ -8,18 +8,18 @@ export const ROOT = new URL("../../../", import.meta.url).pathname;
 export interface CommandOptions {
   /** Milliseconds; a program that takes longer is killed. */
   readonly timeoutMs?: number;
-  /** Given to its standard input, which is empty otherwise. */
+  /** Text for standard input, which is otherwise empty. */
   readonly input?: string;
 }
 
 export interface Outcome {
-  /** The exit status; 128 and more for one that was ended by a signal. */
+  /** The exit status; 128 or more for a program that was ended by a signal. */
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs a program in the project's folder. Only a program that is not there, or that takes too long, is an error. */
+/** Runs a program in the project's folder. Only a program that is missing or takes too long is an error. */
 export async function attempt(
   program: string,
   args: readonly string[],
@@ -27,7 +27,7 @@ export async function attempt(
 ): Promise<Outcome> {
   const child = spawn(program, args, { cwd: ROOT, stdio: "pipe" });
   const late = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
-  // A program that ends early reads no input, which is no matter.
+  // A program that ends early does not read its input, which is not an error.
   child.stdin.on("error", () => {}).end(input);
   try {
     const [stdout, stderr, [status, signal]] = await Promise.all([
@@ -44,7 +44,7 @@ export async function attempt(
   }
 }
 
-/** The same, where success is expected; answers with what the program wrote to its standard output. */
+/** Runs a program that must succeed, and returns its standard output. */
 export async function succeed(program: string, args: readonly string[], options?: CommandOptions): Promise<string> {
   const { status, stdout, stderr } = await attempt(program, args, options);
   if (status === 0) return stdout;

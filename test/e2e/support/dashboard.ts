@@ -1,4 +1,4 @@
-/** Every query of the dashboard, asked of the Prometheus that scraped a run. */
+/** Runs every query of the dashboard on the Prometheus that scraped a run. */
 import assert from "node:assert/strict";
 import type { Report } from "../../../coordinator/judge/report-data.ts";
 import { dashboard, dashboardQueries, substitute } from "../../support/dashboard.ts";
@@ -39,12 +39,12 @@ export function dashboardTests(of: () => { readonly site: Site; readonly report:
 
       const only = (title: string) => dashboardQueries(variables).find(({ panel }) => panel === title)!.expr;
       assert.deepEqual(await ask(only("Against theory"), true), [1]);
-      assert.deepEqual(await ask(only("Largest difference between the books"), true), [0]);
+      assert.deepEqual(await ask(only("Largest difference between the counts"), true), [0]);
     },
   );
 }
 
-/** NaN is not a number that a panel can show. */
+/** A panel cannot show NaN. */
 const numbers = (series: readonly Series[]) =>
   series
     .flatMap(({ value, values }) => (value === undefined ? (values ?? []) : [value]))

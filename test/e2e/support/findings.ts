@@ -9,10 +9,10 @@ export function runOf(report: Report, strategy: string): RunReport {
   return found[0]!;
 }
 
-/** `none violated`, `redis holds`: each strategy with what became of its data, in the order of the runs. */
+/** `none violated`, `redis holds`: each strategy with its data verdict, in the order of the runs. */
 export const dataOf = ({ runs }: Report) => runs.map(({ strategy, data }) => `${strategy} ${data.value}`);
 
-/** Each worker of the run has one number in all three books. */
+/** Asserts that the three counts agree for each worker of the run. */
 export function assertBooksAgree({ strategy, reconciliation }: RunReport, workers: number): void {
   assert.equal(reconciliation.length, workers, `${strategy}: rows of the reconciliation`);
   for (const row of reconciliation) {
@@ -22,10 +22,12 @@ export function assertBooksAgree({ strategy, reconciliation }: RunReport, worker
   assert.equal(new Set(reconciliation.map(({ uid }) => uid)).size, workers, `${strategy}: pods`);
 }
 
-/** Whether a text has this line, however it is broken into lines there. */
+/** Whether a text contains this line, regardless of line breaks. */
 export const says = (text: string, line: string) => text.replace(/\s+/g, " ").includes(line.replace(/\s+/g, " "));
 
-/** The Job's condition, its pod's exit status and last words, its log and the ConfigMap tell the same end. */
+/**
+ * Asserts that the Job's condition, the pod's exit status and termination message, its log, and the ConfigMap agree.
+ */
 export function assertAgreement(end: End, exitCode: number): void {
   const { verdict } = end.report;
   assert.equal(end.exitCode, exitCode, end.words);

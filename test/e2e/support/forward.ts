@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { CONTEXT } from "./cluster.ts";
 import type { Site } from "./site.ts";
 
-/** `kubectl port-forward` to a port of a Service or pod; the URL is good until it is disposed. */
+/** `kubectl port-forward` to a port of a Service or pod; the URL is valid until the forward is disposed. */
 export async function forward(site: Site, target: string, port: number): Promise<{ url: string } & AsyncDisposable> {
   const args = ["--context", CONTEXT, "--namespace", site.namespace, "port-forward", target, `:${port}`];
   const child = spawn("kubectl", args, { stdio: ["ignore", "pipe", "pipe"] });

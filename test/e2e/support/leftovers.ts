@@ -1,7 +1,7 @@
 import { kubectl } from "./cluster.ts";
 import type { Site } from "./site.ts";
 
-/** Kinds that tell what was, and go away by themselves. */
+/** Kinds that record the past and expire by themselves. */
 const HISTORY = ["events", "events.events.k8s.io"];
 
 /** Every object of a namespace, of every kind that the API server lists, as kind/name. */
@@ -12,7 +12,7 @@ export async function objectsOf(site: Site): Promise<string[]> {
   return names.split("\n").filter(Boolean).sort();
 }
 
-/** Objects outside of namespaces that bear the chart's label. */
+/** Objects outside of namespaces with the chart's label. */
 export async function clusterObjects(): Promise<string[]> {
   const kinds = (await kubectl(["api-resources", "--namespaced=false", "--verbs=list", "--output=name"]))
     .trim()

@@ -1,4 +1,4 @@
-/** Who reaches whom: pods of the release what they need, everybody else nothing. */
+/** Tests who can connect to whom: pods of the release can reach what they need, and no other pod can reach anything. */
 import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
 import { kubectlJson } from "./cluster.ts";
@@ -24,14 +24,14 @@ export function networkTests(siteOf: () => Site): void {
     before(async () => {
       site = siteOf();
       elsewhere = await createSite("elsewhere");
-      // Long, and calm: what matters is that it is there.
+      // Long, with little load: the pods only have to exist.
       await site.upgrade({ strategies: ["row-lock"], duration: "10m", pause: "200ms" });
       await site.running("row-lock");
       targets = await addresses(site);
     });
 
     after(async () => {
-      // The run is not waited for: its Job is deleted with everything that it owns.
+      // The test does not wait for the run: its Job is deleted with everything that it owns.
       await site?.tryKubectl(["delete", "job", "coordinator", "--ignore-not-found"]);
       await elsewhere?.[Symbol.asyncDispose]();
     });
@@ -70,7 +70,7 @@ export function networkTests(siteOf: () => Site): void {
   });
 }
 
-/** Pods by address, so that a name that is not resolved is not taken for a packet that is dropped. */
+/** Addresses of pods, so that a name that does not resolve is not mistaken for a dropped packet. */
 async function addresses(site: Site): Promise<Record<string, string>> {
   const api = await kubectlJson(["get", "service", "kubernetes", "--namespace", "default"]);
   const ip = async (service: string) => (await site.json(["get", "service", service])).spec.clusterIP;

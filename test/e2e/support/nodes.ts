@@ -1,10 +1,10 @@
-/** What can be done to the nodes of a kind cluster: they are containers. */
+/** Faults of the nodes of a kind cluster, which are containers. */
 import { CONTEXT, type Json, kubectlJson } from "./cluster.ts";
 import { attempt, succeed } from "./command.ts";
 import type { Site } from "./site.ts";
 import { until } from "./wait.ts";
 
-/** Why the nodes cannot be harmed here; `undefined` where they can. */
+/** Why node faults are not possible here; `undefined` if they are. */
 export async function whyNot(nodes: readonly string[]): Promise<string | undefined> {
   const cluster = /^kind-(.+)$/.exec(CONTEXT)?.[1];
   if (cluster === undefined) return `${CONTEXT} is no kind cluster: its nodes are left alone`;
@@ -14,7 +14,7 @@ export async function whyNot(nodes: readonly string[]): Promise<string | undefin
   return nodes.length < 2 ? "one node is not enough to lose one" : undefined;
 }
 
-/** Freezes a node, with everything on it. Disposed, it goes on. */
+/** Freezes a node, with everything on it, until disposed. */
 export async function freeze(node: string): Promise<AsyncDisposable> {
   await succeed("docker", ["pause", node]);
   return {
@@ -25,7 +25,7 @@ export async function freeze(node: string): Promise<AsyncDisposable> {
   };
 }
 
-/** Pulls the plug. Disposed, the node is started again and is ready. */
+/** Stops a node without warning. When disposed, starts it again and waits until it is ready. */
 export async function lose(node: string): Promise<AsyncDisposable> {
   await succeed("docker", ["kill", node]);
   return {
@@ -36,7 +36,7 @@ export async function lose(node: string): Promise<AsyncDisposable> {
   };
 }
 
-/** Stops the first process of a pod's container for as long as it takes to be disposed. Its data and its address stay. */
+/** Stops the first process of a pod's container until disposed. The pod keeps its data and its address. */
 export async function stopProcess(site: Site, selector: string): Promise<AsyncDisposable> {
   const { items } = await site.json(["get", "pods", "--selector", selector]);
   const [pod] = items;

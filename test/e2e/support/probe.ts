@@ -1,4 +1,4 @@
-/** What a pod with given labels can open: a pod that tries each address once and says what became of it. */
+/** Tests what a pod with given labels can connect to: it tries each address once and reports the result. */
 import { randomBytes } from "node:crypto";
 import packageJson from "../../../package.json" with { type: "json" };
 import { apply, type Json, kubectl, kubectlJson } from "./cluster.ts";
@@ -6,13 +6,13 @@ import { until } from "./wait.ts";
 
 export interface ProbeOptions {
   readonly namespace: string;
-  /** Labels of the pod; none for a foreign one. */
+  /** Labels of the pod; none for a pod outside of the release. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** host:port of each address, by the name that the answer gives it. */
+  /** host:port of each address, by the name that the result uses. */
   readonly targets: Readonly<Record<string, string>>;
 }
 
-/** `open` where a TCP connection was made, or why not: `ETIMEDOUT` where packets are dropped. */
+/** `open` if the TCP connection succeeded, or the error: `ETIMEDOUT` if packets are dropped. */
 export async function probe({ namespace, labels = {}, targets }: ProbeOptions): Promise<Record<string, string>> {
   const name = `probe-${randomBytes(3).toString("hex")}`;
   await apply(podOf(name, namespace, labels, targets));
@@ -27,7 +27,7 @@ export async function probe({ namespace, labels = {}, targets }: ProbeOptions): 
   }
 }
 
-/** Names of targets that were open. */
+/** Names of the targets that were open. */
 export async function opened(options: ProbeOptions): Promise<string[]> {
   const answers = Object.entries(await probe(options));
   return answers.flatMap(([name, answer]) => (answer === "open" ? [name] : [])).sort();
@@ -35,11 +35,11 @@ export async function opened(options: ProbeOptions): Promise<string[]> {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** The project's own, which the nodes have: all that is needed is a Node. */
+/** The project's own image, which the nodes already have; the probe needs only Node. */
 const IMAGE = `holdfast:${packageJson.version}`;
 const CONNECT_MS = 3_000;
 
-/** It begins after a moment, in which the packet rules for a new pod reach its node. */
+/** The probe waits first, so that the packet rules for the new pod can reach its node. */
 const SCRIPT = `
 const { connect } = require("node:net");
 const targets = JSON.parse(process.env.TARGETS);
@@ -75,7 +75,7 @@ function podOf(name: string, namespace: string, labels: object, targets: object)
           command: ["node", "-e", SCRIPT],
           env: [{ name: "TARGETS", value: JSON.stringify(targets) }],
           securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
-          // Never ready, so that no Service takes it for the part whose labels it has.
+          // Never ready, so that no Service selects it by its labels.
           readinessProbe: { exec: { command: ["false"] } },
         },
       ],

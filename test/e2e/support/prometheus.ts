@@ -1,4 +1,4 @@
-/** Questions to the Prometheus of a site, through a port-forward. */
+/** Queries to the Prometheus of a site, through a port-forward. */
 import { forward } from "./forward.ts";
 import type { Site } from "./site.ts";
 

@@ -1,12 +1,12 @@
-/** What the accounts of a release may do, as the API server says it. */
+/** The permissions of a release's accounts, as the API server reports them. */
 import assert from "node:assert/strict";
 import { tryKubectl } from "./cluster.ts";
 import { scenario } from "./scenario.ts";
 import type { Site } from "./site.ts";
 
 /**
- * Verb, resource, and where it is not asked of the release's own namespace, which other one. `configmaps/a` is one object,
- * `pods:log` a subresource.
+ * Verb, resource, and the namespace if it is not the release's own. `configmaps/a` is one object, `pods:log` a
+ * subresource.
  */
 type Right = readonly [verb: string, resource: string, namespace?: string];
 

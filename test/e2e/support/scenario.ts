@@ -3,7 +3,7 @@ import type { Site } from "./site.ts";
 
 export type Body = (t: TestContext) => void | Promise<void>;
 
-/** Longer than the waits of any single case, so that those can tell what they waited for. */
+/** Longer than the waits of any single case, so that these can report what they waited for. */
 const TIMEOUT_MS = 900_000;
 
 /** A test that shows pods, events and the coordinator's log of its sites when it fails. */

@@ -1,4 +1,4 @@
-/** One namespace with one release in it: made for a test, and removed after it whatever the test did. */
+/** One namespace with one release, created for a test and removed after it, whatever the test did. */
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { Report } from "../../../coordinator/judge/report-data.ts";
@@ -20,28 +20,28 @@ import { Hopeless, until } from "./wait.ts";
 export type Values = Readonly<Record<string, unknown>>;
 export type Site = Awaited<ReturnType<typeof createSite>>;
 
-/** How a coordinator's Job ended, from each place that tells it. */
+/** How a coordinator's Job ended, from each place that shows it. */
 export interface End {
   readonly condition: "Complete" | "Failed";
-  /** Of the last pod's container. */
+  /** Exit status of the last pod's container. */
   readonly exitCode: number;
   /** Its termination message: the verdict, or why there is none. */
   readonly words: string;
   readonly log: string;
   /** Data of the report's ConfigMap. */
   readonly files: Readonly<Partial<Record<string, string>>>;
-  /** Throws where there is none. */
+  /** Throws if there is none. */
   readonly report: Report;
 }
 
-/** A whole run of a short scenario, on a machine that has much else to do. */
+/** Time limit for all runs of a short scenario, on a busy machine. */
 export const END_MS = 420_000;
 const DELETE_MS = 180_000;
 
 const RELEASE = "demo";
 const open = new Set<string>();
 
-/** Makes a namespace that enforces the restricted Pod Security profile. */
+/** Creates a namespace that enforces the restricted Pod Security profile. */
 export async function createSite(name: string, labels: Readonly<Record<string, string>> = {}) {
   const namespace = `holdfast-e2e-${name}-${randomBytes(2).toString("hex")}`;
   open.add(namespace);
@@ -68,14 +68,14 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
     tryInstall: (flags: readonly string[], major: HelmMajor = 4): Promise<Outcome> =>
       tryHelm(major, within(["install", RELEASE, "./helm", ...flags])),
 
-    /** `helm upgrade` to these values, whatever the release had: runs again. */
+    /** `helm upgrade` to these values, without the release's previous ones. This starts a new run. */
     upgrade: (values: Values, major: HelmMajor = 4): Promise<string> =>
       helm(major, within(["upgrade", RELEASE, "./helm", "--reset-values", "--values", "-"]), {
         ...input(values),
         timeoutMs: 240_000,
       }),
 
-    /** One of the project's make targets, for this release. */
+    /** Runs one of the project's make targets for this release. */
     make: (target: string, ...more: string[]): Promise<Outcome> =>
       attempt(
         "make",
@@ -83,10 +83,13 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
         { timeoutMs: 240_000 },
       ),
 
-    /** The coordinator's log as `kubectl logs job/coordinator` shows it; empty where there is none. */
+    /** The coordinator's log as `kubectl logs job/coordinator` shows it; empty if there is none. */
     log: async () => (await tryKubectl(within(["logs", "job/coordinator"]))).stdout,
 
-    /** Waits until the coordinator's log has such a line. A coordinator that is replaced goes on in the log of the next one. */
+    /**
+     * Waits until the coordinator's log has a matching line. If the coordinator is replaced, continues with the log of
+     * the next one.
+     */
     said(pattern: RegExp, timeoutMs = 240_000): Promise<string> {
       const deadline = performance.now() + timeoutMs;
       return until(`${pattern} in the coordinator's log`, timeoutMs, async () => {
@@ -102,7 +105,7 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
       });
     },
 
-    /** Waits until the fleet of this strategy is at its operations. */
+    /** Waits until the fleet of this strategy runs operations. */
     running(strategy: string, timeoutMs?: number): Promise<string> {
       return this.said(new RegExp(`  ${strategy} +[\\d.]+ / [\\d.]+ s .*`), timeoutMs);
     },
@@ -114,19 +117,19 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
       return items.sort((a: Json, b: Json) => indexOf(a) - indexOf(b));
     },
 
-    /** Deletes one pod of this strategy's fleet, in one request, since the run goes on meanwhile. */
+    /** Deletes one pod of this strategy's fleet with a single request, because the run continues meanwhile. */
     deleteWorker(strategy: string, index: number, ...flags: string[]): Promise<string> {
       const selector = `holdfast.dev/strategy=${strategy},batch.kubernetes.io/job-completion-index=${index}`;
       return kubectl(within(["delete", "pod", "--selector", selector, "--wait=false", ...flags]));
     },
 
-    /** Deletes the coordinator's pod, or kills it by further flags. */
+    /** Deletes the coordinator's pod, or kills it if the flags say so. */
     deleteCoordinator: (...flags: string[]): Promise<string> =>
       kubectl(
         within(["delete", "pod", "--selector", "batch.kubernetes.io/job-name=coordinator", "--wait=false", ...flags]),
       ),
 
-    /** Waits for the end of the coordinator's Job that is there now. */
+    /** Waits for the end of the current coordinator's Job. */
     async ended(timeoutMs = END_MS): Promise<End> {
       const job = await until("the end of the coordinator's Job", timeoutMs, async () => {
         const now = await kubectlJson(within(["get", "job/coordinator"]));
@@ -152,7 +155,7 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
 
     coordinatorPods: () => coordinatorPods(within),
 
-    /** Prints what one needs to see why a test failed. */
+    /** Prints what is needed to find out why a test failed. */
     async explain() {
       const show = async (args: string[]) => {
         const { stdout, stderr } = await tryKubectl(within(args)).catch((error) => ({
@@ -184,7 +187,7 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-// Somebody who interrupts the tests is not left with their namespaces.
+// If the tests are interrupted, their namespaces are removed.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => {
     if (open.size > 0)

@@ -1,11 +1,11 @@
-/** Values for runs that are short, where the length of the run shows nothing. */
+/** Values for short runs, in tests where the length of the run does not matter. */
 import { REDIS_USERS } from "../../../worker/contract.ts";
 import type { Values } from "./site.ts";
 
-/** Grafana has a test of its own; elsewhere it is one pod less. */
+/** Grafana has its own test; without it each other test starts one pod less. */
 export const QUICK = { duration: "3s", grafana: { enabled: false } } as const satisfies Values;
 
-/** Nothing but a coordinator, and no server where it looks for them. */
+/** Only a coordinator, with addresses at which no server runs. */
 export const NO_SERVERS = {
   ...QUICK,
   mysql: { enabled: false, external: { host: "mysql.nowhere" }, auth: { password: "of-no-server" } },

@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** What is waited for will not come any more. */
+/** Thrown if the awaited event can no longer happen. */
 export class Hopeless extends Error {
   override name = "Hopeless";
 }
 
-/** Looks about once a second until there is something; fails after `timeoutMs`, saying what was waited for and why not. */
+/**
+ * Polls about once per second until there is a result. Fails after `timeoutMs` with what it waited for and why it did
+ * not happen.
+ */
 export async function until<T>(
   what: string,
   timeoutMs: number,

@@ -41,7 +41,7 @@ test("LAG() in the database counts what the chain check counts, on the ledger as
     await insert(run, rowsOf(ledger));
     const { ledger: read } = await database.snapshot(run);
     assert.deepEqual(read, ledger);
-    // Without the final rows, of which the statement knows nothing either.
+    // Without the final rows, which the statement does not read either.
     const { count } = chain({ ...evidence, ledger: read, final: [] });
     assert.deepEqual(await chainBySql(connection, run), {
       writes: read.length,

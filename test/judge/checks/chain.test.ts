@@ -14,7 +14,7 @@ test("writes one after the other hold", () => {
   assert.match(result.detail, /^100 writes to 1 employee/);
 });
 
-test("a write from an old version is a lost update, told by who lost what", () => {
+test("a write from an old version is a lost update, and the witness names both writers", () => {
   // Both read version 1; worker 1 writes version 2, worker 0 overwrites it with version 3.
   const { evidence } = simulate([turn(0), turn(1, 17), turn(1, 17), turn(0)]);
   const result = chain(evidence);
@@ -36,7 +36,7 @@ test("one stale write can lose several raises, and is still one", () => {
   );
 });
 
-test("loops of one worker are told apart, and employees where there are several", () => {
+test("witnesses name loops of one worker, and employees if there are several", () => {
   const one = simulate([turn(0), turn(1), turn(1), turn(0)], { concurrency: 2 });
   assert.match(chain(one.evidence).witnesses[0]!.text, /by worker-0 \(loop 0\) from/);
   const several = simulate([turn(0), turn(1), turn(1), turn(0)], { rows: 2 });
@@ -97,7 +97,7 @@ test("a row that is gone is violated, rows that could not be read are unknown", 
   assert.equal(chain({ ...two, final: [] }).status, "unknown");
 });
 
-test("an employee that nobody touched must be as it was", () => {
+test("an employee without writes must be unchanged", () => {
   const evidence = serial(100);
   const idle = { id: 2, version: 1, salary: 1_000, lastOp: 0 };
   const both = { ...evidence, initial: [...evidence.initial, idle] };

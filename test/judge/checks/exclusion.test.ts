@@ -50,13 +50,13 @@ test("one key for all employees keeps sections on different ones apart as well",
     exclusion(simulate([turn(0), other, turn(0), other], plan).evidence).status;
   assert.equal(judged({ strategy: "redis", keyScope: "global" }), "violated");
   assert.equal(judged({ strategy: "redis", keyScope: "row" }), "holds");
-  // What has no key locks each row by itself, whatever the scope.
+  // A strategy without a key locks each row separately, whatever the scope.
   assert.equal(judged({ strategy: "row-lock", keyScope: "global" }), "holds");
   assert.equal(judged({ strategy: "redis", mix: ["redis", "row-lock"], keyScope: "global" }), "holds");
 });
 
 test("the data can be right and exclusion broken all the same", () => {
-  // The second reads early what the first has yet to write; a guard in the write would have kept the data.
+  // The second worker reads before the first has written; a guard in the write would have kept the data.
   const early = withRows(serial(100), (rows) => {
     rows[50]!.readAtUs -= 1_500;
   });

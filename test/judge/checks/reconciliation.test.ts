@@ -14,7 +14,7 @@ const scraped = (evidence: Evidence, index: number, change: Partial<PrometheusWo
 });
 const counts = (evidence: Evidence, index: number) => evidence.workers[index]!.final!;
 
-test("three books that agree hold", () => {
+test("three counts that agree hold", () => {
   const result = metrics(serial(100));
   assert.equal(result.status, "holds");
   assert.equal(result.detail, "Prometheus = workers = ledger, 100 operations of 4 workers");
@@ -71,7 +71,7 @@ test("a ledger that has more without a reason is unknown", () => {
   assert.equal(metrics(evidence).status, "unknown");
 });
 
-test("planted: a Prometheus that is missing, misses a worker, lags behind or knows a stranger is unknown", () => {
+test("planted: a Prometheus that is missing, misses a worker, lags behind or has an unexpected worker is unknown", () => {
   const evidence = serial(100);
   const { prometheus } = evidence;
   for (const [changed, expected] of [

@@ -8,7 +8,7 @@ import { serial, writerOfWorker } from "../../support/histories.ts";
 
 const OPERATIONS = 1_000_000;
 const WORKERS = 8;
-/** Of the processor, and generous: the judging takes a small part of it on an idle machine. */
+/** Processor time, and generous: on an idle machine the judging takes a small part of it. */
 const CPU_SECONDS = 3;
 const EXTRA_MEGABYTES = 100;
 
@@ -36,7 +36,7 @@ for (const [what, change] of [
     assert.ok(megabytes < EXTRA_MEGABYTES, `${megabytes} MB`);
   });
 
-/** Workers in turn, a millisecond each. */
+/** Workers that take turns, one millisecond each. */
 function million(): Evidence {
   const builder = createLedgerBuilder(OPERATIONS);
   const startUs = 1_700_000_000_000_000;

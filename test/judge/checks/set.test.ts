@@ -20,7 +20,7 @@ const writer = (index: number, attempted: number, acknowledged: number[], unknow
   writers: [{ writer: writerOfWorker(index), attempted, acknowledged: bits(acknowledged), unknown }],
 });
 
-test("books that agree hold", () => {
+test("counts that agree hold", () => {
   const result = set(serial(100));
   assert.equal(result.status, "holds");
   assert.equal(result.detail, "the ledger has all 100 acknowledged operations and no other");
@@ -114,7 +114,7 @@ test("a worker without final numbers leaves the rest unknown, and its rows allow
   assert.match(result.detail, /no word from worker-2/);
 });
 
-test("a violation stays one beside a worker without final numbers", () => {
+test("a violation remains one if a worker has no final counts", () => {
   const evidence = withFinal(withLost(serial(100), 2, "killed"), 0, writer(0, 26, range(1, 26)));
   assert.equal(set(evidence).status, "violated");
 });

@@ -49,7 +49,7 @@ for (const [what, operations, shifts] of [
 
 test("writers that hardly ever meet could not have shown a violation", () => {
   const close = serial(400);
-  // The same operations with so little time between read and write that nobody would have come in between.
+  // The same operations, with so little time between read and write that no other worker would have interfered.
   const brief = withRows(close, (rows) => {
     for (const row of rows) row.readAtUs = row.writtenAtUs - 4;
   });
@@ -67,7 +67,7 @@ test("writers that hardly ever meet could not have shown a violation", () => {
   }
 });
 
-test("one writer alone has nobody to contend with, two loops of one worker have", () => {
+test("a single writer has no contention, two loops of one worker have", () => {
   const alone = serial(100, 1);
   assert.match(vacuity(alone).detail, /one writer alone/);
   const loops = withRows({ ...alone, plan: { ...alone.plan, concurrency: 2 } }, (rows) => {

@@ -35,7 +35,7 @@ test("planted: a raise changed by hand in the middle", () => {
 });
 
 test("planted: a salary changed behind the workers' backs in the middle, with all versions in order", () => {
-  // Somebody takes 7 after the 50th write, and everybody goes on from there.
+  // A foreign write takes 7 after the 50th write, and all workers continue from there.
   const evidence = serial(100);
   const robbed = withRows(evidence, (rows) => {
     for (const row of rows.slice(50)) {

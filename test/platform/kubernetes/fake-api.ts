@@ -1,4 +1,6 @@
-/** A small API server over HTTP: just the objects and verbs that the coordinator may use, in memory, for unit tests. */
+/**
+ * A small in-memory API server over HTTP for unit tests, with only the objects and verbs that the coordinator may use.
+ */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
@@ -6,17 +8,17 @@ import type { AddressInfo } from "node:net";
 import { KubeConfig } from "@kubernetes/client-node";
 import { connectKubernetes, type KubernetesApi } from "../../../coordinator/platform/kubernetes/api.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: objects as they come over the wire.
+// biome-ignore lint/suspicious/noExplicitAny: untyped objects from the wire.
 export type Wire = any;
 export type Kind = "jobs" | "pods" | "configmaps" | "events";
 
 export interface FakeApi extends AsyncDisposable {
   readonly api: KubernetesApi;
   readonly objects: Record<Kind, Map<string, Wire>>;
-  /** `GET jobs/demo` and so on, in order, with the body. */
+  /** The requests in order, such as `GET jobs/demo`, with their bodies. */
   readonly requests: { readonly line: string; readonly body: Wire; readonly contentType: string | undefined }[];
   readonly logs: Map<string, string>;
-  /** Answers the next `times` requests whose line matches with this status, or not at all with status 0. */
+  /** Answers the next `times` requests whose line matches with this status; with status 0, does not answer them. */
   fail(line: RegExp, status: number, message?: string, times?: number): void;
   /** Called after a Job was created, to make its pods. */
   onJob: (job: Wire) => void;

@@ -1,11 +1,14 @@
-/** Pods and events as a real cluster (1.35) showed them, without what nobody reads; a few by the API's documentation. */
+/**
+ * Pods and events from a real cluster (1.35), reduced to the fields that are read; a few are based on the API's
+ * documentation.
+ */
 import { type CoreV1Event, loadYaml, type V1Pod } from "@kubernetes/client-node";
 import { SPEC } from "./spec.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: objects as they come over the wire.
+// biome-ignore lint/suspicious/noExplicitAny: untyped objects from the wire.
 export type Wire = any;
 
-/** As over the wire, to be served by the fake API. */
+/** An object in wire format, for the fake API. */
 export function wirePod(index: number, status: Wire, metadata: Wire = {}, spec: Wire = {}): Wire {
   const name = `demo-run-${index}-abcde`;
   return {
@@ -117,7 +120,7 @@ export const STATUS = {
     conditions: [SCHEDULED],
     ...terminated(128, "StartError", "runc create failed: mkdir /nope"),
   },
-  /** The kubelet had written the container's end, and not yet the pod's. */
+  /** The kubelet had recorded the end of the container, but not yet that of the pod. */
   exited: {
     phase: "Running",
     conditions: [SCHEDULED],
@@ -157,7 +160,7 @@ export const STATUS = {
   },
 } satisfies Record<string, Wire>;
 
-/** Deletion asked for at 11:41:00 with 5 s of grace, before the end at 11:41:02; and well after it. */
+/** Deletion requested at 11:41:00 with a grace period of 5 s: before the end at 11:41:02, and well after it. */
 export const DELETED = { deletionTimestamp: "2026-11-24T11:41:05Z", deletionGracePeriodSeconds: 5 };
 export const DELETED_LATE = { deletionTimestamp: "2026-11-24T11:50:00Z", deletionGracePeriodSeconds: 5 };
 

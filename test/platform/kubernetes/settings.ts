@@ -7,7 +7,7 @@ import type { FakeApi } from "./fake-api.ts";
 import { type Wire, wirePod } from "./fixtures.ts";
 import { TEMPLATE } from "./spec.ts";
 
-/** What the chart sets in the coordinator's pod, with the template in a file of its own. */
+/** The environment that the chart sets in the coordinator's pod, with the worker template in a file. */
 export function variables(changes: Record<string, string> = {}): Record<string, string> {
   const template = join(mkdtempSync(join(tmpdir(), "holdfast-")), "worker.yaml");
   writeFileSync(template, TEMPLATE);
@@ -26,7 +26,7 @@ export function variables(changes: Record<string, string> = {}): Record<string, 
 
 export const settings = (changes?: Record<string, string>) => KubernetesSettings.parse(variables(changes));
 
-/** The coordinator's own Job, as the chart makes it, and its empty ConfigMap. */
+/** The coordinator's own Job, as in the chart, and its empty ConfigMap. */
 export function putCoordinator(fake: FakeApi, status: Wire = {}): Wire {
   fake.put("configmaps", { metadata: { name: "demo-report" } });
   return fake.put("jobs", {

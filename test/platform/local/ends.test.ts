@@ -45,7 +45,7 @@ test("the parent ends by SIGKILL while the servers start", async () => {
 test("Ctrl-C in a terminal reaches the parent alone, which still has its servers", async () => {
   const coordinator = serve(["redis"]);
   await coordinator.line();
-  // What a terminal does: the signal goes to the whole foreground group.
+  // As from a terminal: the signal goes to the whole foreground process group.
   process.kill(-coordinator.child.pid!, "SIGINT");
   assert.match((await coordinator.line()).afterSigint, /^Redis \d/);
   await once(coordinator.child, "exit");

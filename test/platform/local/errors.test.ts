@@ -34,7 +34,7 @@ after(async () => {
   await rm(parent, { recursive: true });
 });
 
-/** One line that names thing, reason and fix. */
+/** Matches one line with the subject, the reason and the fix. */
 const oneLine = (pattern: RegExp) => (error: unknown) => {
   assert.ok(error instanceof ServerError, String(error));
   assert.match(error.message, pattern);
@@ -169,7 +169,7 @@ async function ended() {
   return server;
 }
 
-/** Makes the folder a file system of its own. A test that cannot have one is skipped. */
+/** Mounts a file system on the folder. Skips the test if that is not possible. */
 async function mount(t: TestContext, folder: string, options: string) {
   try {
     await run("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
