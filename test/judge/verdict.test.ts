@@ -166,7 +166,7 @@ for (const [what, change, reason] of [
     });
 }
 
-test("a ledger that was not read accuses nobody, and its measures are no data", () => {
+test("an unread ledger shows no violation, and its measures are no data", () => {
   const { checks, lostUpdates, lostMoney } = judge({ ...serial(100), ledger: ledgerOf([]), final: [] });
   assert.deepEqual(
     new Set(checks.filter(({ check }) => check !== "naive").map(({ status }) => status)),
@@ -253,7 +253,7 @@ describe("where nothing can be shown, nothing is claimed, and", () => {
     const judgement = judge(unshown("redis", racing()));
     assert.deepEqual(values(judgement), ["violated", "violated", "mismatch"]);
     assert.match(judgement.reasons.join("; "), /^data should hold, but /);
-    // No lock claims exclusion for it, and a control may do as it likes.
+    // No lock claims exclusion here, and a control may do anything.
     const early = withRows(serial(100), (rows) => {
       rows[50]!.readAtUs -= 1_500;
     });

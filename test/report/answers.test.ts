@@ -44,7 +44,7 @@ describe("what held", () => {
     }
   });
 
-  test("what kept the data without keeping others out is told apart from what promised more", () => {
+  test("strategies that kept only the data are listed apart from those that promised exclusion", () => {
     const met = { value: "violated", count: 3, reasons: ["3 of 1203 operations overlapped another one"] } as const;
     const { held } = answers(withRuns((run) => [run.strategy === "version" ? { ...run, exclusion: met } : run]));
     assert.match(
@@ -53,7 +53,7 @@ describe("what held", () => {
     );
   });
 
-  test("a lock that kept the data but let two in at once is told apart", () => {
+  test("a lock that kept the data but admitted two holders is listed apart", () => {
     const met = { value: "violated", count: 3, reasons: ["3 of 1652 operations overlapped another one"] } as const;
     const { held } = answers(withRuns((run) => [run.strategy === "redis" ? { ...run, exclusion: met } : run]));
     assert.match(

@@ -12,7 +12,7 @@ export async function metricsPage(): Promise<string> {
   const coordinator = createCoordinatorMetrics("").registry;
   return `# Metrics
 
-This page is made from the two registries by \`UPDATE=1 node --test test/runner/metrics.test.ts\`; a test compares them.
+This page is generated from the two registries by \`UPDATE=1 node --test test/runner/metrics.test.ts\`; a test compares them.
 Both processes also serve prom-client's default metrics (\`process_*\`, \`nodejs_*\`).
 An unknown number has no series, so 0 always means 0.
 

@@ -25,7 +25,7 @@
 {{ include "holdfast.runEnv" . }}
 {{- end }}
 
-{{/* Which Job and which report: all that `reset` and `verdict` need beside the Job's name. */}}
+{{/* The Job and the report: all that `reset` and `verdict` need in addition to the Job's name. */}}
 {{- define "holdfast.targetEnv" -}}
 - name: HOLDFAST_LAUNCHER
   value: kubernetes

@@ -58,7 +58,7 @@ export function workerFaults(of: () => FaultSite): void {
     assert.deepEqual(dataOf(end.report), ["none violated", "redis unknown"]);
     assert.match(
       runOf(end.report, "redis").reasons.join("; "),
-      // By its own words, or by the end of its pod where that is seen first.
+      // Reported by the worker itself, or by the end of its pod, whichever is seen first.
       /worker-\d was lost: (exited with 1: worker: )?Redis at demo-holdfast-redis-0:6379 refuses user lock: WRONGPASS/,
     );
   });
