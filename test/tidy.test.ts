@@ -197,7 +197,7 @@ function importsOf(file: string): Import[] {
 
 /** The functions at the top level of a file, with their lines from the first to the closing brace. */
 function functionsOf(file: string) {
-  return [...text(file).matchAll(/^(?:export )?(?:async )?function (\w+)[^]*?^}$/gm)].map(([body, name]) => ({
+  return [...text(file).matchAll(/^(?:export )?(?:async )?function (\w+)[\s\S]*?^}$/gm)].map(([body, name]) => ({
     name: name!,
     lines: body.split("\n").length,
   }));
