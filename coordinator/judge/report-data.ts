@@ -35,7 +35,7 @@ export type Quantiles = Readonly<z.infer<typeof Quantiles>>;
 
 const CountsSchema = z.strictObject({ committed: z.int(), rejected: z.int(), unknown: z.int() });
 
-export const CHECKS = [
+export const CHECK_NAMES = [
   "chain",
   "value",
   "set",
@@ -49,14 +49,14 @@ export const CHECKS = [
 
 /** The operations that show one violation, and a sentence that describes it. */
 export const Witness = z.strictObject({
-  check: z.enum(CHECKS),
+  check: z.enum(CHECK_NAMES),
   text: z.string(),
   operations: z.array(z.int()).readonly(),
 });
 export type Witness = z.infer<typeof Witness>;
 
 export const CheckResult = z.strictObject({
-  check: z.enum(CHECKS),
+  check: z.enum(CHECK_NAMES),
   status: z
     .enum(["holds", "violated", "unknown", "skipped"])
     .describe("skipped: the check does not apply, for example because there are no fencing tokens"),

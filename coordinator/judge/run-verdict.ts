@@ -2,27 +2,15 @@
 
 import { ASPECTS, type Aspect, workerIndexes } from "../plan/run-plan.ts";
 import { isPromised, type Theory, theoryOf } from "../plan/theory.ts";
-import { chain, staleWrites } from "./checks/chain.ts";
-import { exclusion } from "./checks/exclusion.ts";
-import { fence } from "./checks/fence.ts";
-import { liveness } from "./checks/liveness.ts";
-import { naive } from "./checks/naive.ts";
-import { metrics, reconcile } from "./checks/reconciliation.ts";
-import { set } from "./checks/set.ts";
-import { overlapOf, vacuity } from "./checks/vacuity.ts";
-import { sumMoney, value } from "./checks/value.ts";
+import { staleWrites } from "./checks/chain.ts";
+import { CHECKS } from "./checks/index.ts";
+import { reconcile } from "./checks/reconciliation.ts";
+import { overlapOf } from "./checks/vacuity.ts";
+import { sumMoney } from "./checks/value.ts";
 import { threadsOf } from "./checks/version-order.ts";
 import { accountsOf } from "./checks/writer-histories.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Agreement, CheckResult, Judgement, Verdict } from "./report-data.ts";
-
-/** The checks that can violate an aspect. The others inform, or say how much the verdict is worth. */
-const VIOLATE: Record<Aspect, readonly CheckResult["check"][]> = {
-  data: ["chain", "value", "set", "metrics"],
-  exclusion: ["exclusion", "fence"],
-};
-/** The checks of completeness: unless they hold, no aspect holds, and no violation is known to be the one that theory expects. */
-const COMPLETENESS: readonly CheckResult["check"][] = ["set", "metrics"];
 
 /**
  * A violation that was found stays one, whatever else is missing. To hold, an aspect needs its own checks, no lost
@@ -49,17 +37,8 @@ type Examined = Omit<Judgement, Aspect | "agreement" | "reasons">;
 function examine(evidence: Evidence): Examined {
   const threads = threadsOf(evidence.ledger);
   const accounts = accountsOf(evidence);
-  const checks = [
-    chain(evidence, threads),
-    value(evidence, threads),
-    set(evidence, accounts),
-    exclusion(evidence, threads),
-    fence(evidence),
-    liveness(evidence, accounts),
-    metrics(evidence, accounts),
-    naive(evidence),
-    vacuity(evidence, threads, accounts),
-  ];
+  const input = { evidence, threads, accounts };
+  const checks = Object.values(CHECKS).map((check) => check.examine(input));
   const measured = { overlap: overlapOf(evidence), reconciliation: reconcile(evidence, accounts) };
   if (isUnread(evidence)) {
     // Compared with an empty ledger that nobody read, every acknowledged operation would look lost.
@@ -77,7 +56,7 @@ function examine(evidence: Evidence): Examined {
 }
 
 function concludeAspect(aspect: Aspect, evidence: Evidence, checks: readonly CheckResult[]): Verdict {
-  const own = checks.filter(({ check }) => VIOLATE[aspect].includes(check));
+  const own = checks.filter(({ check }) => CHECKS[check].violates === aspect);
   const violated = own.filter(({ status }) => status === "violated");
   if (violated[0] !== undefined)
     return { value: "violated", count: violated[0].count, reasons: violated.map(({ detail }) => detail) };
@@ -103,7 +82,7 @@ function findGaps({ plan, workers, problems }: Evidence, checks: readonly CheckR
   });
   if (silent.length > 0) return nameWorkers(silent);
   return checks
-    .filter(({ check, status }) => COMPLETENESS.includes(check) && status !== "holds")
+    .filter(({ check, status }) => CHECKS[check].completeness && status !== "holds")
     .map(({ detail }) => detail);
 }
 
