@@ -21,7 +21,7 @@ interface Step {
 }
 
 const STEP =
-  /<!-- (?:(?<created>new file) (?<file>\S+)|(?<path>\S+), (?<how>[a-z ]+)(?:: (?<anchor>.+))?) -->\n```ts\n(?<code>[^]*?)```/g;
+  /<!-- (?:(?<created>new file) (?<file>\S+)|(?<path>\S+), (?<how>[a-z ]+)(?:: (?<anchor>.+))?) -->\n```ts\n(?<code>[\s\S]*?)```/g;
 const page = await readFile(join(ROOT, "docs/extending.md"), "utf8");
 const steps: Step[] = page.split(/^## /m).flatMap((part) => {
   const section = part.split("\n")[0]!;
