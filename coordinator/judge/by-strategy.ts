@@ -6,8 +6,8 @@ import { isStale } from "./ledger.ts";
 import type { RunReport } from "./report-data.ts";
 
 /**
- * For each strategy of a mix: the writes of its workers, how many of them were stale, and how many were lost under a stale
- * write of any worker.
+ * For each strategy of a mix: the writes of its workers, how many of them were stale, and how many were lost under a
+ * stale write of any worker.
  */
 export function partsOf(mix: readonly StrategyName[], evidence: Evidence): NonNullable<RunReport["parts"]> {
   const { ledger, plan, workers, writers } = evidence;

@@ -1,6 +1,6 @@
 /** The faults of a run: how often they happened, and how long the recovery took. Pure. */
 import type { Fault } from "../../worker/contract.ts";
-import { plural } from "../text/format.ts";
+import { duration, plural } from "../text/format.ts";
 import type { Evidence } from "./evidence.ts";
 
 /** Describes what was made to fail, and how often it did. Empty where it never happened. */
@@ -12,11 +12,11 @@ export function describeFaults(fault: Fault, { workers }: Evidence): string[] {
   const often = plural(times, "time");
   switch (fault.action) {
     case "sleep":
-      return [`${who} worked for ${fault.forMs} ms ${where}, ${often}`];
+      return [`${who} worked for ${duration(fault.forMs)} ${where}, ${often}`];
     case "stall":
-      return [`${who} stood still for ${fault.forMs} ms ${where}, ${often}`];
+      return [`${who} was stalled for ${duration(fault.forMs)} ${where}, ${often}`];
     case "die":
-      return [`${who} died ${where}, holding what it held`];
+      return [`${who} died ${where} and released nothing`];
     default:
       return fault.action satisfies never;
   }

@@ -2,6 +2,7 @@
 
 import { ASPECTS, type Aspect, workerIndexes } from "../plan/run-plan.ts";
 import { isPromised, type Theory, theoryOf } from "../plan/theory.ts";
+import { plural } from "../text/format.ts";
 import { staleWrites } from "./checks/chain.ts";
 import { CHECKS } from "./checks/index.ts";
 import { reconcile } from "./checks/reconciliation.ts";
@@ -68,7 +69,10 @@ function concludeAspect(aspect: Aspect, evidence: Evidence, checks: readonly Che
   return { value: "holds", operations: evidence.ledger.length, rateBelow: 3 / evidence.ledger.length };
 }
 
-/** Why the evidence of the run is incomplete. Causes stand alone: what follows from a lost worker or a problem is left out. */
+/**
+ * Why the evidence of the run is incomplete. Causes stand alone: what follows from a lost worker or a problem is left
+ * out.
+ */
 function findGaps({ plan, workers, problems }: Evidence, checks: readonly CheckResult[]): string[] {
   const lost = workers.flatMap(({ index, lost: what }) =>
     what === undefined ? [] : { index, what: `was lost: ${what}` },
@@ -114,7 +118,7 @@ function compareWithTheory(
   if (verdict.value === "unknown") return { is: "unknown", reasons: verdict.reasons };
   if (verdict.value === "holds") {
     if (expected === "holds") return AS_EXPECTED;
-    const reason = `${aspect} should be violated, but ${verdict.operations} operations show no violation`;
+    const reason = `${aspect} should be violated, but ${plural(verdict.operations, "operation")} show no violation`;
     return { is: "mismatch", reasons: [reason] };
   }
   // Theory expects stale writes and overlaps of a control, not lost operations, forged rows or a worker that dies.

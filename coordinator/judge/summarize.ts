@@ -60,8 +60,8 @@ const countsOf = (parts: readonly Record<Outcome, number>[]) => ({
 });
 
 /**
- * Seconds from the first start to the last end of a worker, by the database's clock; where no worker reported them, from
- * the first read to the last write.
+ * Seconds from the first start to the last end of a worker, by the database's clock; where no worker reported them,
+ * from the first read to the last write.
  */
 function runningSeconds({ workers, ledger }: Evidence): number {
   const interval = fleetInterval(workers);

@@ -1,6 +1,6 @@
 /** Names of runs: the shortest name that distinguishes a run from the others, and its settings in words. Pure. */
 import { type Fault, type Guard, type PairRules, STRATEGIES, type StrategyName } from "../../worker/contract.ts";
-import { duration, plural } from "../text/format.ts";
+import { duration, plural, quoted } from "../text/format.ts";
 import type { PlanSettings } from "./run-plan.ts";
 import type { Theory } from "./theory.ts";
 
@@ -12,40 +12,45 @@ export interface NamedRun {
   readonly plan: PlanSettings;
 }
 
-/** `redis`, `redis+version` behind a guard, `redis beside none` where the workers use several. */
+/**
+ * The strategy, with its guard or with the other strategies of a mix: `redis`, `redis+version`, `redis next to none`.
+ */
 export function labelOf({ strategy, guard, mix = [strategy] }: Omit<NamedRun, "plan">): string {
-  const names = [...new Set(mix)].join(" beside ");
-  const guarded = mix.some((one) => STRATEGIES[one].write === "guarded");
-  return guard === "none" || !guarded ? names : `${names}+${guard}`;
+  const names = [...new Set(mix)].join(NEXT_TO);
+  return isGuarded(guard, mix) ? `${names}+${guard}` : names;
 }
 
-/** The strategy, its guard where it has one, the settings in which runs of the same strategy differ, and the fault. */
-export function labelsOf<Run extends NamedRun>(runs: readonly Run[]): ReadonlyMap<Run, string> {
-  const twins = Map.groupBy(runs, labelOf);
-  return new Map(
-    runs.map((run) => {
-      const differing = differingSettings(twins.get(labelOf(run)) ?? []);
-      const words = [...differing.map((setting) => TERSE[setting](run.plan)), describeFault(run.plan)];
-      return [run, [labelOf(run), ...words.filter((text) => text !== "")].join(", ")];
-    }),
-  );
+/** The same inside a sentence: `"redis"`, `"redis+version"`, `"redis" next to "none"`. */
+export function quotedLabelOf(run: Omit<NamedRun, "plan">): string {
+  const { guard, mix } = run;
+  if (mix === undefined) return quoted(labelOf(run));
+  const names = [...new Set(mix)].map(quoted).join(NEXT_TO);
+  return isGuarded(guard, mix) ? `${names} with guard ${quoted(guard)}` : names;
 }
-
-/** `redis (8 workers, hold 2 ms)`: a name that has commas of its own, for a sentence or a list of names. */
-export const inProse = (name: string) => name.replace(/^([^,]*), (.*)$/, "$1 ($2)");
 
 /**
- * Names of some of all runs, each once. The strategy alone is the name where all runs of the strategy are among them,
- * apart from those of which nothing is claimed.
+ * The label of each run and the settings that distinguish it from the others with the same label, for tables: `redis, 8
+ * workers, holder dies`. A fault is always named.
+ */
+export const labelsOf = <Run extends NamedRun>(runs: readonly Run[]): ReadonlyMap<Run, string> =>
+  nameAll(runs, (run, settings) => [labelOf(run), ...settings].join(", "));
+
+/** The same names inside sentences: `"redis" (8 workers, holder dies)`. */
+export const quotedLabelsOf = <Run extends NamedRun>(runs: readonly Run[]): ReadonlyMap<Run, string> =>
+  nameAll(runs, (run, settings) => quotedLabelOf(run) + (settings.length > 0 ? ` (${settings.join(", ")})` : ""));
+
+/**
+ * Names of some of all runs for a sentence, each once. The strategy alone is the name where all runs of the strategy
+ * are among them, apart from those of which nothing is claimed.
  */
 export function namesAmong<Run extends NamedRun & { readonly expects: Pick<Theory, "data"> }>(
   some: readonly Run[],
   all: readonly Run[],
-  names: ReadonlyMap<Run, string>,
 ): string[] {
+  const names = quotedLabelsOf(all);
   const others = all.filter((run) => !some.includes(run) && run.expects.data !== "unclaimed");
   const apart = new Set(others.map(labelOf));
-  return [...new Set(some.map((run) => (apart.has(labelOf(run)) ? inProse(names.get(run) ?? "") : labelOf(run))))];
+  return [...new Set(some.map((run) => (apart.has(labelOf(run)) ? (names.get(run) ?? "") : quotedLabelOf(run))))];
 }
 
 /** Settings that all runs share: `4 workers`, `hold 2 ms`. A setting that the runs do not have is left out. */
@@ -61,13 +66,38 @@ export function sharedSettings(runs: readonly NamedRun[], settings: readonly Set
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
+const NEXT_TO = " next to ";
+
+const isGuarded = (guard: Guard, mix: readonly StrategyName[]) =>
+  guard !== "none" && mix.some((strategy) => STRATEGIES[strategy].write === "guarded");
+
+function nameAll<Run extends NamedRun>(
+  runs: readonly Run[],
+  name: (run: Run, settings: readonly string[]) => string,
+): ReadonlyMap<Run, string> {
+  const twins = Map.groupBy(runs, labelOf);
+  return new Map(
+    runs.map((run) => {
+      const differing = differingSettings(twins.get(labelOf(run)) ?? []);
+      const settings = [...differing.map((setting) => TERSE[setting](run.plan)), describeFault(run.plan)];
+      return [
+        run,
+        name(
+          run,
+          settings.filter((text) => text !== ""),
+        ),
+      ];
+    }),
+  );
+}
+
 /** The settings of a plan that change what a run shows. The seed of the random numbers is not one of them. */
 export type Setting = Exclude<keyof PlanSettings, "seed" | "fault" | "pair"> | keyof PairRules;
 
 const DEADLOCKS: Record<PairRules["onDeadlock"], string> = {
-  "give-up": "given up",
-  retry: "tried again",
-  "carry-on": "carried on",
+  "give-up": "gives up on deadlocks",
+  retry: "retries deadlocks",
+  "carry-on": "ignores deadlocks",
 };
 
 const WORDS: Record<Setting, (plan: PlanSettings) => string> = {
@@ -83,7 +113,7 @@ const WORDS: Record<Setting, (plan: PlanSettings) => string> = {
   extend: ({ extend }) => (extend ? "extended" : "not extended"),
   lockTimeoutMs: ({ lockTimeoutMs }) => `lock timeout ${duration(lockTimeoutMs)}`,
   order: ({ pair }) => (pair === undefined ? "" : `${pair.order} order`),
-  onDeadlock: ({ pair }) => (pair === undefined ? "" : `deadlock ${DEADLOCKS[pair.onDeadlock]}`),
+  onDeadlock: ({ pair }) => (pair === undefined ? "" : DEADLOCKS[pair.onDeadlock]),
 };
 const SETTINGS = Object.keys(WORDS) as Setting[];
 
@@ -91,8 +121,8 @@ const SETTINGS = Object.keys(WORDS) as Setting[];
 const TERSE: typeof WORDS = { ...WORDS, extend: ({ extend }) => (extend ? "" : "not extended") };
 
 const FAULTS: Record<Fault["action"], string> = {
-  sleep: "outlives its TTL",
-  stall: "holder stands still",
+  sleep: "overruns its TTL",
+  stall: "holder is stalled",
   die: "holder dies",
 };
 

@@ -1,4 +1,6 @@
-/** What theory expects of a run as it was made: of the strategies, the fleet's size, the guard and the faults together. */
+/**
+ * What theory expects of a run as it was made: of the strategies, the fleet's size, the guard and the faults together.
+ */
 import {
   type Expectation,
   type Guard,
@@ -6,6 +8,7 @@ import {
   type StrategyFacts,
   type StrategyName,
 } from "../../worker/contract.ts";
+import { quoted } from "../text/format.ts";
 import type { Aspect, RunPlan } from "./run-plan.ts";
 
 export interface Theory {
@@ -19,10 +22,11 @@ export interface Theory {
 export type Setting = Pick<RunPlan, "strategy" | "workers" | "guard" | "mix" | "expects">;
 
 /**
- * A version in the write, or a token claimed before the read, makes any strategy that is guarded optimistic: a stale write is rejected,
- * so the data hold even without a lock. It also means that of two operations that overlap only one is committed, so
- * exclusion cannot be seen to fail where no lock claims it. A token that is checked only on the write changes nothing
- * that theory could promise: a holder with a newer token may have read before an older holder's accepted write.
+ * A version in the write, or a token claimed before the read, makes any strategy that is guarded optimistic: a stale
+ * write is rejected, so the data hold even without a lock. It also means that of two operations that overlap only one
+ * is committed, so exclusion cannot be seen to fail where no lock claims it. A token that is checked only on the write
+ * changes nothing that theory could promise: a holder with a newer token may have read before an older holder's
+ * accepted write.
  */
 export function theoryOf({ strategy, workers, guard, mix, expects }: Setting): Theory {
   if (expects !== undefined) {
@@ -37,8 +41,8 @@ export function theoryOf({ strategy, workers, guard, mix, expects }: Setting): T
 }
 
 /**
- * Whether this run is a positive control as it was made: `memory` in one worker, or behind a guard, is none; nor is a mix,
- * or a lock that is made to break, although its violation shows as well that a violation is seen.
+ * Whether this run is a positive control as it was made: `memory` in one worker, or behind a guard, is none; nor is a
+ * mix, or a lock that is made to break, although its violation shows as well that a violation is seen.
  */
 export const isControl = (setting: Setting): boolean =>
   isControlStrategy(setting.strategy) && setting.mix === undefined && theoryOf(setting).data === "violated";
@@ -46,7 +50,10 @@ export const isControl = (setting: Setting): boolean =>
 export const isControlStrategy = (strategy: StrategyName): boolean =>
   (STRATEGIES[strategy] as StrategyFacts).control === true;
 
-/** Whether theory says that the aspect must not be seen to break: claimed to hold, or promised by the strategy in general. */
+/**
+ * Whether theory says that the aspect must not be seen to break: claimed to hold, or promised by the strategy in
+ * general.
+ */
 export const isPromised = (theory: Theory, aspect: Aspect): boolean =>
   theory[aspect] === "holds" || theory.unbroken?.includes(aspect) === true;
 
@@ -65,6 +72,6 @@ function theoryOfMix(mix: readonly StrategyName[], guard: Guard): Theory {
     const because = "each of them checks what it relies on in the write itself, so none needs the others to take part";
     return { data: "holds", exclusion: "unclaimed", because };
   }
-  const because = `nothing keeps the others out between the read and the write of ${exposed.join(" and of ")}`;
+  const because = `nothing keeps the others out between the read and the write of ${exposed.map(quoted).join(" and of ")}`;
   return { data: "violated", exclusion: "violated", because };
 }

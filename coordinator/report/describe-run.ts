@@ -1,13 +1,13 @@
-/** What is said about a run in every form of the report: its name, its money, its verdicts. */
+/** Descriptions of a run that all forms of the report share: its money, its verdicts, its problems. */
 
 import type { Quantiles, Report, RunReport } from "../judge/report-data.ts";
 import type { Aspect } from "../plan/run-plan.ts";
 import { atMost, count, joined, milliseconds, NO_DATA, oneLine, plural } from "../text/format.ts";
 import type { Tone } from "../text/paint.ts";
 
-/** Instead of the tables. */
+/** Printed in place of the tables. */
 export const nothingRan = ({ scenario }: Report) =>
-  scenario === "acl" ? "No workers: this scenario asks Redis alone." : "No run was made.";
+  scenario === "acl" ? "No workers: this scenario only tries what Redis refuses." : "No run was made.";
 
 /** Salary units granted by raises in the ledger, and how many of them are in the salary at the end. */
 export function moneyOf(run: RunReport): { granted: number; arrived: number; lost: number } | undefined {
@@ -39,8 +39,9 @@ export function describeVerdict(run: RunReport, aspect: Aspect): { word: string;
 }
 
 /**
- * How much a verdict rests on: n and the bound on the rate at 95 %, or how often it was violated. There is no bound on
- * what a strategy does not claim: a version in the write lets only one of two that meet commit, so none are seen.
+ * How strong the evidence of a verdict is: n and the bound on the rate at 95 %, or the number of violations. There is
+ * no bound where the strategy claims nothing: a version in the write lets only one of two overlapping operations
+ * commit, so overlaps cannot be observed.
  */
 export function describeStrength(run: RunReport, aspect: Aspect): string {
   const verdict = run[aspect];
@@ -56,13 +57,16 @@ export function describeAgreement(run: RunReport): { text: string; tone: Tone } 
   return { text: run.control ? "as expected, control" : "as expected", tone: "plain" };
 }
 
-/** What kept a run from being simply as expected, each once: its lost workers, its problems, and what its verdict adds. */
-export function troublesOf(run: RunReport): { text: string; log?: string | undefined }[] {
+/**
+ * What went wrong in a run, each once: reasons of its verdict that say more than the rest, its problems, its lost
+ * workers.
+ */
+export function listTroubles(run: RunReport): { text: string; log?: string | undefined }[] {
   const lost = run.reconciliation.filter((row) => row.lost !== undefined);
-  const said = new Set([...run.problems, ...lost.map((row) => `worker-${row.worker} was lost: ${row.lost}`)]);
-  const unsaid = run.reasons.filter((reason) => !said.has(reason));
+  const listed = new Set([...run.problems, ...lost.map((row) => `worker-${row.worker} was lost: ${row.lost}`)]);
+  const others = run.reasons.filter((reason) => !listed.has(reason));
   return [
-    ...(unsaid.length === 0 ? [] : [{ text: joined(unsaid) }]),
+    ...(others.length === 0 ? [] : [{ text: joined(others) }]),
     ...[...new Set(run.problems)].map((text) => ({ text })),
     ...lost.map(({ worker, node, lost, log }) => ({
       text: `worker-${worker}${node === "" ? "" : ` on ${node}`} was lost: ${lost}`,
@@ -72,11 +76,11 @@ export function troublesOf(run: RunReport): { text: string; log?: string | undef
 }
 
 /**
- * The checks that found a violation, with operations that show it. Where a violation was expected, the stale writes and
- * the meetings inside say it all, by two examples each; where it was not, everything that was found is shown. The naive
- * count stands in the table, and an aspect that the strategy does not claim is not a finding.
+ * The checks that found a violation, with operations that show it. Where a violation was expected, two examples of
+ * stale writes and of overlaps are enough; where it was not, everything that was found is shown. The naive count is in
+ * the table, and a violation of an aspect that the strategy does not claim is not a finding.
  */
-export function witnessesOf(run: RunReport): { check: string; detail: string; witnesses: string[] }[] {
+export function listWitnesses(run: RunReport): { check: string; detail: string; witnesses: string[] }[] {
   const expected = run.agreement === "expected";
   return run.checks
     .filter(({ check, status }) => status === "violated" && check !== "naive")
@@ -89,18 +93,20 @@ export function witnessesOf(run: RunReport): { check: string; detail: string; wi
     }));
 }
 
-/** What a `holds` is worth, for the foot of the verdicts. */
+/** What a `holds` means, printed below the verdicts. */
 export const STRENGTH_NOTE =
-  "n operations could have shown a violation and none did: a rate below 3/n at 95 % confidence, which is not a proof.";
+  "None of n operations showed a violation: the rate is below 3/n at 95 % confidence, which is not a proof.";
 
-/** Whether all three books hold the same number for each worker. */
-export const booksAgree = (run: RunReport) => run.reconciliation.length > 0 && run.reconciliation.every(rowAgrees);
+/** Whether the three independent counts agree for each worker. */
+export const countsAgree = (run: RunReport) => run.reconciliation.length > 0 && run.reconciliation.every(rowAgrees);
 
-/** The title above the books of all runs. */
-export const booksTitle = (runs: readonly RunReport[]) =>
-  `Prometheus = workers = ledger${runs.every(booksAgree) ? "" : ", but not everywhere"}`;
+/** The title above the counts of all runs. */
+export const countsTitle = (runs: readonly RunReport[]) =>
+  runs.every(countsAgree)
+    ? "Three independent counts agree: Prometheus, workers, ledger"
+    : "Three independent counts do not all agree";
 
-/** Of a worker that died on purpose, Prometheus has what it scraped before. */
+/** Prometheus may be behind for a worker that the run's fault ended: its last scrape came before. */
 export const rowAgrees = (row: RunReport["reconciliation"][number]) =>
   row.lost === undefined &&
   row.reported === row.ledger &&

@@ -1,14 +1,14 @@
 /**
- * The report for a CI server: a test case for each run and aspect, and one for the verdict of the whole report.
- * A control that is violated as theory expects passes; a failure is a disagreement with theory; what was not shown is an
- * error, because it must not look green.
+ * The report for a CI server: a test case for each run and aspect, and one for the verdict on the whole report. A
+ * control that is violated as theory expects passes. A failure is a disagreement with theory. A result that is unknown
+ * is an error, because it must not look like success.
  */
 import junit, { type Builder } from "junit-report-builder";
 import type { Report, RunReport } from "../judge/report-data.ts";
 import { labelsOf } from "../plan/run-names.ts";
 import { ASPECTS, type Aspect } from "../plan/run-plan.ts";
 import { joined, oneLine } from "../text/format.ts";
-import { describeMoney, describeStrength, troublesOf, witnessesOf } from "./describe-run.ts";
+import { describeMoney, describeStrength, listTroubles, listWitnesses } from "./describe-run.ts";
 
 export function formatJunit(report: Report): string {
   const labels = labelsOf(report.runs);
@@ -22,7 +22,7 @@ export function formatJunit(report: Report): string {
     if (result.kind === "failure") made.failure(message, "violated");
     if (result.kind === "error") made.error(message, "unknown");
     if (result.kind === "skipped") made.skipped();
-    // The package puts it into CDATA and takes the end mark out of it once only.
+    // The package puts the text into CDATA and escapes only the first end mark in it.
     made.standardOutput([message, ...result.lines.map(oneLine)].join("\n").replaceAll("]]>", "]] >"));
   };
   for (const run of report.runs) {
@@ -42,7 +42,7 @@ export function formatJunit(report: Report): string {
   return xml.build();
 }
 
-/** The package is CommonJS: its default export is the builder, where its types put the whole module. */
+/** The package is CommonJS: its default export is the builder, but its types say that it is the whole module. */
 const builder = junit as unknown as Builder;
 
 interface Result {
@@ -64,7 +64,7 @@ function aspectResult(run: RunReport, aspect: Aspect): Result {
   const message = `${aspect} ${observed}; ${theory}`;
   const lines = [
     ...(aspect === "data" ? [`salary units: ${describeMoney(run)}`] : []),
-    ...witnessesOf(run)
+    ...listWitnesses(run)
       .filter(({ check }) => (check === "exclusion") === (aspect === "exclusion"))
       .flatMap(({ check, detail, witnesses }) => [`${check}: ${detail}`, ...witnesses]),
   ];
@@ -72,10 +72,12 @@ function aspectResult(run: RunReport, aspect: Aspect): Result {
   return { kind: verdict.value === "unknown" ? "error" : "failure", message, lines };
 }
 
-/** What is wrong with the run as a whole is told by the test case of its data, unless an aspect tells it already. */
+/**
+ * Reports a problem of the whole run in the test case of its data, unless the case of an aspect reports one already.
+ */
 function runResult(run: RunReport, results: readonly Result[]): readonly Result[] {
   const [data, ...others] = results;
-  const lines = [...data!.lines, ...troublesOf(run).map(({ text }) => text)];
+  const lines = [...data!.lines, ...listTroubles(run).map(({ text }) => text)];
   if (run.agreement === "expected" || results.some(({ kind }) => kind !== "pass"))
     return [{ ...data!, lines }, ...others];
   const kind = run.agreement === "mismatch" ? "failure" : "error";

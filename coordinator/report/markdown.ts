@@ -1,4 +1,4 @@
-/** The report as GitHub-flavored Markdown: the verdict first, because a page is read from its top. */
+/** The report as GitHub-flavored Markdown: the verdict first, because a page is read from the top. */
 import { markdownTable } from "markdown-table";
 import type { Report, RunReport } from "../judge/report-data.ts";
 import { labelsOf, sharedSettings } from "../plan/run-names.ts";
@@ -6,15 +6,15 @@ import { count, NO_DATA, oneLine, percent } from "../text/format.ts";
 import type { Column } from "../text/layout.ts";
 import { answers } from "./answers.ts";
 import {
-  booksTitle,
+  countsTitle,
   describeMoney,
   describeVerdict,
+  listTroubles,
+  listWitnesses,
   moneyOf,
   nothingRan,
   refusedProbes,
   STRENGTH_NOTE,
-  troublesOf,
-  witnessesOf,
 } from "./describe-run.ts";
 import { scenarioTables } from "./scenario-tables.ts";
 import { costColumns, happenedColumns, verdictColumns } from "./tables.ts";
@@ -53,11 +53,11 @@ function runs(report: Report, labels: Labels): string[] {
     tableOf(MONEY(labels), report.runs),
     "## The report answers",
     ...[
-      answered("What was shown", shown),
-      answered("What held", held),
-      answered("What it cost", cost),
-      answered("What to take", choice),
-      answered("What is not shown", cannotShow),
+      answersPart("What was shown", shown),
+      answersPart("What held", held),
+      answersPart("What it cost", cost),
+      answersPart("Which to choose", choice),
+      answersPart("What is not shown", cannotShow),
     ].flat(),
     ...scenarioTables(report).flatMap(({ title, columns, points }) => [`## ${title}`, tableOf(columns, points)]),
     "## What happened",
@@ -84,14 +84,14 @@ const MONEY = (labels: Labels): Column<RunReport>[] => [
   { head: "salary units", cell: describeMoney },
 ];
 
-const answered = (title: string, sentences: readonly string[]) =>
+const answersPart = (title: string, sentences: readonly string[]) =>
   sentences.length === 0 ? [] : [`**${title}**`, bullets(sentences)];
 
 function findings(report: Report, labels: Labels): string[] {
   const perRun = (of: (run: RunReport) => string[]) =>
     bullets(report.runs.flatMap((run) => of(run).map((text) => `${labels.get(run)}: ${text}`)));
   const witnessed = perRun((run) =>
-    witnessesOf(run).flatMap(({ check, detail, witnesses }) => [
+    listWitnesses(run).flatMap(({ check, detail, witnesses }) => [
       `${check}: ${detail}`,
       ...witnesses.map((text) => `${check}: ${text}`),
     ]),
@@ -99,29 +99,29 @@ function findings(report: Report, labels: Labels): string[] {
   const errors = perRun((run) =>
     run.errors.map((error) => `${count(error.count)} ${error.outcome}, ${error.class}: ${error.example}`),
   );
-  const troubles = perRun((run) => troublesOf(run).map(({ text }) => text));
+  const troubles = perRun((run) => listTroubles(run).map(({ text }) => text));
   const skipped = bullets(report.skipped.map(({ strategy, reason }) => `${strategy}: ${reason}`));
   return [
     ...titled("What was violated, and operations that show it", witnessed),
     ...titled("Errors by class, each with one example", errors),
-    ...(report.runs.length === 0 ? [] : books(report, labels)),
+    ...(report.runs.length === 0 ? [] : counts(report, labels)),
     ...probes(report),
     ...titled("Problems", troubles),
     ...titled("Skipped", skipped),
   ];
 }
 
-function books({ runs }: Report, labels: Labels): string[] {
+function counts({ runs }: Report, labels: Labels): string[] {
   const rows = runs.flatMap((run) => run.reconciliation.map((row) => ({ run, ...row })));
   return [
-    `## ${booksTitle(runs)}`,
+    `## ${countsTitle(runs)}`,
     tableOf(
       [
         { head: "strategy", cell: ({ run }) => labels.get(run) ?? run.strategy },
         { head: "worker", cell: ({ worker }) => `worker-${worker}` },
         { head: "node", cell: ({ node }) => node },
         { head: "Prometheus", align: "right", cell: ({ prometheus }) => count(prometheus) },
-        { head: "worker says", align: "right", cell: ({ reported }) => count(reported) },
+        { head: "reported by worker", align: "right", cell: ({ reported }) => count(reported) },
         { head: "ledger", align: "right", cell: ({ ledger }) => count(ledger) },
         { head: "lost", cell: ({ lost }) => lost ?? "" },
       ],
@@ -152,7 +152,10 @@ function probes(report: Report): string[] {
 function granted({ aclGranted }: Report): string[] {
   if (aclGranted === undefined) return [];
   const lines = aclGranted.map(({ user, attempts }) => `${user}: ${attempts.join(", ")}`);
-  return ["What each user needs was let through, so an attempt that is let through is seen:", bullets(lines)];
+  return [
+    "Redis allowed the commands that each user needs, so this report would notice a forbidden one that is allowed:",
+    bullets(lines),
+  ];
 }
 
 const environment = (report: Report) =>
@@ -162,7 +165,7 @@ const titled = (title: string, body: string) => (body === "" ? [] : [`## ${title
 
 const bullets = (items: readonly string[]) => items.map((item) => `- ${escaped(item)}`).join("\n");
 
-/** A column's group stands before its name, because a Markdown table has one line of headings. */
+/** Puts the group of a column before its heading, because a Markdown table has one line of headings. */
 function tableOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
   const heads = columns.map(({ group, head }) => [...(group ? [group] : []), head].join(": ").replaceAll("\n", " "));
   return markdownTable([heads, ...rows.map((row) => columns.map((column) => escaped(column.cell(row))))], {
@@ -170,5 +173,5 @@ function tableOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): st
   });
 }
 
-/** Foreign text stays text: no table cell, tag or link can be made of it. The project's own `**` stays bold. */
+/** Escapes foreign text, so that it makes no table cell, tag or link. The report's own `**` stays bold. */
 const escaped = (text: string) => oneLine(text).replace(/[\\|<>`_[\]]/g, "\\$&");

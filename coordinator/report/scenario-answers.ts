@@ -1,7 +1,7 @@
-/** What a scenario was made to show, in sentences made of its own runs alone. */
+/** What a scenario was made to show, in sentences made from its own runs. */
 
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { labelOf } from "../plan/run-names.ts";
+import { labelOf, quotedLabelOf } from "../plan/run-names.ts";
 import type { ScenarioName } from "../plan/scenarios/index.ts";
 import {
   count,
@@ -10,17 +10,19 @@ import {
   joined,
   list,
   milliseconds,
+  NO_DATA,
   oneLine,
   percent,
   perSecond,
   plural,
+  quoted,
 } from "../text/format.ts";
 import { moneyOf, rejectedShare } from "./describe-run.ts";
 import { keyedLabel, paceOf } from "./scenario-tables.ts";
 
 type Name = (run: RunReport) => string;
 
-/** Empty for scenarios that only compare. */
+/** The answers of the report's scenario; empty for scenarios that only compare. */
 export const answerScenario = ({ scenario, runs }: Report, name: Name): string[] => ANSWERS[scenario](runs, name);
 
 type ScenarioAnswers = (runs: readonly RunReport[], name: Name) => string[];
@@ -35,9 +37,9 @@ const ANSWERS: Record<ScenarioName, ScenarioAnswers> = {
   benchmark,
   contention,
   spread,
-  ttl: (runs, name) => runs.map((run) => `${name(run)}: ${fate(run)}${because(run)}.`),
-  mixed: (runs, name) => runs.flatMap((run) => mixture(run, name)),
-  deadlock: (runs, name) => runs.map((run) => `${name(run)}: ${deadlocks(run)}${because(run)}.`),
+  ttl: (runs, name) => runs.map((run) => `${name(run)}: ${describeFaultOutcome(run)}${because(run)}.`),
+  mixed: (runs, name) => runs.flatMap((run) => describeMix(run, name)),
+  deadlock: (runs, name) => runs.map((run) => `${name(run)}: ${describeDeadlocks(run)}${because(run)}.`),
 };
 
 // --- Speed ----------------------------------------------------------------------------------------------------------
@@ -46,34 +48,34 @@ function benchmark(runs: readonly RunReport[]): string[] {
   const guarding = runs.filter(
     ({ control, expects }) => !control && (expects.data !== "unclaimed" || expects.unbroken?.includes("data")),
   );
-  return [...Map.groupBy(guarding, labelOf)].map(([label, some]) => `${label}: ${list(some.map(averageAt))}.`);
+  return [...Map.groupBy(guarding, quotedLabelOf)].map(([label, some]) => `${label}: ${list(some.map(averageAt))}.`);
 }
 
 function averageAt(run: RunReport): string {
   const share = rejectedShare(run);
   const errors = share === undefined || share === 0 ? "no errors" : `${percent(share)} errors`;
   const average = run.operationSeconds?.average;
-  return `${average === undefined ? "no data" : `${milliseconds(average)} ms on average`} with ${errors} ${paceOf(run)}`;
+  return `${average === undefined ? NO_DATA : `${milliseconds(average)} ms on average`} with ${errors} ${paceOf(run)}`;
 }
 
 function contention(runs: readonly RunReport[]): string[] {
   return [...Map.groupBy(runs, ({ plan }) => plan.holdMs)].flatMap(([holdMs, some]) => {
-    const lines = [...Map.groupBy(some, labelOf).values()].map((line) => [...line].sort(byWorkers));
-    const guarding = lines.filter((points) => !isWild(points));
-    const inside = `With ${duration(holdMs)} inside`;
+    const series = [...Map.groupBy(some, labelOf).values()].map((line) => [...line].sort(byWorkers));
+    const guarding = series.filter((points) => !isControlSeries(points));
+    const held = `With a hold time of ${duration(holdMs)}`;
     return [
-      ...guarding.flatMap((points) => stretch(inside, points)),
-      ...guarding.flatMap((points) => beside(inside, points, lines.find(isWild))),
-      ...crossings(inside, guarding),
+      ...guarding.flatMap((points) => compareEnds(held, points)),
+      ...guarding.flatMap((points) => compareWithControl(held, points, series.find(isControlSeries))),
+      ...findCrossings(held, guarding),
     ];
   });
 }
 
 const byWorkers = (a: RunReport, b: RunReport) => a.plan.workers - b.plan.workers;
-const isWild = (points: readonly RunReport[]) => points.some(({ control }) => control);
+const isControlSeries = (points: readonly RunReport[]) => points.some(({ control }) => control);
 
-/** From the fewest workers to the most. */
-function stretch(inside: string, points: readonly RunReport[]): string[] {
+/** Compares the run with the fewest workers to the run with the most. */
+function compareEnds(held: string, points: readonly RunReport[]): string[] {
   const [first, last] = [points[0]!, points.at(-1)!];
   if (first === last || !first.throughput || !last.throughput) return [];
   const waits = [first, last].map((run) => run.lockWaitSeconds?.p99);
@@ -81,138 +83,149 @@ function stretch(inside: string, points: readonly RunReport[]): string[] {
     waits[0] === undefined || waits[1] === undefined
       ? ""
       : `; the wait for the lock went from ${milliseconds(waits[0])} to ${milliseconds(waits[1])} ms (p99)`;
-  const turned = rejectedShare(last);
-  const errors = turned ? `; ${percent(turned)} of its operations were rejected at the end` : "";
-  return [
-    `${inside}, ${labelOf(first)} went from ${perSecond(first.throughput)} committed/s with ${workers(first)} to ${perSecond(last.throughput)} with ${count(last.plan.workers)}${wait}${errors}.`,
-  ];
+  const rejected = rejectedShare(last);
+  const errors = rejected ? `; ${percent(rejected)} of its operations were rejected with ${workers(last)}` : "";
+  const from = `${perSecond(first.throughput)} committed/s with ${workers(first)}`;
+  const to = `${perSecond(last.throughput)} with ${count(last.plan.workers)}`;
+  return [`${held}, ${quotedLabelOf(first)} went from ${from} to ${to}${wait}${errors}.`];
 }
 
-/** What waiting costs: the same fleet without any guard. */
-function beside(inside: string, points: readonly RunReport[], wild: readonly RunReport[] | undefined): string[] {
+/** The cost of waiting: compares the largest fleet with the same fleet under the control. */
+function compareWithControl(
+  held: string,
+  points: readonly RunReport[],
+  controls: readonly RunReport[] | undefined,
+): string[] {
   const last = points.at(-1)!;
-  const free = wild?.find(({ plan }) => plan.workers === last.plan.workers);
-  if (!free?.throughput || !last.throughput || free.data.value !== "violated") return [];
-  const money = moneyOf(free);
+  const control = controls?.find(({ plan }) => plan.workers === last.plan.workers);
+  if (!control?.throughput || !last.throughput || control.data.value !== "violated") return [];
+  const money = moneyOf(control);
   const lost = money && money.granted > 0 ? `, which lost ${percent(money.lost / money.granted)} of its raises` : "";
+  const share = percent(last.throughput / control.throughput);
   return [
-    `${inside} and ${workers(last)}, ${labelOf(last)} committed ${percent(last.throughput / free.throughput)} as much as ${labelOf(free)}${lost}.`,
+    `${held} and ${workers(last)}, ${quotedLabelOf(last)} committed ${share} as much as ${quotedLabelOf(control)}${lost}.`,
   ];
 }
 
-/** Where one that rejects and one that waits change places. */
-function crossings(inside: string, lines: readonly (readonly RunReport[])[]): string[] {
+/**
+ * Compares each strategy that rejects with each that waits, and finds the number of workers that reverses their order.
+ */
+function findCrossings(held: string, series: readonly (readonly RunReport[])[]): string[] {
   const rejects = (points: readonly RunReport[]) => (rejectedShare(points.at(-1)!) ?? 0) > 0;
-  return lines.filter(rejects).flatMap((trying) =>
-    lines
-      .filter((points) => !rejects(points))
-      .flatMap((waiting) => {
-        const both = trying.flatMap((run) => {
-          const other = waiting.find(({ plan }) => plan.workers === run.plan.workers);
-          if (!run.throughput || !other?.throughput) return [];
-          const ratio = run.throughput / other.throughput;
-          return Math.abs(Math.log(ratio)) < Math.log(CLEARLY) ? [] : [{ run, ahead: ratio > 1 }];
-        });
-        const [first] = both;
-        if (first === undefined) return [];
-        const names = [labelOf(trying[0]!), labelOf(waiting[0]!)] as const;
-        const cross = both.find(({ ahead }) => ahead !== first.ahead);
-        const order = first.ahead ? names : ([names[1], names[0]] as const);
-        if (cross === undefined)
-          return [`${inside}, ${order[0]} committed more than ${order[1]} wherever they differed clearly.`];
-        return [`${inside}, ${order[0]} committed more than ${order[1]} until ${workers(cross.run)} turned it round.`];
-      }),
-  );
+  return series
+    .filter(rejects)
+    .flatMap((rejecting) =>
+      series.filter((points) => !rejects(points)).flatMap((waiting) => compareOrder(held, rejecting, waiting)),
+    );
 }
 
-/** Closer than this, two throughputs of short runs are alike. */
-const CLEARLY = 1.2;
+function compareOrder(held: string, rejecting: readonly RunReport[], waiting: readonly RunReport[]): string[] {
+  const clear = rejecting.flatMap((run) => {
+    const other = waiting.find(({ plan }) => plan.workers === run.plan.workers);
+    if (!run.throughput || !other?.throughput) return [];
+    const ratio = run.throughput / other.throughput;
+    return Math.abs(Math.log(ratio)) < Math.log(CLEAR_RATIO_MIN) ? [] : [{ run, isAhead: ratio > 1 }];
+  });
+  const [first] = clear;
+  if (first === undefined) return [];
+  const names = [rejecting[0]!, waiting[0]!].map(quotedLabelOf);
+  const [ahead, behind] = first.isAhead ? names : names.toReversed();
+  const crossing = clear.find(({ isAhead }) => isAhead !== first.isAhead);
+  if (crossing === undefined)
+    return [`${held}, ${ahead} committed more than ${behind} wherever they differed clearly.`];
+  return [`${held}, ${ahead} committed more than ${behind} with few workers, and less with ${workers(crossing.run)}.`];
+}
+
+/** Two throughputs of short runs that differ by a smaller factor count as equal. */
+const CLEAR_RATIO_MIN = 1.2;
 
 const workers = ({ plan }: RunReport) => plural(plan.workers, "worker");
 
 function spread(runs: readonly RunReport[]): string[] {
-  const byRows = (a: RunReport, b: RunReport) => a.plan.rows - b.plan.rows;
-  const lines = [
-    ...Map.groupBy(
-      runs.filter(({ control }) => !control),
-      keyedLabel,
-    ),
-  ].map(([label, points]) => [label, [...points].sort(byRows)] as const);
-  return lines.flatMap(([label, points]) => {
+  const guarding = runs.filter(({ control }) => !control);
+  const series = [...Map.groupBy(guarding, keyedLabel).values()].map((points) =>
+    points.toSorted((a, b) => a.plan.rows - b.plan.rows),
+  );
+  return series.flatMap((points) => {
     const [first, last] = [points[0]!, points.at(-1)!];
     if (first === last || !first.throughput || !last.throughput) return [];
     const shares = [rejectedShare(first), rejectedShare(last)];
     const errors =
       shares[0] === undefined || shares[1] === undefined || shares[0] === 0
         ? ""
-        : `; rejected were ${percent(shares[0])} and ${percent(shares[1])}`;
+        : `; ${percent(shares[0])} and ${percent(shares[1])} of its operations were rejected`;
+    const key = first.plan.keyScope === "global" ? " with one key for all" : "";
+    const from = `${perSecond(first.throughput)} committed/s on ${plural(first.plan.rows, "row")}`;
+    const to = `${perSecond(last.throughput)} on ${count(last.plan.rows)}`;
     const times = `${decimal(last.throughput / first.throughput)} times as much`;
-    const rows = `from ${plural(first.plan.rows, "row")} to ${count(last.plan.rows)}`;
-    return `${label}: ${perSecond(first.throughput)} and ${perSecond(last.throughput)} committed/s ${rows}, ${times}${errors}.`;
+    return `${quotedLabelOf(first)}${key}: ${from} and ${to}, ${times}${errors}.`;
   });
 }
 
-// --- What goes wrong ------------------------------------------------------------------------------------------------
+// --- Faults and mixes -----------------------------------------------------------------------------------------------
 
 function because({ agreement, expects }: RunReport): string {
   if (agreement !== "expected" || expects.because === undefined) return "";
-  return `, ${expects.data === "unclaimed" ? "which nothing promises" : "as expected"}: ${expects.because}`;
+  return `, ${expects.data === "unclaimed" ? "about which theory claims nothing" : "as expected"}: ${expects.because}`;
 }
 
-/** What was made to happen, who noticed, and what came of it. */
-function fate(run: RunReport): string {
-  const happened = list(run.faults ?? []) || "nothing was made to happen";
-  if (run.recoverySeconds !== undefined) return `${happened}; ${recovery(run)}; the data ${outcome(run)}`;
-  const refused = rejections(run);
-  return `${happened}; ${refused === "" ? "nobody was refused anything" : refused}; the data ${outcome(run)}`;
+/** The faults that happened, the rejections or the recovery that followed, and what became of the data. */
+function describeFaultOutcome(run: RunReport): string {
+  const happened = list(run.faults ?? []) || "no fault happened";
+  const followed =
+    run.recoverySeconds === undefined
+      ? describeRejections(run) || "no operation was rejected"
+      : describeRecovery(run.recoverySeconds, run);
+  return `${happened}; ${followed}; ${describeData(run)}`;
 }
 
-function recovery({ recoverySeconds, plan }: RunReport): string {
-  if (recoverySeconds === null || recoverySeconds === undefined) return "nobody wrote after that";
-  return `the next write came ${milliseconds(recoverySeconds)} ms later (TTL ${duration(plan.lockTtlMs)})`;
+function describeRecovery(seconds: number | null, { plan }: RunReport): string {
+  if (seconds === null) return "nothing was written after that";
+  return `the next write came ${milliseconds(seconds)} ms later (TTL ${duration(plan.lockTtlMs)})`;
 }
 
-function outcome({ data, lostUpdates }: RunReport): string {
-  if (data.value === "unknown") return `are unknown (${oneLine(joined(data.reasons))})`;
-  return data.value === "holds" ? "held" : `did not hold: ${plural(lostUpdates ?? 0, "update")} lost`;
+function describeData({ data, lostUpdates }: RunReport): string {
+  if (data.value === "unknown") return `the data are unknown (${oneLine(joined(data.reasons))})`;
+  return data.value === "holds" ? "the data held" : `the data did not hold: ${plural(lostUpdates ?? 0, "update")} lost`;
 }
 
-function rejections({ errors }: RunReport): string {
+function describeRejections({ errors }: RunReport): string {
   return list(
     errors
       .filter(({ outcome }) => outcome === "rejected")
-      .map(({ class: name, count: times }) => `${plural(times, "operation")} refused (${name})`),
+      .map(({ class: name, count: times }) => `${plural(times, "operation")} rejected (${name})`),
   );
 }
 
-function mixture(run: RunReport, name: Name): string[] {
+function describeMix(run: RunReport, name: Name): string[] {
   if (run.parts === undefined) return [];
-  const told = run.parts.map(({ strategy, committed, rejected, staleWrites, overwritten }) => {
-    const refused = rejected > 0 ? ` and was refused ${plural(rejected, "time")}` : "";
-    const stale = staleWrites === 0 ? "never wrote from a stale read" : `wrote ${count(staleWrites)} from a stale read`;
-    const lost = overwritten === 0 ? "" : `, and lost ${count(overwritten)} under the stale writes`;
-    return `${strategy} committed ${count(committed)}${refused}, ${stale}${lost}`;
+  const parts = run.parts.map(({ strategy, committed, rejected, staleWrites, overwritten }) => {
+    const refused = rejected > 0 ? ` and had ${count(rejected)} rejected` : "";
+    const stale =
+      staleWrites === 0 ? "wrote nothing from a stale read" : `wrote ${count(staleWrites)} from a stale read`;
+    const lost = overwritten === 0 ? "" : `, and lost ${count(overwritten)} to stale writes`;
+    return `${quoted(strategy)} committed ${count(committed)}${refused}, ${stale}${lost}`;
   });
-  return [`${name(run)}: ${told.join("; ")}${because(run)}.`];
+  return [`${name(run)}: ${parts.join("; ")}${because(run)}.`];
 }
 
-function deadlocks(run: RunReport): string {
-  const of = (outcome: string) =>
+function describeDeadlocks(run: RunReport): string {
+  const deadlocks = (outcome: string) =>
     run.errors
       .filter((error) => error.class === "deadlock" && error.outcome === outcome)
-      .reduce((n, e) => n + e.count, 0);
-  const [refused, retried] = [of("rejected"), of("retried")];
+      .reduce((sum, error) => sum + error.count, 0);
+  const [rejected, retried] = [deadlocks("rejected"), deadlocks("retried")];
+  const then =
+    run.plan.pair?.onDeadlock === "retry"
+      ? "rolled back and retried"
+      : "ignored: the operation went on after the database had rolled it back";
   const happened = [
-    ...(refused > 0 ? [`${plural(refused, "deadlock")} handed to the caller`] : []),
-    ...(retried > 0
-      ? [
-          `${plural(retried, "deadlock")} ${run.plan.pair?.onDeadlock === "retry" ? "rolled back and tried again" : "carried on after"}`,
-        ]
-      : []),
+    ...(rejected > 0 ? [`${plural(rejected, "deadlock")} reported to the caller`] : []),
+    ...(retried > 0 ? [`${plural(retried, "deadlock")} ${then}`] : []),
   ];
   const whole = run.checks.some(({ check, status }) => check === "set" && status === "holds")
     ? "no operation was lost or applied twice"
-    : "the set of operations is not accounted for";
+    : "not every operation is accounted for";
   const committed = `${count(run.operations?.committed)} committed`;
-  return `${committed}, ${list(happened) || "no deadlock reported"}; ${whole}; the data ${outcome(run)}`;
+  return `${committed}, ${list(happened) || "no deadlock reported"}; ${whole}; ${describeData(run)}`;
 }

@@ -1,4 +1,4 @@
-/** Scenarios that change one thing from run to run: a table with a line for each of its values, and columns side by side. */
+/** Tables of scenarios that change one setting: a line for each of its values, with the strategies side by side. */
 
 import type { Report, RunReport } from "../judge/report-data.ts";
 import { labelOf } from "../plan/run-names.ts";
@@ -13,7 +13,7 @@ export interface ScenarioTable {
   readonly points: readonly Point[];
 }
 
-/** One value of what is changed, with the run of each column group. */
+/** One value of the setting, with the run of each column group. */
 export interface Point {
   readonly value: string;
   readonly runs: ReadonlyMap<string, RunReport>;

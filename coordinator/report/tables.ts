@@ -1,4 +1,4 @@
-/** The tables of the report, one line a run, for the terminal and for Markdown alike. */
+/** The tables of the report with one line for each run, for the terminal and for Markdown. */
 
 import type { RunReport } from "../judge/report-data.ts";
 import type { Aspect } from "../plan/run-plan.ts";
@@ -21,7 +21,7 @@ export const happenedColumns = (labels: Labels): RunColumn[] => [
   },
   right("naive", (run) => count(run.naive)),
   right("seconds", (run) => decimal(run.seconds)),
-  right("overlap", (run) => (run.overlap === null ? NO_DATA : percent(run.overlap))),
+  right("all workers\nactive", (run) => (run.overlap === null ? NO_DATA : percent(run.overlap))),
 ];
 
 export const costColumns = (labels: Labels): RunColumn[] => [
@@ -43,13 +43,15 @@ export const verdictColumns = (labels: Labels): RunColumn[] => [
       tone: () => "quiet" as const,
     },
   ]),
-  { head: "theory", cell: (run) => describeAgreement(run).text, tone: (run) => describeAgreement(run).tone },
+  { head: "expected?", cell: (run) => describeAgreement(run).text, tone: (run) => describeAgreement(run).tone },
 ];
 
 const strategy = (labels: Labels): RunColumn => ({ head: "strategy", cell: (run) => labels.get(run) ?? run.strategy });
 
 const right = (head: string, cell: (run: RunReport) => string, group?: string): RunColumn => ({
-  ...{ head, cell, align: "right" },
+  head,
+  cell,
+  align: "right",
   ...(group === undefined ? {} : { group }),
 });
 

@@ -1,15 +1,15 @@
-/** The sections between the tables and the conclusion: what was found, what agrees, what was refused, what went wrong. */
+/** The sections between the tables and the conclusion: violations, errors, counts, the ACL, problems. */
 
 import type { RunReport } from "../judge/report-data.ts";
 import { count, list, NO_DATA, oneLine, plural } from "../text/format.ts";
 import { beside, type Column, flow, padded, paragraph, table } from "../text/layout.ts";
 import type { Tone } from "../text/paint.ts";
-import { booksAgree, booksTitle, refusedProbes, rowAgrees, troublesOf, witnessesOf } from "./describe-run.ts";
-import { mostOf, type Page, section } from "./page.ts";
+import { countsAgree, countsTitle, listTroubles, listWitnesses, refusedProbes, rowAgrees } from "./describe-run.ts";
+import { labelWidthMax, type Page, section } from "./page.ts";
 
-/** Each section is empty where there is nothing to say. */
+/** All sections in order; a section without content is an empty string. */
 export function findings(page: Page): string[] {
-  return [witnesses(page), errors(page), books(page), probes(page), troubles(page), skipped(page), environment(page)];
+  return [witnesses(page), errors(page), counts(page), probes(page), troubles(page), skipped(page), environment(page)];
 }
 
 function witnesses(page: Page): string {
@@ -17,7 +17,7 @@ function witnesses(page: Page): string {
     labelled(
       page,
       run,
-      witnessesOf(run).flatMap(({ check, detail, witnesses }) => [
+      listWitnesses(run).flatMap(({ check, detail, witnesses }) => [
         { text: `${check}: ${detail}` },
         ...witnesses.map((text) => ({ mark: "· ", text })),
       ]),
@@ -39,23 +39,24 @@ function errors(page: Page): string {
   return lines.length === 0 ? "" : section(page, "Errors by class, each with one example", ...lines);
 }
 
-function books(page: Page): string {
+function counts(page: Page): string {
   const { runs } = page.report;
   if (runs.length === 0) return "";
-  const agreeing = runs.filter(booksAgree);
-  if (agreeing.length < MANY_RUNS) return section(page, booksTitle(runs), ...runs.map((run) => booksOf(page, run)));
+  const agreeing = runs.filter(countsAgree);
+  if (agreeing.length < MANY_RUNS)
+    return section(page, countsTitle(runs), ...runs.map((run) => countsOfRun(page, run)));
   const total = count(agreeing.reduce((sum, run) => sum + run.ledgerRows, 0));
-  const summed = `${count(agreeing.length)} runs: ${total} rows of the ledger, the same in all books for each worker of each`;
-  const others = runs.filter((run) => !booksAgree(run));
+  const summed = `${count(agreeing.length)} runs: ${total} ledger rows; the counts agree for each worker of each run`;
+  const others = runs.filter((run) => !countsAgree(run));
   const line = paragraph(`  ${page.paint("good", "✓")} `, summed, page);
-  return section(page, booksTitle(runs), line, ...others.map((run) => booksOf(page, run)));
+  return section(page, countsTitle(runs), line, ...others.map((run) => countsOfRun(page, run)));
 }
 
-/** So many lines that all say yes would only hide one that does not. */
+/** From this many runs on, those whose counts agree share one line, so that they do not hide one that does not. */
 const MANY_RUNS = 12;
 
-/** A line where all agree; otherwise the workers about which they do not. */
-function booksOf(page: Page, run: RunReport): string {
+/** One line where the counts agree; otherwise also the workers for which they do not. */
+function countsOfRun(page: Page, run: RunReport): string {
   const label = page.labels.get(run) ?? "";
   const workers = plural(run.reconciliation.length, "worker");
   const [prometheus, reported, ledger] = [
@@ -65,38 +66,38 @@ function booksOf(page: Page, run: RunReport): string {
   ];
   const named = (mark: string, text: string) =>
     beside({ before: `  ${mark} `, label, labelWidth: page.labelWidth, after: "  " }, text, page);
-  if (booksAgree(run)) {
+  if (countsAgree(run)) {
     const died = run.reconciliation.filter((row) => row.died && row.prometheus !== row.ledger);
     const sums =
       died.length === 0
-        ? `${prometheus} = ${reported} = ${ledger} committed, and so for each of ${workers}`
-        : `${reported} = ${ledger} committed, and so for each of ${workers}; Prometheus has ${prometheus}, since ${list(died.map((row) => `worker-${row.worker}`))} died after its last scrape`;
+        ? `${prometheus} = ${reported} = ${ledger} committed, in total and for each of ${workers}`
+        : `${reported} = ${ledger} committed, in total and for each of ${workers}; Prometheus has ${prometheus}, because ${list(died.map((row) => `worker-${row.worker}`))} died after its last scrape`;
     return named(page.paint("good", "✓"), sums);
   }
   const off = run.reconciliation.filter((row) => !rowAgrees(row));
   const detail = run.checks.find(({ check, status }) => check === "metrics" && status !== "holds")?.detail;
   const indent = " ".repeat(page.labelWidth + 6);
-  const sums = `Prometheus ${prometheus}, workers ${reported}, ledger ${ledger}: not one number for ${count(off.length)} of ${workers}`;
+  const sums = `Prometheus ${prometheus}, workers ${reported}, ledger ${ledger}: the counts differ for ${count(off.length)} of ${workers}`;
   return [
     named(page.paint("unsure", "✗"), sums),
-    ...(off.length > 0 ? [table(BOOKS, off, { ...page, indent })] : []),
+    ...(off.length > 0 ? [table(COUNTS, off, { ...page, indent })] : []),
     ...(detail ? [paragraph(indent, oneLine(detail), { ...page, tone: "quiet" })] : []),
   ].join("\n");
 }
 
-function totalOf(run: RunReport, book: (row: Row) => number | null): string {
-  const numbers = run.reconciliation.map(book).filter((number) => number !== null);
+function totalOf(run: RunReport, source: (row: Row) => number | null): string {
+  const numbers = run.reconciliation.map(source).filter((number) => number !== null);
   if (numbers.length === 0 || numbers.length < run.reconciliation.length) return NO_DATA;
   return count(numbers.reduce((sum, number) => sum + number, 0));
 }
 
 type Row = RunReport["reconciliation"][number];
 
-const BOOKS: Column<Row>[] = [
+const COUNTS: Column<Row>[] = [
   { head: "worker", cell: (row) => `worker-${row.worker}` },
   { head: "node", cell: (row) => row.node },
   { head: "Prometheus", align: "right", cell: (row) => count(row.prometheus) },
-  { head: "worker says", align: "right", cell: (row) => count(row.reported) },
+  { head: "reported by worker", align: "right", cell: (row) => count(row.reported) },
   { head: "ledger", align: "right", cell: (row) => count(row.ledger) },
   { head: "", cell: (row) => (row.lost === undefined ? "" : "lost"), tone: () => "unsure" },
 ];
@@ -132,13 +133,14 @@ function probes(page: Page): string {
     ...(index === 0 ? [paragraph("  ", GRANTED, page)] : []),
     flow(lead(page.paint("good", "✓"), user), attempts, { ...page, tone: "quiet" }),
   ]);
-  const title = `Redis refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts, in its own words`;
+  const title = `Redis refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts; its answers`;
   return section(page, title, ...open, ...refused, ...granted, ...note);
 }
 
-const GRANTED = "What each user needs was let through, so an attempt that is let through is seen:";
+const GRANTED =
+  "Redis allowed the commands that each user needs, so this report would notice a forbidden one that is allowed:";
 
-/** Redis's own words, less the name of the command, which the attempt has already: most refusals differ in it alone. */
+/** The answer of Redis without the name of the command, so that refusals that differ only in it are grouped. */
 const refusalOf = (answer: string) => oneLine(answer).replace(/'[^']*'/g, "'...'") || NO_DATA;
 
 function troubles(page: Page): string {
@@ -146,7 +148,7 @@ function troubles(page: Page): string {
     labelled(
       page,
       run,
-      troublesOf(run).flatMap(({ text, log }) => [
+      listTroubles(run).flatMap(({ text, log }) => [
         { text: oneLine(text) },
         ...logLines(log).map((line) => ({ mark: "│ ", text: line, tone: "quiet" as const })),
       ]),
@@ -155,20 +157,20 @@ function troubles(page: Page): string {
   return lines.length === 0 ? "" : section(page, "Problems", ...lines);
 }
 
-/** The last lines of a log say why it ended. The whole of what was kept is in report.json. */
+/** The last lines of the log, which say why the worker ended. report.json has all lines that were kept. */
 const logLines = (log: string | undefined) =>
   (log ?? "")
     .split("\n")
     .map(oneLine)
     .filter((line) => line !== "")
-    .slice(-LOG_LINES);
-const LOG_LINES = 8;
+    .slice(-LOG_LINES_MAX);
+const LOG_LINES_MAX = 8;
 
 function skipped(page: Page): string {
   const { skipped } = page.report;
   if (skipped.length === 0) return "";
   const longest = Math.max(page.labelWidth, ...skipped.map(({ strategy }) => strategy.length));
-  const labelWidth = Math.min(longest, mostOf(page.width));
+  const labelWidth = Math.min(longest, labelWidthMax(page.width));
   return section(
     page,
     "Skipped",
@@ -183,7 +185,7 @@ function environment(page: Page): string {
   return entries.length === 0 ? "" : section(page, "Where it ran", flow("  ", entries, { ...page, tone: "quiet" }));
 }
 
-/** Paragraphs of one run: its name stands beside the first; those with a mark are details of the one above. */
+/** Paragraphs of one run, with its name next to the first. A paragraph with a mark is a detail of the one above. */
 function labelled(page: Page, run: RunReport, paragraphs: readonly Detail[]): string[] {
   const label = page.labels.get(run) ?? "";
   return paragraphs.map(({ mark = "", text, tone = "plain" }, index) => {

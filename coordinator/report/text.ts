@@ -1,4 +1,4 @@
-/** The report for a terminal. Details come first: what a reader came for is what the screen shows at the end. */
+/** The report for a terminal. Details come first, so that the screen ends with what matters most: the verdict. */
 
 import type { Report, RunReport } from "../judge/report-data.ts";
 import { labelsOf, sharedSettings } from "../plan/run-names.ts";
@@ -7,7 +7,7 @@ import { bar, beside, besideLines, padded, paragraph, table, wrap } from "../tex
 import { badge, type Paint, painter } from "../text/paint.ts";
 import { answers } from "./answers.ts";
 import { describeMoney, describeVerdict, moneyOf, nothingRan, STRENGTH_NOTE } from "./describe-run.ts";
-import { mostOf, type Page, section } from "./page.ts";
+import { labelWidthMax, type Page, section } from "./page.ts";
 import { scenarioTables } from "./scenario-tables.ts";
 import { costColumns, happenedColumns, verdictColumns } from "./tables.ts";
 import { findings } from "./text-sections.ts";
@@ -17,16 +17,16 @@ export interface TextOptions {
   readonly color: boolean;
   /** Columns of the terminal. Lines are no longer than 120 even where it is wider. */
   readonly width: number;
-  /** Where report.json lies. */
+  /** Path of report.json. */
   readonly place?: string | undefined;
 }
 
-/** The whole report, ending in its verdict; the last line ends in a line feed. */
+/** Returns the whole report, which ends with its verdict and a line feed. */
 export function formatReport(report: Report, { color, width, place }: TextOptions): string {
   const labels = labelsOf(report.runs);
   const pageWidth = Math.min(Math.max(width, 60), 120);
   const longest = Math.max(8, ...[...labels.values()].map((label) => label.length));
-  const labelWidth = Math.min(longest, mostOf(pageWidth));
+  const labelWidth = Math.min(longest, labelWidthMax(pageWidth));
   const page = { report, labels, labelWidth, paint: painter(color), width: pageWidth };
   const sections = [
     heading(page),
@@ -40,7 +40,7 @@ export function formatReport(report: Report, { color, width, place }: TextOption
   return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
 }
 
-/** Settings without which the numbers mean nothing; the rest stands in report.json. */
+/** Settings that are needed to understand the numbers; report.json has the rest. */
 const HEADLINE = ["workers", "concurrency", "rows", "durationMs", "holdMs", "lockTtlMs"] as const;
 
 function heading(page: Page): string {
@@ -86,7 +86,7 @@ function answersSection(page: Page): string[] {
   return [section(page, "The report answers", ...lines)];
 }
 
-/** The moment that the whole report is for: the same raises, with and without a lock. */
+/** For each run, how many of the granted raises arrived: with a lock and without. */
 function money(page: Page): string {
   const { report, paint, labels, labelWidth, width } = page;
   if (report.runs.length === 0) return "";
@@ -106,7 +106,7 @@ function money(page: Page): string {
   return section(page, `Did every raise reach the salary?  ${paint("quiet", "in salary units")}`, ...lines);
 }
 
-/** A run of which nothing was shown has no bar: a full one would look like success. */
+/** A run whose data are unknown has no bar: a full one would look like success. */
 function moneyBar(run: RunReport, cells: number, paint: Paint): string {
   const money = moneyOf(run);
   if (!money || money.granted <= 0 || run.data.value === "unknown")
@@ -117,7 +117,7 @@ function moneyBar(run: RunReport, cells: number, paint: Paint): string {
   return `${paint(describeVerdict(run, "data").tone === "good" ? "good" : "bad", filled)}${rest} ${percent(share).padStart(6)}`;
 }
 
-/** The line that counts, as it stands in report.json, and its reasons where they say more than the line. */
+/** The verdict line of report.json, and its reasons where they say more than the line. */
 function conclusion(
   { report: { runs, verdict }, paint, width }: Page,
   color: boolean,

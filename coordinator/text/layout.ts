@@ -30,8 +30,8 @@ export function table<Row>(
 }
 
 /**
- * Words wrapped to `width`; lines after the first are indented to stand below the text, not below the lead.
- * A word longer than the line is broken. `tone` colors the text and leaves the lead alone.
+ * Words wrapped to `width`; lines after the first are indented to stand below the text, not below the lead. A word
+ * longer than the line is broken. `tone` colors the text and leaves the lead alone.
  */
 export function paragraph(
   lead: string,
@@ -45,8 +45,8 @@ export function paragraph(
 }
 
 /**
- * A label in a column of its own, `labelWidth` wide, between `before` and `after`, and text to the right of all that.
- * A label that is longer goes on below, beside the text.
+ * A label in a column of its own, `labelWidth` wide, between `before` and `after`, and text to the right of all that. A
+ * label that is longer goes on below, beside the text.
  */
 export function beside(
   { before, label, labelWidth, after }: { before: string; label: string; labelWidth: number; after: string },

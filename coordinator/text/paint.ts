@@ -1,8 +1,8 @@
 import { styleText } from "node:util";
 
 /**
- * What a piece of text means; the terminal turns it into a color, the other forms leave it out.
- * `bad` is a violation that theory expects, `alarm` one that it does not.
+ * What a piece of text means; the terminal turns it into a color, the other forms leave it out. `bad` is a violation
+ * that theory expects, `alarm` one that it does not.
  */
 export type Tone = "plain" | "quiet" | "title" | "good" | "bad" | "alarm" | "unsure";
 

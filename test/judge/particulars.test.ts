@@ -60,7 +60,7 @@ test("recovery is the time from a death to the next write, and no data if no wri
 test("faults are described with their number, and omitted if they did not happen", () => {
   const fault = { at: "before-write", action: "stall", worker: 0, forMs: 250, every: 5, afterMs: 0 } as const;
   assert.deepEqual(describeFaults(fault, withFinal(serial(40), 0, { faulted: 7 })), [
-    "worker-0 stood still for 250 ms just before the write, 7 times",
+    "worker-0 was stalled for 250 ms just before the write, 7 times",
   ]);
   assert.deepEqual(describeFaults(fault, serial(40)), []);
 });
@@ -88,7 +88,7 @@ test("in a mix one busy worker of each strategy is enough", () => {
   assert.doesNotMatch(idle(["redis", "none"]).detail, /committed nothing/);
   assert.match(
     idle(["redis", "redis", "redis", "redis", "version"]).detail,
-    /each worker of version committed nothing/,
+    /each worker of "version" committed nothing/,
   );
 });
 
@@ -135,7 +135,7 @@ test("an expected violation stands in for a control, and a skipped strategy that
   const both = [run("holds"), run("violated")];
   const verdict = judgeReport(both, [{ ...skipped, unavailable: true }]);
   assert.deepEqual([verdict.value, verdict.exitCode], ["expected", 0]);
-  assert.match(verdict.line, /redis \(TTL 100 ms\) violated; redis \(TTL 2 s\) holds/);
+  assert.match(verdict.line, /"redis" \(TTL 100 ms\) violated; "redis" \(TTL 2 s\) holds/);
   assert.equal(judgeReport(both, [skipped]).value, "unknown");
   assert.equal(judgeReport([run("holds")]).value, "unknown");
 });
@@ -145,6 +145,6 @@ test("the users alone: refused, let through, or not tried", () => {
   assert.equal(judgeAcl([probe]).exitCode, 0);
   const open = judgeAcl([probe, { ...probe, refused: false }]);
   assert.equal(open.exitCode, 1);
-  assert.match(open.line, /Redis lets user lock run FLUSHALL/);
+  assert.match(open.line, /Redis lets user "lock" run FLUSHALL/);
   assert.equal(judgeAcl([], "not tried").exitCode, 3);
 });

@@ -145,7 +145,7 @@ for (const [what, change, reason] of [
   [
     "too little overlap",
     (e) => ({ ...e, plan: { ...e.plan, durationMs: 2 * e.plan.durationMs } }),
-    "all workers ran together for 50 % of the planned time only, 90 % is needed",
+    "all workers were active at the same time for only 50 % of the planned duration, 90 % is needed",
   ],
   [
     "a ledger that could not be read",
@@ -365,13 +365,13 @@ test("all as theory expects", () => {
   const names = ["none", "memory", "redis", "row-lock", "version"] as const;
   assert.deepEqual(judgeReport(names.map((name) => run(name))), {
     value: "expected",
-    line: "VERDICT: as theory expects: none, memory violated; redis, row-lock, version hold (exit 0)",
+    line: 'VERDICT: as theory expects: "none", "memory" violated; "redis", "row-lock", "version" hold (exit 0)',
     exitCode: 0,
     reasons: [],
   });
-  assert.match(judgeReport([run("none"), run("redis")]).line, /none violated; redis holds \(exit 0\)/);
-  assert.match(judgeReport([run("none")]).line, /theory expects: none violated \(exit 0\)/);
-  assert.match(judgeReport([run("none"), run("redis", { guard: "version" })]).line, /redis\+version holds/);
+  assert.match(judgeReport([run("none"), run("redis")]).line, /"none" violated; "redis" holds \(exit 0\)/);
+  assert.match(judgeReport([run("none")]).line, /theory expects: "none" violated \(exit 0\)/);
+  assert.match(judgeReport([run("none"), run("redis", { guard: "version" })]).line, /"redis\+version" holds/);
 });
 
 test("a strategy that should hold and was violated is exit 1, before everything that is unknown", () => {
@@ -380,11 +380,11 @@ test("a strategy that should hold and was violated is exit 1, before everything 
     [{ strategy: "row-lock", reason: "interrupted" }],
   );
   assert.deepEqual([verdict.value, verdict.exitCode], ["violated", 1]);
-  assert.equal(verdict.line, "VERDICT: violated: redis should hold and did not (exit 1)");
+  assert.equal(verdict.line, 'VERDICT: violated: "redis" should hold and did not (exit 1)');
   assert.deepEqual(verdict.reasons, [
-    "redis: data should hold, but 12 stale",
-    "row-lock was not run: interrupted",
-    "version: worker-2 was lost",
+    '"redis": data should hold, but 12 stale',
+    '"row-lock" was not run: interrupted',
+    '"version": worker-2 was lost',
   ]);
   // The violation itself shows that the checks can detect one.
   assert.equal(judgeReport([broken("redis")]).exitCode, 1);
@@ -400,7 +400,7 @@ test("a control that is not violated makes the whole report unknown", () => {
   assert.deepEqual([verdict.value, verdict.exitCode], ["unknown", 3]);
   assert.equal(
     verdict.line,
-    "VERDICT: unknown: none (positive control): data should be violated, but 900 operations show no violation (exit 3)",
+    'VERDICT: unknown: "none" (positive control): data should be violated, but 900 operations show no violation (exit 3)',
   );
   assert.equal(judgeReport([run("none"), unbroken("memory"), run("redis")]).exitCode, 3);
 });
@@ -408,7 +408,7 @@ test("a control that is not violated makes the whole report unknown", () => {
 test("an unknown run, a run that was not made, and no run at all are unknown", () => {
   const verdict = judgeReport([run("none"), unknown("redis"), unknown("version")]);
   assert.equal(verdict.exitCode, 3);
-  assert.equal(verdict.line, "VERDICT: unknown: redis: worker-2 was lost; and 1 more (exit 3)");
+  assert.equal(verdict.line, 'VERDICT: unknown: "redis": worker-2 was lost; and 1 more (exit 3)');
   assert.equal(judgeReport([run("none")], [{ strategy: "redis", reason: "interrupted by SIGINT" }]).exitCode, 3);
   assert.deepEqual(judgeReport([]).reasons, ["no run was made"]);
   assert.equal(judgeReport([]).exitCode, 3);
@@ -417,11 +417,17 @@ test("an unknown run, a run that was not made, and no run at all are unknown", (
 test("without a positive control the report is unknown and says what to add", () => {
   const verdict = judgeReport([run("redis"), run("version")]);
   assert.equal(verdict.exitCode, 3);
-  assert.match(verdict.reasons[0]!, /no positive control ran.*add none to --strategies/);
+  assert.match(
+    verdict.reasons[0]!,
+    /no positive control ran, so this report proves nothing: add "none" or "memory" to --strategies/,
+  );
   const guarded = judgeReport([run("none", { guard: "version" }), run("redis", { guard: "version" })]);
-  assert.match(guarded.reasons[0]!, /since none\+version should hold here: run none with --guard none/);
+  assert.match(
+    guarded.reasons[0]!,
+    /behind this guard even "none" is expected to hold; also run "none" with --guard none/,
+  );
   const alone = judgeReport([run("memory", { workers: 1 })]);
-  assert.match(alone.reasons[0]!, /since memory should hold here/);
+  assert.match(alone.reasons[0]!, /ran: "memory" is expected to hold here/);
 });
 
 test("a Redis that lets a user do what it must not is a violation, whatever the strategies did", () => {
@@ -429,6 +435,6 @@ test("a Redis that lets a user do what it must not is a violation, whatever the 
   const runs = [run("none"), run("redis")];
   const verdict = judgeReport(runs, [], [{ ...probe, refused: false }]);
   assert.equal(verdict.exitCode, 1);
-  assert.match(verdict.line, /Redis lets user lock run FLUSHALL/);
+  assert.match(verdict.line, /Redis lets user "lock" run FLUSHALL/);
   assert.equal(judgeReport(runs, [], [{ ...probe, refused: true }]).exitCode, 0);
 });

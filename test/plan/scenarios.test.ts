@@ -161,16 +161,16 @@ describe("what each scenario changes from run to run", () => {
 
   test("mixed: pairs, or all that are named at once, and a control where they hold together", () => {
     assert.deepEqual(told(plans("mixed")), [
-      "redis beside none",
-      "redis beside row-lock",
-      "version beside none",
-      "version beside row-lock",
+      "redis next to none",
+      "redis next to row-lock",
+      "version next to none",
+      "version next to row-lock",
     ]);
     assert.deepEqual(told(plans("mixed", { strategies: ["redis", "none", "version"] })), [
-      "redis beside none beside version",
+      "redis next to none next to version",
     ]);
     const held = plans("mixed", { strategies: ["row-lock", "version"] });
-    assert.deepEqual(told(held), ["none", "row-lock beside version"]);
+    assert.deepEqual(told(held), ["none", "row-lock next to version"]);
     assert.deepEqual(held.map(isControl), [true, false]);
   });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Report } from "../../coordinator/judge/report-data.ts";
-import { inProse, labelsOf, namesAmong } from "../../coordinator/plan/run-names.ts";
+import { labelsOf, namesAmong, quotedLabelsOf } from "../../coordinator/plan/run-names.ts";
 import { answers } from "../../coordinator/report/answers.ts";
 import { formatJunit } from "../../coordinator/report/junit.ts";
 import { formatMarkdown } from "../../coordinator/report/markdown.ts";
@@ -47,26 +47,31 @@ describe("names of runs", () => {
   test("have what differs among runs of the same strategy, and every fault", () => {
     const labels = [...labelsOf(ttlReport().runs).values()];
     assert.deepEqual(labels, [
-      "redis, TTL 100 ms, outlives its TTL",
-      "redis, TTL 100 ms, not extended, outlives its TTL",
-      "redis, TTL 100 ms, holder stands still",
+      "redis, TTL 100 ms, overruns its TTL",
+      "redis, TTL 100 ms, not extended, overruns its TTL",
+      "redis, TTL 100 ms, holder is stalled",
       "redis, TTL 2 s, holder dies",
     ]);
-    assert.deepEqual([...labelsOf(mixedReport().runs).values()], ["version beside none", "version beside row-lock"]);
+    assert.deepEqual([...labelsOf(mixedReport().runs).values()], ["version next to none", "version next to row-lock"]);
     const contended = new Set(labelsOf(contentionReport().runs).values());
     assert.equal(contended.size, 32);
     assert.ok(contended.has("redis, 8 workers, hold 10 ms"));
   });
 
   test("stand in parentheses among others, and are left out where one stands for all", () => {
-    assert.equal(inProse("redis, 8 workers, hold 2 ms"), "redis (8 workers, hold 2 ms)");
-    assert.equal(inProse("redis+version"), "redis+version");
     const { runs } = contentionReport();
-    const names = labelsOf(runs);
+    assert.ok(new Set(quotedLabelsOf(runs).values()).has('"redis" (8 workers, hold 10 ms)'));
+    const [version] = mixedReport().runs;
+    assert.deepEqual(
+      [{ ...version!, mix: undefined, guard: "version" as const }, version!].map((run) => [
+        ...quotedLabelsOf([run]).values(),
+      ]),
+      [['"version"'], ['"version" next to "none"']],
+    );
     const redis = runs.filter(({ strategy }) => strategy === "redis");
     const claimed = redis.filter(({ expects }) => expects.data === "holds");
-    assert.deepEqual(namesAmong(claimed, runs, names), ["redis"]);
-    assert.deepEqual(namesAmong(claimed.slice(0, 1), runs, names), ["redis (2 workers, hold 2 ms)"]);
+    assert.deepEqual(namesAmong(claimed, runs), ['"redis"']);
+    assert.deepEqual(namesAmong(claimed.slice(0, 1), runs), ['"redis" (2 workers, hold 2 ms)']);
   });
 });
 
@@ -75,12 +80,21 @@ describe("what a scenario shows", () => {
     const shown = answers(contentionReport()).shown.join("\n");
     assert.match(
       shown,
-      /With 2 ms inside, redis went from 250 committed\/s with 1 worker to 220 with 8; .* 2.00 to 16.0 ms/,
+      /With a hold time of 2 ms, "redis" went from 250 committed\/s with 1 worker to 220 with 8; .* 2.00 to 16.0 ms/,
     );
-    assert.match(shown, /With 2 ms inside and 8 workers, redis committed 18 % as much as none, which lost 74 % of its/);
-    assert.match(shown, /version .* 78 % of its operations were rejected at the end/);
-    assert.match(shown, /With 2 ms inside, version committed more than redis until 8 workers turned it round/);
-    assert.match(shown, /With 10 ms inside, row-lock committed more than version wherever they differed clearly/);
+    assert.match(
+      shown,
+      /With a hold time of 2 ms and 8 workers, "redis" committed 18 % as much as "none", which lost 74 % of its/,
+    );
+    assert.match(shown, /"version" .* 78 % of its operations were rejected with 8 workers/);
+    assert.match(
+      shown,
+      /With a hold time of 2 ms, "version" committed more than "redis" with few workers, and less with 8 workers/,
+    );
+    assert.match(
+      shown,
+      /With a hold time of 10 ms, "row-lock" committed more than "version" wherever they differed clearly/,
+    );
     assert.deepEqual(answers(contentionReport()).cost, []);
   });
 
@@ -104,30 +118,30 @@ describe("what a scenario shows", () => {
 
   test("ttl: who noticed, what broke and why, and how long after a death", () => {
     const { shown, held } = answers(ttlReport());
-    assert.match(shown[0]!, /25 times; nobody was refused anything; the data held\.$/);
-    assert.match(shown[1]!, /25 operations refused \(LockLost\); the data held\.$/);
+    assert.match(shown[0]!, /25 times; no operation was rejected; the data held\.$/);
+    assert.match(shown[1]!, /25 operations rejected \(LockLost\); the data held\.$/);
     assert.match(shown[2]!, /the data did not hold: 3,107 updates lost, as expected: no timer fires/);
     assert.match(shown[3]!, /the next write came 1,910 ms later \(TTL 2 s\); the data held\.$/);
     assert.match(
       held[0]!,
-      /^redis \(TTL 100 ms, holder stands still\) lost updates, as expected: a violation can be seen/,
+      /^"redis" \(TTL 100 ms, holder is stalled\) lost updates, as expected: this report can detect a violation/,
     );
-    assert.doesNotMatch(held.join("\n"), /No control was run/);
+    assert.doesNotMatch(held.join("\n"), /No control ran/);
   });
 
   test("ttl: no write after a death", () => {
     const report = ttlReport();
     report.runs[3] = { ...report.runs[3]!, recoverySeconds: null };
-    assert.match(answers(report).shown[3]!, /nobody wrote after that/);
+    assert.match(answers(report).shown[3]!, /nothing was written after that/);
   });
 
   test("mixed: who wrote from a stale read, and who lost by it", () => {
     const { shown } = answers(mixedReport());
     assert.match(
       shown[0]!,
-      /version committed 218 and was refused 1,900 times, never wrote from a stale read, and lost 190/,
+      /"version" committed 218 and had 1,900 rejected, wrote nothing from a stale read, and lost 190/,
     );
-    assert.match(shown[0]!, /none committed 4,100, wrote 3,107 from a stale read/);
-    assert.match(shown[1]!, /row-lock committed 1,000, never wrote from a stale read\.$/);
+    assert.match(shown[0]!, /"none" committed 4,100, wrote 3,107 from a stale read/);
+    assert.match(shown[1]!, /"row-lock" committed 1,000, wrote nothing from a stale read\.$/);
   });
 });

@@ -28,7 +28,7 @@ export function sampleReport(): Report {
     skipped: [],
     verdict: {
       value: "expected",
-      line: "VERDICT: as theory expects: none, memory violated; redis, row-lock, version hold (exit 0)",
+      line: 'VERDICT: as theory expects: "none", "memory" violated; "redis", "row-lock", "version" hold (exit 0)',
       exitCode: 0,
       reasons: [],
     },
@@ -48,9 +48,12 @@ export function troubledReport(): Report {
     skipped: [{ strategy: "row-lock", reason: "not made: interrupted by SIGINT" }],
     verdict: {
       value: "unknown",
-      line: "VERDICT: unknown: row-lock was not run: not made: interrupted by SIGINT; and 1 more (exit 3)",
+      line: 'VERDICT: unknown: "row-lock" was not run: not made: interrupted by SIGINT; and 1 more (exit 3)',
       exitCode: 3,
-      reasons: ["row-lock was not run: not made: interrupted by SIGINT", "redis: worker-2 was lost: killed by SIGKILL"],
+      reasons: [
+        '"row-lock" was not run: not made: interrupted by SIGINT',
+        '"redis": worker-2 was lost: killed by SIGKILL',
+      ],
     },
   };
 }
@@ -64,9 +67,9 @@ export function violatedReport(): Report {
     runs: [first!, second!, brokenLock(third!), ...rest],
     verdict: {
       value: "violated",
-      line: "VERDICT: violated: redis should hold and did not (exit 1)",
+      line: 'VERDICT: violated: "redis" should hold and did not (exit 1)',
       exitCode: 1,
-      reasons: ["redis: data should hold, but 12 of 1652 writes were stale (lost updates)"],
+      reasons: ['"redis": data should hold, but 12 of 1,652 writes were stale (lost updates)'],
     },
   };
 }
@@ -79,13 +82,13 @@ function none(): RunReport {
     naive: 3066,
     operationSeconds: { count: 4318, average: 0.00461, p50: 0.00431, p95: 0.00712, p99: 0.0109 },
     lockWaitSeconds: { count: 0 },
-    data: { value: "violated", count: 3107, reasons: ["3107 of 4318 writes were stale (lost updates)"] },
-    exclusion: { value: "violated", count: 4102, reasons: ["4102 operations overlapped another one"] },
+    data: { value: "violated", count: 3107, reasons: ["3,107 of 4,318 writes were stale (lost updates)"] },
+    exclusion: { value: "violated", count: 4102, reasons: ["4,102 operations overlapped another one"] },
     checks: [
       {
         check: "chain",
         status: "violated",
-        detail: "3107 of 4318 writes were stale (lost updates)",
+        detail: "3,107 of 4,318 writes were stale (lost updates)",
         count: 3107,
         witnesses: [
           witness("chain", "version 41 was written by worker-2 from version 39: worker-0's raise of 17 was lost", [
@@ -105,7 +108,7 @@ function none(): RunReport {
       {
         check: "value",
         status: "violated",
-        detail: "of 216332 granted, 160593 is lost: 3107 writes from another salary than the one before",
+        detail: "of 216,332 granted, 160,593 is lost: 3,107 writes from a salary other than the one before",
         count: 3107,
         witnesses: [
           witness("value", "worker-2 wrote version 41 from the salary 51930 of version 39, over the salary 51947", [
@@ -116,7 +119,7 @@ function none(): RunReport {
       {
         check: "exclusion",
         status: "violated",
-        detail: "4102 of 4318 operations overlapped another one",
+        detail: "4,102 of 4,318 operations overlapped another one",
         count: 4102,
         witnesses: [
           witness(
@@ -129,7 +132,7 @@ function none(): RunReport {
       {
         check: "naive",
         status: "skipped",
-        detail: "the naive check counts 3066 inconsistent updates: it is blind to lost values",
+        detail: "the naive check counts 3,066 inconsistent updates: it is blind to lost values",
         count: 3066,
         witnesses: [],
       },
@@ -146,13 +149,13 @@ function memory(): RunReport {
     naive: 2931,
     operationSeconds: { count: 4127, average: 0.00482, p50: 0.0044, p95: 0.0075, p99: 0.0114 },
     lockWaitSeconds: { count: 4127, average: 0.00005, p50: 0.00005, p95: 0.0001, p99: 0.00015 },
-    data: { value: "violated", count: 2968, reasons: ["2968 of 4127 writes were stale (lost updates)"] },
-    exclusion: { value: "violated", count: 3987, reasons: ["3987 operations overlapped another one"] },
+    data: { value: "violated", count: 2968, reasons: ["2,968 of 4,127 writes were stale (lost updates)"] },
+    exclusion: { value: "violated", count: 3987, reasons: ["3,987 operations overlapped another one"] },
     checks: [
       {
         check: "chain",
         status: "violated",
-        detail: "2968 of 4127 writes were stale (lost updates)",
+        detail: "2,968 of 4,127 writes were stale (lost updates)",
         count: 2968,
         witnesses: [
           witness("chain", "version 7 was written by worker-3 from version 5: worker-1's raise of 42 was lost", [
@@ -254,15 +257,15 @@ function brokenLock(run: RunReport): RunReport {
     lostUpdates: 12,
     lostMoney: 604,
     naive: 9,
-    data: { value: "violated", count: 12, reasons: ["12 of 1652 writes were stale (lost updates)"] },
+    data: { value: "violated", count: 12, reasons: ["12 of 1,652 writes were stale (lost updates)"] },
     exclusion: { value: "violated", count: 25, reasons: ["25 operations overlapped another one"] },
     agreement: "mismatch",
-    reasons: ["data should hold, but 12 of 1652 writes were stale (lost updates)"],
+    reasons: ["data should hold, but 12 of 1,652 writes were stale (lost updates)"],
     checks: [
       {
         check: "chain",
         status: "violated",
-        detail: "12 of 1652 writes were stale (lost updates)",
+        detail: "12 of 1,652 writes were stale (lost updates)",
         count: 12,
         witnesses: [
           witness("chain", "version 803 was written by worker-1 from version 801: worker-3's raise of 55 was lost", [
@@ -354,7 +357,7 @@ const witness = (check: RunReport["checks"][number]["check"], text: string, oper
 const holdingChain = (writes: number): RunReport["checks"][number] => ({
   check: "chain",
   status: "holds",
-  detail: `${writes} writes to 1 employee, each from the version before it`,
+  detail: `${writes.toLocaleString("en-US")} writes to 1 employee, each from the version before it`,
   count: 0,
   witnesses: [],
 });
@@ -363,7 +366,7 @@ const agreeing = (committed: number): RunReport["checks"] => [
   {
     check: "metrics",
     status: "holds",
-    detail: `Prometheus = workers = ledger, ${committed} operations of 4 workers`,
+    detail: `three independent counts agree: ${committed.toLocaleString("en-US")} operations of 4 workers`,
     count: 0,
     witnesses: [],
   },

@@ -25,7 +25,7 @@ export function contentionReport(): Report {
       values.map((throughput, step) => contended(strategy, 2 ** step, holdMs, throughput)),
     ),
   );
-  return scenario("contention", runs, "none violated; redis, row-lock, version hold");
+  return scenario("contention", runs, '"none" violated; "redis", "row-lock", "version" hold');
 }
 
 function contended(strategy: string, workers: number, holdMs: number, throughput: number): RunReport {
@@ -66,20 +66,20 @@ export function ttlReport(): Report {
       strategy: "redis",
       control: false,
       plan: plan({ fault: fault("stall") }),
-      faults: ["worker-0 stood still for 250 ms just before the write, 18 times"],
-      expects: { data: "violated", exclusion: "violated", because: "no timer fires in a process that stands still" },
+      faults: ["worker-0 was stalled for 250 ms just before the write, 18 times"],
+      expects: { data: "violated", exclusion: "violated", because: "no timer fires in a process that is stalled" },
     },
     {
       ...redis,
       plan: plan({ lockTtlMs: 2000, fault: fault("die") }),
-      faults: ["worker-0 died just before the write, holding what it held"],
+      faults: ["worker-0 died just before the write and released nothing"],
       recoverySeconds: 1.91,
       reconciliation: redis.reconciliation.map((row) =>
         row.worker === 0 ? { ...row, prometheus: 400, died: true } : row,
       ),
     },
   ];
-  return scenario("ttl", runs, "redis (TTL 100 ms, holder stands still) violated; redis (TTL 100 ms) holds");
+  return scenario("ttl", runs, '"redis" (TTL 100 ms, holder is stalled) violated; "redis" (TTL 100 ms) holds');
 }
 
 /** No control is needed if theory expects a violation. */
@@ -92,7 +92,7 @@ export function mixedReport(): Report {
       strategy: "version",
       mix: ["version", "none"],
       control: false,
-      expects: { ...none.expects, because: "what none relies on, the others do not take, so its writes can be stale" },
+      expects: { ...none.expects, because: 'nothing keeps the others out between the read and the write of "none"' },
       parts: [
         { ...part, strategy: "version", committed: 218, rejected: 1900, overwritten: 190 },
         { ...part, strategy: "none", committed: 4100, staleWrites: 3107, overwritten: 2900 },
@@ -108,7 +108,7 @@ export function mixedReport(): Report {
       ],
     },
   ];
-  return scenario("mixed", runs, "version beside none violated; version beside row-lock holds");
+  return scenario("mixed", runs, '"version" next to "none" violated; "version" next to "row-lock" holds');
 }
 
 /** No workers at all. */
@@ -119,6 +119,6 @@ export const aclReport = (): Report => ({
     value: "expected",
     exitCode: 0,
     reasons: [],
-    line: "VERDICT: as the users' rules say: Redis refused all 6 forbidden attempts (exit 0)",
+    line: "VERDICT: as the ACL requires: Redis refused all 6 forbidden attempts (exit 0)",
   },
 });

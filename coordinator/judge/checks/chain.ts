@@ -1,8 +1,9 @@
+import { list, outOf, plural } from "../../text/format.ts";
 import type { Evidence, Ledger } from "../evidence.ts";
 import { isStale } from "../ledger.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix, threadsOf } from "./version-order.ts";
-import { enumerate, namesOf, plural, WITNESSES } from "./witnesses.ts";
+import { namesOf, WITNESSES } from "./witnesses.ts";
 
 /**
  * The main check: every version of every employee was written once, in the order of the ledger, from the version before
@@ -38,7 +39,10 @@ export function chain(evidence: Evidence, threads = threadsOf(evidence.ledger)):
   };
 }
 
-/** The lost-update count: writes that were not based on the version before them. It does not depend on the order of rows. */
+/**
+ * The lost-update count: writes that were not based on the version before them. It does not depend on the order of
+ * rows.
+ */
 export function staleWrites(ledger: Ledger): number {
   let stale = 0;
   for (let row = 0; row < ledger.length; row++) if (isStale(ledger, row)) stale++;
@@ -48,8 +52,8 @@ export function staleWrites(ledger: Ledger): number {
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
 /**
- * `stale`: based on another version than the one before. `misplaced`: that version was written already, or one before it
- * is missing. `misread`: the right version, but not as the row before left it.
+ * `stale`: based on another version than the one before. `misplaced`: that version was written already, or one before
+ * it is missing. `misread`: the right version, but not as the row before left it.
  */
 type Break = "stale" | "misplaced" | "misread";
 
@@ -111,15 +115,12 @@ function witnessOf(
   const base = `${who} from version ${read}`;
   if (read >= written) return told(`${base}, which did not exist yet`);
   const lost = writesBetween(ledger, previous, row, read);
-  if (lost.length === 0) return told(`${base}: what happened between is not in the ledger`);
+  if (lost.length === 0) return told(`${base}: the ledger has no write between them`);
   const raises = lost.map((other) => `${name(ledger.op[other]!)}'s raise of ${ledger.raise[other]}`);
   const shown =
     raises.length > WITNESSES ? [...raises.slice(0, WITNESSES), `${raises.length - WITNESSES} more`] : raises;
   const verb = raises.length === 1 ? "was" : "were";
-  return told(
-    `${base}: ${enumerate(shown)} ${verb} lost`,
-    ...lost.map((other) => ledger.op[other]!).slice(0, WITNESSES),
-  );
+  return told(`${base}: ${list(shown)} ${verb} lost`, ...lost.map((other) => ledger.op[other]!).slice(0, WITNESSES));
 }
 
 /** The rows of the same employee that wrote the versions between the one that was read and the one that was written. */
@@ -132,12 +133,12 @@ function writesBetween(ledger: Ledger, previous: Int32Array, row: number, read: 
 
 function detailOf({ ledger, final, initial }: Evidence, breaks: Record<Break, number>, outside: number): string {
   const found: string[] = [];
-  if (breaks.stale > 0) found.push(`${breaks.stale} of ${plural(ledger.length, "write")} were stale (lost updates)`);
-  if (breaks.misplaced > 0) found.push(`${plural(breaks.misplaced, "version")} out of line`);
+  if (breaks.stale > 0) found.push(`${outOf(breaks.stale, ledger.length, "write")} were stale (lost updates)`);
+  if (breaks.misplaced > 0) found.push(`${plural(breaks.misplaced, "version")} out of order`);
   if (breaks.misread > 0)
-    found.push(`${plural(breaks.misread, "write")} on top of another operation than the one before`);
+    found.push(`${plural(breaks.misread, "write")} on top of an operation other than the one before`);
   if (outside > 0) found.push(`${plural(outside, "employee")} written outside the ledger`);
-  if (found.length > 0) return enumerate(found);
+  if (found.length > 0) return list(found);
   const held = `${plural(ledger.length, "write")} to ${plural(initial.length, "employee")}, each from the version before it`;
   return final.length === 0 ? `${held}, but the final rows could not be read` : held;
 }

@@ -1,14 +1,15 @@
 import { STRATEGIES } from "../../../worker/contract.ts";
+import { outOf, plural } from "../../text/format.ts";
 import type { Evidence, Ledger } from "../evidence.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix, threadsOf } from "./version-order.ts";
-import { namesOf, plural, WITNESSES } from "./witnesses.ts";
+import { namesOf, WITNESSES } from "./witnesses.ts";
 
 /**
- * Nobody read what a lock guards between another's read and write, by the database's clock: one employee, or all of them
- * where one key guards them all. The interval from read to write lies inside the true critical section, so an overlap is
- * real; one that is shorter than the way to the database, or whose operation wrote nothing, is not seen. Intervals that
- * only touch do not overlap: they must share some time.
+ * Nobody read what a lock guards between another's read and write, by the database's clock: one employee, or all of
+ * them where one key guards them all. The interval from read to write lies inside the true critical section, so an
+ * overlap is real; one that is shorter than the way to the database, or whose operation wrote nothing, is not seen.
+ * Intervals that only touch do not overlap: they must share some time.
  *
  * The ledger has the writes of what a lock guards in the order of their end, so one sweep from the last to the first
  * finds every interval that reaches beyond the start of a later one. The count is the number of operations less the
@@ -28,7 +29,7 @@ export function exclusion(evidence: Evidence, threads = threadsOf(evidence.ledge
     status: count > 0 ? "violated" : "holds",
     detail:
       count > 0
-        ? `${count} of ${plural(ledger.length, "operation")} overlapped another one`
+        ? `${outOf(count, ledger.length, "operation")} overlapped another one`
         : `none of ${plural(ledger.length, "operation")} overlapped another one`,
     count,
     witnesses: first.map(([row, other]) => witnessOf(evidence, row, other)),

@@ -1,12 +1,13 @@
+import { outOf } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix } from "./version-order.ts";
-import { namesOf, plural, WITNESSES } from "./witnesses.ts";
+import { namesOf, WITNESSES } from "./witnesses.ts";
 
 /**
- * Fencing tokens strictly increase along the ledger of each employee: an equal or older one means that two owners shared
- * a token or that somebody wrote after the lock had gone to the next. It says nothing about what a writer read before
- * it wrote with a good token. Rows without a token are passed over.
+ * Fencing tokens strictly increase along the ledger of each employee: an equal or older one means that two owners
+ * shared a token or that somebody wrote after the lock had gone to the next. It says nothing about what a writer read
+ * before it wrote with a good token. Rows without a token are passed over.
  */
 export function fence(evidence: Evidence): CheckResult {
   const { ledger } = evidence;
@@ -36,7 +37,7 @@ export function fence(evidence: Evidence): CheckResult {
   return {
     check: "fence",
     status: count > 0 ? "violated" : "holds",
-    detail: `${count} of ${plural(tokens, "token")} not newer than one before`,
+    detail: `${outOf(count, tokens, "token")} not newer than a token before`,
     count,
     witnesses,
   };

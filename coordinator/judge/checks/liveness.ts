@@ -1,6 +1,6 @@
+import { list } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult } from "../report-data.ts";
-import { enumerate } from "./witnesses.ts";
 import { type Accounts, accountsOf } from "./writer-histories.ts";
 
 /**
@@ -17,7 +17,7 @@ export function liveness(evidence: Evidence, accounts = accountsOf(evidence)): C
     fair === null
       ? "nothing was committed"
       : `${stall}, Jain's index ${fair.toFixed(3)} over ${counts.length} workers` +
-        (starved.length > 0 ? `; ${enumerate(starved)} committed nothing` : "");
+        (starved.length > 0 ? `; ${list(starved)} committed nothing` : "");
   const unknown = fair === null || stallMs === null || starved.length > 0;
   return { check: "liveness", status: unknown ? "unknown" : "holds", detail, count: 0, witnesses: [] };
 }
@@ -26,7 +26,10 @@ export function liveness(evidence: Evidence, accounts = accountsOf(evidence)): C
 export const timed = (workers: Evidence["workers"]) =>
   workers.flatMap(({ final }) => (final === undefined || final.endedAtUs === 0 ? [] : [final]));
 
-/** When the fleet ran: from its first start to its last end, by the database's clock. Undefined where no worker reported it. */
+/**
+ * When the fleet ran: from its first start to its last end, by the database's clock. Undefined where no worker reported
+ * it.
+ */
 export function fleetInterval(workers: Evidence["workers"]): { startedAtUs: number; endedAtUs: number } | undefined {
   const finals = timed(workers);
   if (finals.length === 0) return undefined;

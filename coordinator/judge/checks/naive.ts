@@ -1,13 +1,13 @@
+import { plural } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult } from "../report-data.ts";
-import { plural } from "./witnesses.ts";
 
 const BLIND_SPOTS =
-  "it sees a write between its own read and read-back, not what was lost; it cannot fail where the write names the version; a killed worker takes its count along";
+  "it sees a write between its own read and read-back, not what was lost; it cannot fail where the write names the version; the count of a killed worker is lost";
 
 /**
- * The naive check, for comparison only: read-back version = version read + 1. Skipped as far as the verdict goes, with
- * the count that Prometheus has of it, or else the workers.
+ * The naive check, for comparison only: read-back version = version read + 1. It does not affect the verdict. The count
+ * is the one in Prometheus, or else the sum of what the workers reported.
  */
 export function naive(evidence: Evidence): CheckResult {
   const count = naiveCount(evidence);
@@ -16,8 +16,8 @@ export function naive(evidence: Evidence): CheckResult {
   return { check: "naive", status: "skipped", detail, count, witnesses: [] };
 }
 
-/** Null where neither Prometheus nor any worker has it. */
+/** The count of the naive check; null where neither Prometheus nor any worker has one. */
 export function naiveCount({ prometheus, workers }: Evidence): number | null {
-  const books = prometheus?.workers ?? workers.flatMap(({ final }) => (final === undefined ? [] : [final]));
-  return books.length === 0 ? null : books.reduce((sum, { naive }) => sum + naive, 0);
+  const counts = prometheus?.workers ?? workers.flatMap(({ final }) => (final === undefined ? [] : [final]));
+  return counts.length === 0 ? null : counts.reduce((sum, { naive }) => sum + naive, 0);
 }

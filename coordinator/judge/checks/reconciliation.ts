@@ -1,16 +1,18 @@
 import { workerIndexes } from "../../plan/run-plan.ts";
+import { count, plural } from "../../text/format.ts";
 import type { Evidence, PrometheusWorker, WorkerEvidence } from "../evidence.ts";
 import type { CheckResult, ReconciliationRow } from "../report-data.ts";
-import { plural, WITNESSES } from "./witnesses.ts";
+import { WITNESSES } from "./witnesses.ts";
 import { type Accounts, accountsOf } from "./writer-histories.ts";
 
 /**
  * Prometheus, the workers and the ledger agree, worker by worker, on committed operations and on the sum of raises.
- * Operations of unknown outcome explain a ledger that has more. Who claims more than the ledger has was told that
- * something is committed which is not: violated. All other disagreement, and a book that is missing, is unknown.
+ * Operations of unknown outcome explain a ledger that has more. A worker that reports more commits than the ledger
+ * contains received an acknowledgement for a write that is not there: `violated`. Any other disagreement, and a missing
+ * count, is `unknown`.
  */
 export function metrics(evidence: Evidence, accounts = accountsOf(evidence)): CheckResult {
-  const findings = booksOf(evidence, accounts).map(compare);
+  const findings = countByWorker(evidence, accounts).map(compare);
   const claims = findings.flatMap(({ claim }) => claim ?? []);
   const gaps = [
     ...(evidence.prometheus === undefined ? ["Prometheus has no final numbers"] : []),
@@ -25,7 +27,7 @@ export function metrics(evidence: Evidence, accounts = accountsOf(evidence)): Ch
     detail:
       claims.length + gaps.length > 0
         ? [...claims, ...gaps].slice(0, WITNESSES).join("; ")
-        : `Prometheus = workers = ledger, ${plural(total, "operation")} of ${plural(findings.length, "worker")}`,
+        : `three independent counts agree: ${plural(total, "operation")} of ${plural(findings.length, "worker")}`,
     count: claims.length,
     witnesses: claims.slice(0, WITNESSES).map((text) => ({ check: "metrics", text, operations: [] })),
   };
@@ -33,7 +35,7 @@ export function metrics(evidence: Evidence, accounts = accountsOf(evidence)): Ch
 
 /** The table of the report. Its ledger column also counts operations of unknown outcome. */
 export const reconcile = (evidence: Evidence, accounts = accountsOf(evidence)): ReconciliationRow[] =>
-  booksOf(evidence, accounts).map(
+  countByWorker(evidence, accounts).map(
     ({ worker: { index, uid, node, final, lost, log, readyMs }, prometheus, ledger }) => ({
       worker: index,
       uid,
@@ -51,14 +53,14 @@ export const reconcile = (evidence: Evidence, accounts = accountsOf(evidence)): 
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-interface Books {
+interface Counts {
   readonly worker: WorkerEvidence;
   readonly prometheusRead: boolean;
   readonly prometheus: PrometheusWorker | undefined;
   readonly ledger: { readonly operations: number; readonly recovered: number; readonly raised: number };
 }
 
-function booksOf({ workers, prometheus }: Evidence, { writers }: Accounts): Books[] {
+function countByWorker({ workers, prometheus }: Evidence, { writers }: Accounts): Counts[] {
   return workers.map((worker) => {
     const ledger = { operations: 0, recovered: 0, raised: 0 };
     for (const account of writers.values()) {
@@ -72,8 +74,8 @@ function booksOf({ workers, prometheus }: Evidence, { writers }: Accounts): Book
   });
 }
 
-/** What one worker's books say against each other: a claim that the ledger denies, or a gap that proves nothing. */
-function compare({ worker, prometheusRead, prometheus, ledger }: Books): {
+/** Compares the counts of one worker: a claim that the ledger contradicts, or a gap that proves nothing. */
+function compare({ worker, prometheusRead, prometheus, ledger }: Counts): {
   claim?: string;
   gap?: string;
   ledger: number;
@@ -83,26 +85,26 @@ function compare({ worker, prometheusRead, prometheus, ledger }: Books): {
   const final = worker.final;
   const result = { ledger: ledger.operations };
   if (final !== undefined) {
-    const said = `${name} reports ${pages(final)}, the ledger has ${pages(has)}`;
+    const said = `${name} reports ${describeCount(final)}, the ledger has ${describeCount(has)}`;
     if (final.committed > has.committed || final.raised > has.raised) return { ...result, claim: said };
     if (final.committed < has.committed || final.raised < has.raised) return { ...result, gap: said };
   } else if (prometheus !== undefined && prometheus.committed > ledger.operations) {
-    // A lost worker's last scrape may lie behind the ledger, never before it.
-    const claim = `Prometheus has ${pages(prometheus)} of ${name}, the ledger ${pages(has)}`;
+    // The last scrape of a lost worker may be behind the ledger, never ahead of it.
+    const claim = `Prometheus has ${describeCount(prometheus)} of ${name}, the ledger ${describeCount(has)}`;
     return { ...result, claim };
   }
   if (final === undefined) return { ...result, gap: `${name} gave no final numbers` };
   if (!prometheusRead) return result;
   if (prometheus === undefined) return { ...result, gap: `Prometheus has no numbers of ${name}` };
-  // Who died was scraped for the last time before its last operations.
+  // The last scrape of a worker that died came before its last operations.
   const behind = final.died === true && prometheus.committed <= final.committed && prometheus.raised <= final.raised;
   if (!behind && (prometheus.committed !== final.committed || prometheus.raised !== final.raised))
-    return { ...result, gap: `${name} reports ${pages(final)}, Prometheus has ${pages(prometheus)}` };
+    return { ...result, gap: `${name} reports ${describeCount(final)}, Prometheus has ${describeCount(prometheus)}` };
   return result;
 }
 
-const pages = ({ committed, raised }: { committed: number; raised: number }) =>
-  `${committed} committed (raises ${raised})`;
+const describeCount = ({ committed, raised }: { committed: number; raised: number }) =>
+  `${count(committed)} committed (raises ${count(raised)})`;
 
 const absentWorkers = ({ plan, workers }: Evidence) =>
   workerIndexes(plan)

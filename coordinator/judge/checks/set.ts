@@ -1,12 +1,13 @@
+import { list, outOf, plural } from "../../text/format.ts";
 import type { Evidence, Ledger } from "../evidence.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
-import { enumerate, namesOf, plural, WITNESSES } from "./witnesses.ts";
+import { namesOf, WITNESSES } from "./witnesses.ts";
 import { type Account, type Accounts, accountsOf, pick } from "./writer-histories.ts";
 
 /**
  * Acknowledged operations are in the ledger, the ledger has only what was attempted, and nothing twice (Jepsen's set
  * checker). An operation of unknown outcome is resolved by its id: in the ledger it happened, else it did not. One that
- * was reported as rejected must not be there: its caller was told that it may try again.
+ * was reported as rejected must not be there: its caller may have retried it.
  */
 export function set(evidence: Evidence, accounts = accountsOf(evidence)): CheckResult {
   const name = namesOf(evidence);
@@ -31,26 +32,26 @@ export function set(evidence: Evidence, accounts = accountsOf(evidence)): CheckR
     operations: [op],
   });
   const witnesses: Witness[] = [
-    ...lost.first.map(
-      tell((op) => `${name(op)} was told that operation ${op} is committed, but it is not in the ledger`),
-    ),
+    ...lost.first.map(tell((op) => `operation ${op} of ${name(op)} was acknowledged, but it is not in the ledger`)),
     ...twice
       .map((row) => evidence.ledger.op[row]!)
       .map(tell((op) => `operation ${op} of ${name(op)} was applied twice`)),
     ...unexpected
       .slice(0, WITNESSES)
       .map((row) => evidence.ledger.op[row]!)
-      .map(tell((op) => `operation ${op} of ${name(op)} is in the ledger, but nobody attempted it`)),
-    ...denied.first.map(tell((op) => `${name(op)} was told that operation ${op} is rejected, but it is in the ledger`)),
+      .map(tell((op) => `operation ${op} of ${name(op)} is in the ledger, but no writer attempted it`)),
+    ...denied.first.map(
+      tell((op) => `operation ${op} of ${name(op)} was reported as rejected, but it is in the ledger`),
+    ),
   ];
   const count = lost.count + twice.length + unexpected.length + denied.count;
-  const silent = silentWorkers(evidence, accounts);
+  const silent = findSilentWorkers(evidence, accounts);
   return {
     check: "set",
     status: count > 0 ? "violated" : silent.length > 0 ? "unknown" : "holds",
     detail:
       count > 0
-        ? enumerate(
+        ? list(
             [
               [lost.count, "acknowledged but not in the ledger"],
               [twice.length, "applied twice"],
@@ -61,7 +62,7 @@ export function set(evidence: Evidence, accounts = accountsOf(evidence)): CheckR
               .map(([found, what]) => `${plural(found as number, "operation")} ${what}`),
           )
         : silent.length > 0
-          ? `no word from ${enumerate(silent)} on what was acknowledged`
+          ? `${list(silent)} did not report which operations were acknowledged`
           : heldDetail(known),
     count,
     witnesses: witnesses.slice(0, WITNESSES),
@@ -105,7 +106,7 @@ function contains(sorted: Float64Array, wanted: number): boolean {
 }
 
 /** Workers without final numbers, known from the fleet or only from what they registered. */
-function silentWorkers({ workers, plan }: Evidence, { writers }: Accounts): string[] {
+function findSilentWorkers({ workers, plan }: Evidence, { writers }: Accounts): string[] {
   const silent = new Set<number>();
   for (let index = 0; index < plan.workers; index++)
     if (!workers.some((worker) => worker.index === index && worker.final !== undefined)) silent.add(index);
@@ -117,7 +118,13 @@ function heldDetail(known: readonly Account[]): string {
   const total = (of: (account: Account) => number) => known.reduce((sum, account) => sum + of(account), 0);
   const unknown = total(({ final }) => final?.unknown.length ?? 0);
   const resolved =
-    unknown === 0 ? "" : `; of ${unknown} with unknown outcome it has ${total(({ recovered }) => recovered)}`;
+    unknown === 0
+      ? ""
+      : `; it has ${outOf(
+          total(({ recovered }) => recovered),
+          unknown,
+          "operation",
+        )} of unknown outcome`;
   const acknowledged = total(({ operations, recovered }) => operations - recovered);
-  return `the ledger has all ${plural(acknowledged, "acknowledged operation")} and no other${resolved}`;
+  return `the ledger has all ${plural(acknowledged, "acknowledged operation")} and no others${resolved}`;
 }

@@ -1,9 +1,9 @@
 import { OPERATIONS_PER_WRITER } from "../../../worker/contract.ts";
+import { atLeast, list, outOf, plural, quoted } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult } from "../report-data.ts";
 import { committedByWorker, timed } from "./liveness.ts";
 import { threadsOf } from "./version-order.ts";
-import { enumerate, plural } from "./witnesses.ts";
 import { accountsOf } from "./writer-histories.ts";
 
 /** Below this many writes a clean run bounds the rate of violations at 10 % (3/n), which says next to nothing. */
@@ -11,7 +11,10 @@ export const LEAST_OPERATIONS = 30;
 /** Neighbours in the ledger by different writers: at least so many, and at least this share. */
 export const LEAST_TURNS = 10;
 export const LEAST_TURN_SHARE = 0.01;
-/** Writes that would have been stale by chance, had nothing kept the writers apart; none at all of 5 is seen once in 150 runs. */
+/**
+ * Writes that would have been stale by chance, had nothing kept the writers apart; none at all of 5 is seen once in 150
+ * runs.
+ */
 export const LEAST_BY_CHANCE = 5;
 /** The part of the planned duration in which all workers must have run. */
 export const LEAST_OVERLAP = 0.9;
@@ -37,16 +40,16 @@ export function vacuity(
       `only ${plural(ledger.length, "operation")} committed, ${LEAST_OPERATIONS} are needed: run for longer`,
     );
   else if (plan.workers * plan.concurrency > 1 && (turns < LEAST_TURNS || turns < LEAST_TURN_SHARE * pairs))
-    reasons.push(`the writers hardly contended: ${turns} of ${plural(pairs, "write")} followed another writer's`);
+    reasons.push(`the writers rarely contended: ${outOf(turns, pairs, "write")} followed a write of another writer`);
   else if (byChance < LEAST_BY_CHANCE)
     reasons.push(
-      `the writers hardly met: with nothing between them, about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale; ${LEAST_BY_CHANCE} are needed: take fewer rows, shorter pauses or a longer run`,
+      `operations rarely overlapped: without protection, about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale, and ${LEAST_BY_CHANCE} are needed: use fewer rows, shorter pauses or a longer run`,
     );
-  if (idle.length > 0) reasons.push(`${enumerate(idle)} committed nothing`);
-  if (overlap === null) reasons.push("no data on when all workers ran");
+  if (idle.length > 0) reasons.push(`${list(idle)} committed nothing`);
+  if (overlap === null) reasons.push("no data on when all workers were active");
   else if (overlap < LEAST_OVERLAP)
     reasons.push(
-      `all workers ran together for ${percent(overlap)} of the planned time only, ${percent(LEAST_OVERLAP)} is needed`,
+      `all workers were active at the same time for only ${atLeast(overlap)} of the planned duration, ${atLeast(LEAST_OVERLAP)} is needed`,
     );
   return {
     check: "vacuity",
@@ -54,7 +57,7 @@ export function vacuity(
     detail:
       reasons.length > 0
         ? reasons.join("; ")
-        : `${plural(ledger.length, "operation")}, ${percent(turns / pairs)} after another writer's, all workers together for ${percent(overlap ?? 0)} of the planned time`,
+        : `${plural(ledger.length, "operation")}, ${atLeast(turns / pairs)} after a write of another writer, all workers active for ${atLeast(overlap ?? 0)} of the planned duration`,
     count: 0,
     witnesses: [],
   };
@@ -79,7 +82,9 @@ export function overlapOf({ plan, workers }: Evidence): number | null {
 function idleOf({ mix }: Evidence["plan"], counts: readonly number[]): string[] {
   if (mix === undefined) return counts.flatMap((count, index) => (count === 0 ? [`worker-${index}`] : []));
   const busy = new Set(counts.flatMap((count, index) => (count === 0 ? [] : [mix[index % mix.length]])));
-  return [...new Set(mix)].filter((strategy) => !busy.has(strategy)).map((strategy) => `each worker of ${strategy}`);
+  return [...new Set(mix)]
+    .filter((strategy) => !busy.has(strategy))
+    .map((strategy) => `each worker of ${quoted(strategy)}`);
 }
 
 function turnsOf({ ledger }: Evidence, previous: Int32Array) {
@@ -118,5 +123,3 @@ function staleByChance({ ledger, plan }: Evidence): number {
   }
   return stale;
 }
-
-const percent = (part: number) => `${Math.floor(part * 100)} %`;

@@ -1,13 +1,14 @@
+import { count, list, plural } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import { isStale } from "../ledger.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix, threadsOf } from "./version-order.ts";
-import { enumerate, namesOf, plural, WITNESSES } from "./witnesses.ts";
+import { namesOf, WITNESSES } from "./witnesses.ts";
 
 /**
- * Money is conserved: every raise in the ledger is in the final salary, each write starts from the salary that the write
- * before it left, and adds exactly its raise. Sees what versions cannot: a salary or a raise that was changed behind the
- * workers' backs. The sums alone could cancel out, so raises are positive and each step is checked too.
+ * Money is conserved: every raise in the ledger is in the final salary, each write starts from the salary that the
+ * write before it left, and adds exactly its raise. Sees what versions cannot: a salary or a raise that was changed
+ * behind the workers' backs. The sums alone could cancel out, so raises are positive and each step is checked too.
  */
 export function value(evidence: Evidence, threads = threadsOf(evidence.ledger)): CheckResult {
   const { ledger, final } = evidence;
@@ -32,10 +33,10 @@ export function value(evidence: Evidence, threads = threadsOf(evidence.ledger)):
     check: "value",
     status: violated ? "violated" : final.length === 0 ? "unknown" : "holds",
     detail: violated
-      ? `${lostSentence(money.lost, money.granted)}: ${enumerate(causes(wrongSums, wrongStarts, wrongEnds))}`
+      ? `${lostSentence(money.lost, money.granted)}: ${list(causes(wrongSums, wrongStarts, wrongEnds))}`
       : final.length === 0
         ? "the final rows could not be read"
-        : `all ${money.granted} of salary that was granted is in the final rows`,
+        : `all ${count(money.granted)} granted arrived in the final rows`,
     count: wrongSums + wrongStarts + wrongEnds,
     witnesses: [...first, ...money.ends].slice(0, WITNESSES),
   };
@@ -70,14 +71,14 @@ export function sumMoney(evidence: Evidence): { granted: number; lost: number | 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
 const lostSentence = (lost: number | null, granted: number) => {
-  if (lost === null) return `of ${granted} granted, an unknown part is lost`;
-  if (lost < 0) return `the final salary is ${-lost} higher than the ${granted} granted explain`;
-  return `of ${granted} granted, ${lost} is lost`;
+  if (lost === null) return `of ${count(granted)} granted, an unknown part is lost`;
+  if (lost < 0) return `the final salary is ${count(-lost)} higher than the ${count(granted)} granted explain`;
+  return `of ${count(granted)} granted, ${count(lost)} is lost`;
 };
 
 function causes(wrongSums: number, wrongStarts: number, wrongEnds: number): string[] {
   const found: string[] = [];
-  if (wrongStarts > 0) found.push(`${plural(wrongStarts, "write")} from another salary than the one before`);
+  if (wrongStarts > 0) found.push(`${plural(wrongStarts, "write")} from a salary other than the one before`);
   if (wrongSums > 0) found.push(`${plural(wrongSums, "write")} where salary and raise do not add up`);
   if (wrongEnds > 0) found.push(`${plural(wrongEnds, "employee")} not left as the ledger says`);
   return found;

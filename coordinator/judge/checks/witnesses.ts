@@ -13,10 +13,3 @@ export function namesOf({ writers, plan }: Pick<Evidence, "writers" | "plan">): 
     return plan.concurrency > 1 ? `worker-${writer.worker} (loop ${writer.loop})` : `worker-${writer.worker}`;
   };
 }
-
-/** `1 write`, `2 writes`. */
-export const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
-
-/** `a`, `a and b`, `a, b and c`. */
-export const enumerate = (items: readonly string[]) =>
-  items.length < 2 ? (items[0] ?? "") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;

@@ -29,7 +29,7 @@ export function coordinatorFaults(of: () => FaultSite): void {
       assertBooksAgree(runOf(report, "version"), 4);
       assert.match(runOf(report, "redis").reasons.join("; "), /interrupted by SIGTERM/);
       assert.deepEqual(report.skipped, [{ strategy: "row-lock", reason: "coordinator restarted while it ran" }]);
-      assert.match(end.words, /^VERDICT: unknown: row-lock was not run: coordinator restarted while it ran/);
+      assert.match(end.words, /^VERDICT: unknown: "row-lock" was not run: coordinator restarted while it ran/);
 
       const { items } = await site.json(["get", "events", "--field-selector", "reason=SuccessfulCreate"]);
       const ofFleets = ({ involvedObject }: Json) => involvedObject.name.startsWith(`demo-${report.report}-`);

@@ -23,7 +23,7 @@ export function workerFaults(of: () => FaultSite): void {
     const [deleted, killed] = ["redis", "row-lock"].map((strategy) => runOf(end.report, strategy).reasons.join("; "));
     assert.match(deleted!, /worker-1 was lost: .*pod demo-\w+-2-redis-1-\w+ was deleted/);
     assert.match(killed!, /worker-2 was lost: .*pod demo-\w+-3-row-lock-2-\w+ was deleted/);
-    assert.match(end.words, /^VERDICT: unknown: redis: worker-1 was lost: /);
+    assert.match(end.words, /^VERDICT: unknown: "redis": worker-1 was lost: /);
   });
 
   test("a quota that lets in two of four workers: the others are named, within the start deadline", async () => {

@@ -17,7 +17,7 @@ const counts = (evidence: Evidence, index: number) => evidence.workers[index]!.f
 test("three counts that agree hold", () => {
   const result = metrics(serial(100));
   assert.equal(result.status, "holds");
-  assert.equal(result.detail, "Prometheus = workers = ledger, 100 operations of 4 workers");
+  assert.equal(result.detail, "three independent counts agree: 100 operations of 4 workers");
 });
 
 test("planted: a worker that reports one operation too many is violated, also where Prometheus believes it", () => {

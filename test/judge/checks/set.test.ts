@@ -23,14 +23,14 @@ const writer = (index: number, attempted: number, acknowledged: number[], unknow
 test("counts that agree hold", () => {
   const result = set(serial(100));
   assert.equal(result.status, "holds");
-  assert.equal(result.detail, "the ledger has all 100 acknowledged operations and no other");
+  assert.equal(result.detail, "the ledger has all 100 acknowledged operations and no others");
 });
 
 test("unknown outcomes are resolved by the ledger, by sequence or by whole id", () => {
   const evidence = withFinal(serial(100), 1, writer(1, 27, range(1, 23), [24, 25, 26, 27]));
   const result = set(evidence);
   assert.equal(result.status, "holds");
-  assert.match(result.detail, /all 98 acknowledged .* of 4 with unknown outcome it has 2/);
+  assert.match(result.detail, /all 98 acknowledged .* it has 2 of 4 operations of unknown outcome/);
   assert.equal(
     set(
       withFinal(
@@ -57,7 +57,7 @@ test("planted: an acknowledged operation that the ledger has lost", () => {
   assert.deepEqual([result.status, result.count], ["violated", 1]);
   assert.equal(
     result.witnesses[0]!.text,
-    `worker-2 was told that operation ${op(2, 13)} is committed, but it is not in the ledger`,
+    `operation ${op(2, 13)} of worker-2 was acknowledged, but it is not in the ledger`,
   );
 });
 
@@ -69,7 +69,7 @@ test("planted: a worker that acknowledges one operation too many", () => {
 test("planted: an operation beyond what the worker attempted", () => {
   const result = set(withFinal(serial(100), 0, writer(0, 24, range(1, 24))));
   assert.deepEqual([result.status, result.count], ["violated", 1]);
-  assert.match(result.witnesses[0]!.text, /is in the ledger, but nobody attempted it/);
+  assert.match(result.witnesses[0]!.text, /is in the ledger, but no writer attempted it/);
 });
 
 test("planted: a row of a writer that never registered", () => {
@@ -92,7 +92,7 @@ test("planted: a writer that a worker claims but never registered", () => {
 test("planted: a rejected operation that was applied", () => {
   const result = set(withFinal(serial(100), 0, writer(0, 25, range(1, 24))));
   assert.deepEqual([result.status, result.count], ["violated", 1]);
-  assert.match(result.witnesses[0]!.text, /is rejected, but it is in the ledger/);
+  assert.match(result.witnesses[0]!.text, /was reported as rejected, but it is in the ledger/);
 });
 
 test("planted: an operation applied twice to one employee; twice to two employees is none", () => {
@@ -111,7 +111,7 @@ test("planted: an operation applied twice to one employee; twice to two employee
 test("a worker without final numbers leaves the rest unknown, and its rows allowed", () => {
   const result = set(withLost(serial(100), 2, "killed by SIGKILL"));
   assert.deepEqual([result.status, result.count], ["unknown", 0]);
-  assert.match(result.detail, /no word from worker-2/);
+  assert.match(result.detail, /worker-2 did not report/);
 });
 
 test("a violation remains one if a worker has no final counts", () => {

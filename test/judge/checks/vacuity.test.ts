@@ -11,7 +11,7 @@ test("a fleet that took turns all the time could have shown a violation", () => 
   assert.equal(result.status, "holds");
   assert.equal(
     result.detail,
-    "100 operations, 100 % after another writer's, all workers together for 100 % of the planned time",
+    "100 operations, 100 % after a write of another writer, all workers active for 100 % of the planned duration",
   );
 });
 
@@ -43,7 +43,7 @@ for (const [what, operations, shifts] of [
     assert.equal(result.status, "unknown");
     assert.equal(
       result.detail,
-      `the writers hardly contended: ${shifts - 1} of ${operations - 1} writes followed another writer's`,
+      `the writers rarely contended: ${shifts - 1} of ${(operations - 1).toLocaleString("en-US")} writes followed a write of another writer`,
     );
   });
 
@@ -62,7 +62,7 @@ test("writers that hardly ever meet could not have shown a violation", () => {
     assert.equal(status, "unknown");
     assert.match(
       detail,
-      /^the writers hardly met: with nothing between them, about \d\.\d of \d+ writes would have been/,
+      /^operations rarely overlapped: without protection, about \d\.\d of \d+ writes would have been/,
     );
   }
 });
@@ -85,7 +85,7 @@ test("too little time together is unknown, by the database's clock", () => {
   const { startedAtUs, endedAtUs } = evidence.workers[0]!.final!;
   const late = withFinal(evidence, 3, { startedAtUs: startedAtUs + 0.2 * (endedAtUs - startedAtUs) });
   assert.equal(overlapOf(late)?.toFixed(3), "0.800");
-  assert.match(vacuity(late).detail, /together for 80 % of the planned time only, 90 % is needed/);
+  assert.match(vacuity(late).detail, /active at the same time for only 80 % of the planned duration, 90 % is needed/);
   const never = withFinal(evidence, 3, { startedAtUs: endedAtUs + 1 });
   assert.equal(overlapOf(never), 0);
 });
@@ -93,7 +93,7 @@ test("too little time together is unknown, by the database's clock", () => {
 test("when a worker did not say when it ran, the time together is no data", () => {
   const lost = withLost(serial(100), 1, "killed");
   assert.equal(overlapOf(lost), null);
-  assert.match(vacuity(lost).detail, /no data on when all workers ran/);
+  assert.match(vacuity(lost).detail, /no data on when all workers were active/);
   assert.equal(overlapOf(withFinal(serial(100), 1, { endedAtUs: 0 })), null);
 });
 

@@ -10,7 +10,7 @@ const turn = (worker: number, raise = 10): Turn => ({ worker, employee: 1, raise
 test("salaries that carry every raise hold", () => {
   const result = value(serial(100));
   assert.deepEqual([result.status, result.count], ["holds", 0]);
-  assert.match(result.detail, /^all \d+ of salary/);
+  assert.match(result.detail, /^all \d+ granted/);
 });
 
 test("a lost update loses its money", () => {
