@@ -1,4 +1,4 @@
-/** What was observed of one run. Everything here was read from the database, from Prometheus or from the workers. */
+/** What was observed of one run, as read from the database, from Prometheus and from the workers. */
 import type { WorkerFinal } from "../../worker/contract.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
 import type { Quantiles } from "./report-data.ts";
@@ -10,7 +10,7 @@ export interface EmployeeState {
   readonly lastOp: number;
 }
 
-/** The ledger of one run in the order of `seq`, one array a column: a million rows stay below 100 MB. */
+/** The ledger of one run in the order of `seq`, with one array for each column: a million rows stay below 100 MB. */
 export interface Ledger {
   readonly length: number;
   readonly employee: Float64Array;
@@ -21,14 +21,14 @@ export interface Ledger {
   readonly readSalary: Float64Array;
   readonly newSalary: Float64Array;
   readonly raise: Float64Array;
-  /** 0 where the writer held no token. */
+  /** 0 if the writer held no token. */
   readonly fence: Float64Array;
   /** By the database's clock, microseconds since 1970. */
   readonly readAtUs: Float64Array;
   readonly writtenAtUs: Float64Array;
 }
 
-/** A loop of a worker, as it registered in the database. */
+/** A loop of a worker, as registered in the database. */
 export interface Writer {
   readonly id: number;
   readonly worker: number;
@@ -40,11 +40,11 @@ export interface WorkerEvidence {
   readonly index: number;
   readonly uid: string;
   readonly node: string;
-  /** The worker's own numbers; absent when it was lost before it was done. */
+  /** The worker's own numbers; absent if it was lost before it was done. */
   readonly final?: WorkerFinal | undefined;
-  /** Why the worker did not end well: `killed by SIGKILL`, `ImagePullBackOff: ...`. */
+  /** Why the worker failed: `killed by SIGKILL`, `ImagePullBackOff: ...`. */
   readonly lost?: string | undefined;
-  /** Last lines of the log of a lost worker, where the launcher has them. */
+  /** Last lines of the log of a lost worker, if the launcher has them. */
   readonly log?: string | undefined;
   readonly readyMs?: number | undefined;
 }
@@ -68,14 +68,16 @@ export interface PrometheusEvidence {
 export interface Evidence {
   readonly plan: RunPlan;
   readonly initial: readonly EmployeeState[];
-  /** Empty where the database could not be read at the end: no data, and not a row that is gone. */
+  /** Empty if the database could not be read at the end: there is no data, and no row is missing. */
   readonly final: readonly EmployeeState[];
-  /** All of it, or an empty one together with an empty `final`: half a ledger would look like lost operations. */
+  /**
+   * The whole ledger, or an empty one together with an empty `final`: half a ledger would look like lost operations.
+   */
   readonly ledger: Ledger;
   readonly writers: readonly Writer[];
   readonly workers: readonly WorkerEvidence[];
-  /** Absent when Prometheus did not have the final numbers of all workers; `problems` says why. */
+  /** Absent if Prometheus did not have the final numbers of all workers; `problems` has the reason. */
   readonly prometheus?: PrometheusEvidence | undefined;
-  /** What went wrong in the run itself, each a sentence: a deadline that passed, a server that was lost. */
+  /** Problems of the run itself, each a sentence: a deadline that passed, a server that was lost. */
   readonly problems: readonly string[];
 }

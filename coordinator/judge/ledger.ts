@@ -1,7 +1,7 @@
-/** Makes a ledger of rows: in memory for tests, row by row for what the database streams. */
+/** Builds a ledger from rows: all at once in tests, row by row while the database streams. */
 import type { Ledger } from "./evidence.ts";
 
-/** In the order in which `append` takes them, after `seq`. */
+/** In the order that `append` expects, after `seq`. */
 export const LEDGER_COLUMNS = [
   "employee",
   "op",
@@ -19,20 +19,20 @@ export const LEDGER_COLUMNS = [
 export type LedgerColumn = (typeof LEDGER_COLUMNS)[number];
 export type LedgerRow = Readonly<Record<LedgerColumn, number>>;
 
-/** `seq` and then the columns, as the database answers them. `seq` itself is not kept: it is the order of the rows. */
+/** `seq` and then the columns, as the database returns them. `seq` is not stored, since it is the order of the rows. */
 export type LedgerValues = readonly number[];
 
 export interface LedgerBuilder {
   append(row: LedgerValues): void;
-  /** The ledger so far. Nothing may be appended after it. */
+  /** Returns the ledger. Nothing may be appended after that. */
   finish(): Ledger;
 }
 
 const SMALLEST = 1_024;
-/** Small, because what is allocated beyond the last row is wasted: a million rows must fit in 100 MB. */
+/** Small, because memory beyond the last row is wasted: a million rows must fit in 100 MB. */
 const GROWTH = 1.25;
 
-/** `expectedRows` saves the copying where the number of rows is known. */
+/** `expectedRows` avoids copying if the number of rows is known. */
 export function createLedgerBuilder(expectedRows = 0): LedgerBuilder {
   let capacity = Math.max(expectedRows, SMALLEST);
   let length = 0;
@@ -44,10 +44,10 @@ export function createLedgerBuilder(expectedRows = 0): LedgerBuilder {
         throw new RangeError(`a ledger row has ${LEDGER_COLUMNS.length + 1} values, not ${row.length}`);
       if (length === capacity) {
         capacity = Math.ceil(capacity * GROWTH);
-        // One column after the other, so that only one is held twice at any time.
+        // One column at a time, so that at most one is held twice.
         for (const [index, column] of columns.entries()) columns[index] = grown(column, capacity);
       }
-      // A value that is no number becomes NaN, which equals nothing: the checks flag its row.
+      // A value that is not a number becomes NaN, which equals nothing, so that the checks flag its row.
       for (let index = 0; index < columns.length; index++) columns[index]![length] = row[index + 1]!;
       length++;
     },
@@ -59,12 +59,12 @@ export function createLedgerBuilder(expectedRows = 0): LedgerBuilder {
 export const isStale = ({ readVersion, newVersion }: Pick<Ledger, "readVersion" | "newVersion">, row: number) =>
   readVersion[row]! !== newVersion[row]! - 1;
 
-/** A ledger of these rows, in this order. */
+/** Returns a ledger of these rows, in this order. */
 export function ledgerOf(rows: readonly LedgerRow[]): Ledger {
   return ledgerFrom(rows.length, (column) => Float64Array.from(rows, (row) => row[column]));
 }
 
-/** The opposite of {@link ledgerOf}. */
+/** Returns the rows of a ledger, the inverse of {@link ledgerOf}. */
 export function rowsOf(ledger: Ledger): LedgerRow[] {
   return Array.from(
     { length: ledger.length },

@@ -1,4 +1,4 @@
-/** The report as data: what `report.json` holds. The schema is versioned; text, Markdown and JUnit are made from it. */
+/** The report as data: the content of `report.json`. The schema is versioned. The other forms are made from it. */
 import * as z from "zod";
 import { type Expectation, GUARDS, STRATEGY_NAMES } from "../../worker/contract.ts";
 import { ASPECTS, PlanSettings } from "../plan/run-plan.ts";
@@ -23,7 +23,7 @@ export const Agreement = z
   .describe("expected: as theory says; mismatch: theory says otherwise; unknown: nothing was shown");
 export type Agreement = z.infer<typeof Agreement>;
 
-/** Seconds; a quantile is absent where there was nothing to measure. */
+/** Seconds. A quantile is absent if nothing was measured. */
 export const Quantiles = z.strictObject({
   count: z.number(),
   average: z.number().optional(),
@@ -66,7 +66,7 @@ export const CheckResult = z.strictObject({
 });
 export type CheckResult = z.infer<typeof CheckResult>;
 
-/** Committed operations of one worker by three independent counts; null where a source has no number for it. */
+/** Committed operations of one worker by three independent counts; null if a source has no number for it. */
 export const ReconciliationRow = z.strictObject({
   worker: z.int(),
   uid: z.string(),
@@ -131,7 +131,7 @@ export const RunReport = z.strictObject({
       .describe("Aspects that are not claimed to hold here, and still must not be violated"),
   }),
   startedAt: z.iso.datetime(),
-  /** What was made to fail on purpose; absent or empty where nothing was. */
+  /** The faults that were injected; absent or empty if there were none. */
   faults: z.array(z.string()).optional(),
   seconds: z.number().describe("From the first worker's start to the last worker's end"),
   wholeSeconds: z.number().describe("The whole run, with the start of the fleet, the scrapes and the judging"),
@@ -175,14 +175,14 @@ export const Report = z.strictObject({
   endedAt: z.iso.datetime(),
   where: z.string(),
   options: z.record(z.string(), z.unknown()),
-  /** Servers and the settings that change what a lock can promise. */
+  /** Servers, and their settings that affect what a lock can promise. */
   environment: z.record(z.string(), z.string()),
   acl: z.array(AclProbe),
-  /** What each user is allowed to do, as tried. */
+  /** Commands that each user needs, tried and allowed. */
   aclGranted: z.array(z.strictObject({ user: z.string(), attempts: z.array(z.string()) })).optional(),
   aclNote: z.string().optional(),
   runs: z.array(RunReport),
-  /** Runs that were not made, each with the reason; `unavailable` where nobody asked for it by name. */
+  /** Runs that were not made, with the reason; `unavailable` if the user did not name the strategy. */
   skipped: z.array(
     z.strictObject({ strategy: z.string(), reason: z.string(), unavailable: z.literal(true).optional() }),
   ),

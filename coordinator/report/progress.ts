@@ -1,4 +1,4 @@
-/** What is shown while a report is made: one living line on a terminal, plain lines elsewhere, or JSON lines. */
+/** Output while a report is made: one changing line on a terminal, plain lines elsewhere, or JSON lines. */
 import { createLogUpdate } from "log-update";
 import type { RunReport } from "../judge/report-data.ts";
 import { labelOf } from "../plan/run-names.ts";
@@ -8,16 +8,16 @@ import { type Paint, painter } from "../text/paint.ts";
 import { describeMoney, describeVerdict, moneyOf } from "./describe-run.ts";
 
 export interface Progress {
-  /** What is done or waited for now. Saying the same again costs nothing. */
+  /** Shows the current step. Repeating the same step prints nothing. */
   step(text: string): void;
-  /** How a run goes, as often as the caller likes. */
+  /** Shows the progress of a run. May be called at any rate; output is limited. */
   rate(rate: Rate): void;
-  /** A run that was judged; its name where the strategy's is not enough. */
+  /** Prints the verdict on a run. `name` is the label of the run if the strategy alone does not identify it. */
   verdict(run: RunReport, name?: string): void;
-  /** A line that stays above what follows. */
+  /** Prints a line that stays on a terminal. */
   note(text: string): void;
   warn(text: string): void;
-  /** Leaves the terminal as it was; may be called again. */
+  /** Restores the terminal. May be called more than once. */
   done(): void;
 }
 
@@ -29,7 +29,7 @@ export interface Rate {
   readonly committed: number;
   readonly committedPerSecond: number;
   readonly rejectedPerSecond: number;
-  /** Workers that were lost. */
+  /** Number of lost workers. */
   readonly lost: number;
 }
 
@@ -37,9 +37,9 @@ export interface ProgressOptions {
   readonly stream: NodeJS.WritableStream & { readonly columns?: number };
   readonly isTty: boolean;
   readonly format: "text" | "json" | "none";
-  /** Colors on a terminal; true unless said otherwise. Elsewhere there are none. */
+  /** Whether to use colors on a terminal; true by default. Output to anything else has no colors. */
   readonly color?: boolean;
-  /** Milliseconds of a monotonic clock; another one in tests. */
+  /** Milliseconds of a monotonic clock; tests pass their own. */
   readonly now?: () => number;
 }
 
@@ -53,10 +53,10 @@ export function createProgress(options: ProgressOptions): Progress {
 
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const FRAME_MS = 120;
-/** A wait this long shows its seconds, so that nobody wonders whether it hangs. */
+/** A longer wait shows its seconds, so that it does not look stuck. */
 const LONG_WAIT_MS = 3000;
 
-/** One line that changes in place; verdicts and warnings stay above it. */
+/** One line that changes in place, with verdicts and warnings above it. */
 function terminalProgress({ stream, color = true, now = () => performance.now() }: ProgressOptions): Progress {
   const paint = painter(color);
   const live = createLogUpdate(stream, { showCursor: true });
@@ -85,7 +85,7 @@ function terminalProgress({ stream, color = true, now = () => performance.now() 
     }, FRAME_MS).unref();
     draw();
   };
-  /** Written above the living line, which then goes on. */
+  /** Prints above the changing line. */
   const stay = (line: string) => {
     live.clear();
     stream.write(`${line}\n`);
@@ -123,7 +123,7 @@ function rateLine(rate: Rate, spinner: string, width: number, paint: Paint): str
 
 // --- Lines ----------------------------------------------------------------------------------------------------------
 
-/** Between two lines that differ in their numbers only. */
+/** Time between two lines that differ only in their numbers. */
 const REPEAT_MS = 2000;
 
 function plainProgress({ stream, now = () => performance.now() }: ProgressOptions): Progress {
@@ -176,7 +176,7 @@ function jsonProgress({ stream, now = () => performance.now() }: ProgressOptions
   };
 }
 
-/** False for what was said last; for the same with other numbers (`2 ready`, `3 ready`) true only every few seconds. */
+/** Whether to print a text: not if it is repeated, and every 2 s if only its numbers differ (`2 ready`, `3 ready`). */
 function steady(now: () => number): (text: string) => boolean {
   let last = { text: "", shape: "", at: 0 };
   return (text) => {
@@ -187,7 +187,7 @@ function steady(now: () => number): (text: string) => boolean {
   };
 }
 
-/** True once every few seconds of a series, and not at its start, where there is nothing to say yet. */
+/** Returns true every 2 s within a series, and false at its start, when there are no numbers yet. */
 function rarely(now: () => number): (series: string) => boolean {
   let last = { series: "", at: 0 };
   return (series) => {
@@ -197,9 +197,9 @@ function rarely(now: () => number): (series: string) => boolean {
   };
 }
 
-// --- What is said ---------------------------------------------------------------------------------------------------
+// --- Words ----------------------------------------------------------------------------------------------------------
 
-/** Columns line up for the strategies that most reports are about; a longer name pushes the rest of its line aside. */
+/** Columns align for the most common strategies; a longer name shifts the rest of its line. */
 const STRATEGY_WIDTH = "row-lock".length;
 
 function rateWords({ elapsedMs, durationMs, committedPerSecond, rejectedPerSecond, committed, lost }: Rate) {
@@ -215,7 +215,7 @@ function rateWords({ elapsedMs, durationMs, committedPerSecond, rejectedPerSecon
   };
 }
 
-/** `none      VIOLATED   26 % of the raises arrived ...`: one line that says what a run showed. */
+/** The result of a run in one line: `none      VIOLATED   26 %  216,332 granted, ...`. */
 export function verdictLine(run: RunReport, paint: Paint, name = labelOf(run)): string {
   const { word, tone } = describeVerdict(run, "data");
   const money = moneyOf(run);

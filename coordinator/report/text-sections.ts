@@ -2,7 +2,7 @@
 
 import type { RunReport } from "../judge/report-data.ts";
 import { count, list, NO_DATA, oneLine, plural } from "../text/format.ts";
-import { beside, type Column, flow, padded, paragraph, table } from "../text/layout.ts";
+import { type Column, flow, nextTo, padded, paragraph, table } from "../text/layout.ts";
 import type { Tone } from "../text/paint.ts";
 import { countsAgree, countsTitle, listTroubles, listWitnesses, refusedProbes, rowAgrees } from "./describe-run.ts";
 import { labelWidthMax, type Page, section } from "./page.ts";
@@ -65,7 +65,7 @@ function countsOfRun(page: Page, run: RunReport): string {
     totalOf(run, (row) => row.ledger),
   ];
   const named = (mark: string, text: string) =>
-    beside({ before: `  ${mark} `, label, labelWidth: page.labelWidth, after: "  " }, text, page);
+    nextTo({ before: `  ${mark} `, label, labelWidth: page.labelWidth, after: "  " }, text, page);
   if (countsAgree(run)) {
     const died = run.reconciliation.filter((row) => row.died && row.prometheus !== row.ledger);
     const sums =
@@ -175,7 +175,7 @@ function skipped(page: Page): string {
     page,
     "Skipped",
     ...skipped.map(({ strategy, reason }) =>
-      beside({ before: "  ", label: strategy, labelWidth, after: "  " }, oneLine(reason), page),
+      nextTo({ before: "  ", label: strategy, labelWidth, after: "  " }, oneLine(reason), page),
     ),
   );
 }
@@ -191,7 +191,7 @@ function labelled(page: Page, run: RunReport, paragraphs: readonly Detail[]): st
   return paragraphs.map(({ mark = "", text, tone = "plain" }, index) => {
     const after = `  ${page.paint("quiet", mark)}`;
     const column = { before: "  ", label: index === 0 ? label : "", labelWidth: page.labelWidth, after };
-    return beside(column, text, { ...page, tone });
+    return nextTo(column, text, { ...page, tone });
   });
 }
 

@@ -3,7 +3,7 @@
 import type { Report, RunReport } from "../judge/report-data.ts";
 import { labelsOf, sharedSettings } from "../plan/run-names.ts";
 import { count, oneLine, percent } from "../text/format.ts";
-import { bar, beside, besideLines, padded, paragraph, table, wrap } from "../text/layout.ts";
+import { bar, nextTo, nextToLines, padded, paragraph, table, wrap } from "../text/layout.ts";
 import { badge, type Paint, painter } from "../text/paint.ts";
 import { answers } from "./answers.ts";
 import { describeMoney, describeVerdict, moneyOf, nothingRan, STRENGTH_NOTE } from "./describe-run.ts";
@@ -99,9 +99,9 @@ function money(page: Page): string {
     const { word, tone } = describeVerdict(run, "data");
     const label = labels.get(run) ?? "";
     const column = { before: "  ", label, labelWidth, after: `  ${paint(tone, padded(word, wordWidth))}  ` };
-    if (cells < 6) return beside(column, describeMoney(run), page);
+    if (cells < 6) return nextTo(column, describeMoney(run), page);
     const names = wrap(label, labelWidth);
-    return besideLines({ ...column, names }, [`${moneyBar(run, cells, paint)}  ${sentences[index]}`]);
+    return nextToLines({ ...column, names }, [`${moneyBar(run, cells, paint)}  ${sentences[index]}`]);
   });
   return section(page, `Did every raise reach the salary?  ${paint("quiet", "in salary units")}`, ...lines);
 }

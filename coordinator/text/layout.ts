@@ -1,4 +1,4 @@
-/** Tables and paragraphs that fit a given width. Nothing here knows what a report is. */
+/** Tables and paragraphs that fit a given width. Knows nothing of reports. */
 import { stripVTControlCharacters } from "node:util";
 import Table from "cli-table3";
 import { NO_DATA } from "./format.ts";
@@ -7,7 +7,7 @@ import type { Paint, Tone } from "./paint.ts";
 export interface Column<Row> {
   /** May take several lines. */
   readonly head: string;
-  /** Neighbours with the same group share a heading and are never torn apart. */
+  /** Neighboring columns with the same group share a heading and stay in the same table. */
   readonly group?: string;
   readonly align?: "left" | "right";
   cell(row: Row): string;
@@ -15,8 +15,8 @@ export interface Column<Row> {
 }
 
 /**
- * One table, or several below each other where the columns need more than `width`. The first column is repeated in
- * each, so that every line says whose it is.
+ * One table, or several below each other if the columns need more than `width`. Each repeats the first column, so that
+ * every line has its name.
  */
 export function table<Row>(
   columns: readonly Column<Row>[],
@@ -30,8 +30,8 @@ export function table<Row>(
 }
 
 /**
- * Words wrapped to `width`; lines after the first are indented to stand below the text, not below the lead. A word
- * longer than the line is broken. `tone` colors the text and leaves the lead alone.
+ * Wraps the words to `width`. Lines after the first are indented by the width of the lead. A word longer than a line is
+ * broken. `tone` colors the text, not the lead.
  */
 export function paragraph(
   lead: string,
@@ -45,10 +45,10 @@ export function paragraph(
 }
 
 /**
- * A label in a column of its own, `labelWidth` wide, between `before` and `after`, and text to the right of all that. A
- * label that is longer goes on below, beside the text.
+ * A label in a column of `labelWidth`, between `before` and `after`, with the text to the right. A longer label is
+ * wrapped in its column.
  */
-export function beside(
+export function nextTo(
   { before, label, labelWidth, after }: { before: string; label: string; labelWidth: number; after: string },
   text: string,
   { width, paint, tone = "plain" }: { width: number; paint: Paint; tone?: Tone },
@@ -56,11 +56,11 @@ export function beside(
   const [left, right] = [before, after].map((part) => stripVTControlCharacters(part).length) as [number, number];
   const names = wrap(label, labelWidth);
   const words = wrap(text, Math.max(20, width - left - labelWidth - right)).map((line) => paint(tone, line));
-  return besideLines({ before, names, labelWidth, after }, words);
+  return nextToLines({ before, names, labelWidth, after }, words);
 }
 
-/** The same with a text in lines already. */
-export function besideLines(
+/** Like {@link nextTo}, with label and text already split into lines. */
+export function nextToLines(
   { before, names, labelWidth, after }: { before: string; names: readonly string[]; labelWidth: number; after: string },
   lines: readonly string[],
 ): string {
@@ -72,7 +72,7 @@ export function besideLines(
   }).join("\n");
 }
 
-/** Items one after the other, each in one piece where it fits. */
+/** Items separated by dots; a line is broken between items, and inside one only if it is longer than a line. */
 export function flow(lead: string, items: readonly string[], options: Parameters<typeof paragraph>[2]): string {
   const text = items.map((item) => item.replaceAll(" ", UNBROKEN)).join(" · ");
   return paragraph(lead, text, options).replaceAll(UNBROKEN, " ");
@@ -80,12 +80,12 @@ export function flow(lead: string, items: readonly string[], options: Parameters
 
 const UNBROKEN = "\u00a0";
 
-/** Text on the left, padded to `width`. */
+/** The text, padded with spaces on the right. */
 export const padded = (text: string, width: number) => text + " ".repeat(Math.max(0, width - text.length));
 
 /**
- * `share` of `width` cells as a line, in steps of half a cell; whatever is not 0 shows, whatever is not 1 leaves a gap.
- * A line, because blocks in rows below each other would run together.
+ * Draws `share` of `width` cells as a line, in steps of half a cell. A share above 0 shows at least half a cell, and a
+ * share below 1 leaves at least half a cell. It is a line because blocks in adjacent rows would merge.
  */
 export function bar(share: number, width: number): string {
   const inner = Math.min(Math.max(share, 0), 1);
@@ -95,7 +95,7 @@ export function bar(share: number, width: number): string {
   return "━".repeat(Math.floor(halves / 2)) + (halves % 2 === 1 ? "╸" : "");
 }
 
-/** Lines of at most `width`; a longer word is broken. */
+/** Splits the text into lines of at most `width`; a longer word is broken. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -115,7 +115,7 @@ export function wrap(text: string, width: number): string[] {
 
 const GAP = 2;
 
-/** Fills tables with whole groups of columns, from the left. */
+/** Distributes the columns over tables from left to right, keeping groups whole. */
 function fitting<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number): Column<Row>[][] {
   const first = columns[0]!;
   const parts: Column<Row>[][] = [];
@@ -168,13 +168,13 @@ function draw<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint:
         .map((cell) => ({ ...cell, chars: index === 0 ? RULE : {} })),
     );
   }
-  // A line in one piece, for one color; its last cell stands below the padding of the last column.
+  // Joins the rule into one piece of one color, without the cell below the padding of the last column.
   return drawn.toString().replace(/─+/g, (rule) => paint("quiet", rule.slice(1)));
 }
 
 const groupHead = <Row>(group: readonly Column<Row>[]) => group[0]?.group ?? "";
 
-/** Where a whole group is missing, it says so once. */
+/** The cells of a group; if all of them are missing, one cell that spans the group. */
 function cellsOf<Row>(group: readonly Column<Row>[], row: Row, paint: Paint) {
   if (isMissing(group, row)) {
     return [{ content: paint("quiet", NO_DATA), colSpan: group.length, hAlign: "center" as const }];
@@ -189,11 +189,22 @@ const isMissing = <Row>(group: readonly Column<Row>[], row: Row) =>
   group.length > 1 && group.every((column) => column.cell(row) === NO_DATA);
 
 const BORDERLESS = {
-  ...{ top: "", "top-mid": "", "top-left": "", "top-right": "" },
-  ...{ bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "" },
-  ...{ left: "", "left-mid": "", right: "", "right-mid": "" },
-  ...{ mid: "", "mid-mid": "", middle: " " },
+  top: "",
+  "top-mid": "",
+  "top-left": "",
+  "top-right": "",
+  bottom: "",
+  "bottom-mid": "",
+  "bottom-left": "",
+  "bottom-right": "",
+  left: "",
+  "left-mid": "",
+  right: "",
+  "right-mid": "",
+  mid: "",
+  "mid-mid": "",
+  middle: " ",
 };
 
-/** A line above the first row, and nowhere else. */
+/** Draws the rule above the first row only. */
 const RULE = { mid: "─", "mid-mid": "─" };

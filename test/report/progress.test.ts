@@ -6,8 +6,14 @@ import { createProgress, type ProgressOptions, type Rate } from "../../coordinat
 import { sampleReport, troubledReport } from "../support/sample-report.ts";
 
 const rate = (elapsedMs: number): Rate => ({
-  ...{ strategy: "redis", elapsedMs, durationMs: 5000, workers: 4, committed: 650 },
-  ...{ committedPerSecond: 325.2, rejectedPerSecond: 0, lost: 0 },
+  strategy: "redis",
+  elapsedMs,
+  durationMs: 5000,
+  workers: 4,
+  committed: 650,
+  committedPerSecond: 325.2,
+  rejectedPerSecond: 0,
+  lost: 0,
 });
 
 describe("progress where there is no terminal", () => {

@@ -8,8 +8,8 @@ import { namesOf, WITNESSES } from "./witnesses.ts";
 /**
  * The main check: every version of every employee was written once, in the order of the ledger, from the version before
  * it. With one key that each transaction reads once and writes once this finds all that a search for cycles in the
- * dependency graph could find (Elle's G-single: a lost update), and its count is exact. It cannot see a stale read by
- * somebody who never writes.
+ * dependency graph could find (Elle's G-single: a lost update), and its count is exact. It cannot see a stale read by a
+ * client that never writes.
  */
 export function chain(evidence: Evidence, threads = threadsOf(evidence.ledger)): CheckResult {
   const { ledger } = evidence;
@@ -96,31 +96,33 @@ function witnessOf(
   const name = namesOf(evidence);
   const own = ledger.op[row]!;
   const written = ledger.newVersion[row]!;
-  const told = (text: string, ...others: number[]): Witness => ({
+  const witness = (text: string, ...others: number[]): Witness => ({
     check: "chain",
     text: employeePrefix(evidence, ledger.employee[row]!) + text,
     operations: [own, ...others],
   });
   const who = `version ${written} was written by ${name(own)}`;
-  if (Number.isNaN(version)) return told(`${who}, but this run has no such employee`);
+  if (Number.isNaN(version)) return witness(`${who}, but this run has no such employee`);
   if (kind === "misread")
-    return told(`${who} on top of operation ${ledger.readOp[row]}, but version ${version} was left by operation ${op}`);
+    return witness(
+      `${who} on top of operation ${ledger.readOp[row]}, but version ${version} was left by operation ${op}`,
+    );
   if (kind === "misplaced")
-    return told(
+    return witness(
       written > version + 1
         ? `${who}, but the ledger has nothing between version ${version} and it: a write outside the ledger`
         : `${who} after version ${version} had been written: two writers had one version`,
     );
   const read = ledger.readVersion[row]!;
   const base = `${who} from version ${read}`;
-  if (read >= written) return told(`${base}, which did not exist yet`);
+  if (read >= written) return witness(`${base}, which did not exist yet`);
   const lost = writesBetween(ledger, previous, row, read);
-  if (lost.length === 0) return told(`${base}: the ledger has no write between them`);
+  if (lost.length === 0) return witness(`${base}: the ledger has no write between them`);
   const raises = lost.map((other) => `${name(ledger.op[other]!)}'s raise of ${ledger.raise[other]}`);
   const shown =
     raises.length > WITNESSES ? [...raises.slice(0, WITNESSES), `${raises.length - WITNESSES} more`] : raises;
   const verb = raises.length === 1 ? "was" : "were";
-  return told(`${base}: ${list(shown)} ${verb} lost`, ...lost.map((other) => ledger.op[other]!).slice(0, WITNESSES));
+  return witness(`${base}: ${list(shown)} ${verb} lost`, ...lost.map((other) => ledger.op[other]!).slice(0, WITNESSES));
 }
 
 /** The rows of the same employee that wrote the versions between the one that was read and the one that was written. */

@@ -13,7 +13,9 @@ export interface CheckInput {
 
 export interface Check {
   examine(input: CheckInput): CheckResult;
-  /** The aspect whose verdict this check can violate; null where it only informs, or says how much a verdict is worth. */
+  /**
+   * The aspect whose verdict this check can violate; null where it only informs, or says how much a verdict is worth.
+   */
   readonly violates: Aspect | null;
   /** Unless such a check holds, no aspect holds, and no violation is known to be the one that theory expects. */
   readonly completeness: boolean;

@@ -85,9 +85,9 @@ function compare({ worker, prometheusRead, prometheus, ledger }: Counts): {
   const final = worker.final;
   const result = { ledger: ledger.operations };
   if (final !== undefined) {
-    const said = `${name} reports ${describeCount(final)}, the ledger has ${describeCount(has)}`;
-    if (final.committed > has.committed || final.raised > has.raised) return { ...result, claim: said };
-    if (final.committed < has.committed || final.raised < has.raised) return { ...result, gap: said };
+    const difference = `${name} reports ${describeCount(final)}, the ledger has ${describeCount(has)}`;
+    if (final.committed > has.committed || final.raised > has.raised) return { ...result, claim: difference };
+    if (final.committed < has.committed || final.raised < has.raised) return { ...result, gap: difference };
   } else if (prometheus !== undefined && prometheus.committed > ledger.operations) {
     // The last scrape of a lost worker may be behind the ledger, never ahead of it.
     const claim = `Prometheus has ${describeCount(prometheus)} of ${name}, the ledger ${describeCount(has)}`;

@@ -78,7 +78,9 @@ export function overlapOf({ plan, workers }: Evidence): number | null {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** In a mix, who tries may starve beside who waits; then one worker of each strategy is enough. */
+/**
+ * In a mix, a strategy that retries may starve next to one that waits, so one busy worker of each strategy is enough.
+ */
 function idleOf({ mix }: Evidence["plan"], counts: readonly number[]): string[] {
   if (mix === undefined) return counts.flatMap((count, index) => (count === 0 ? [`worker-${index}`] : []));
   const busy = new Set(counts.flatMap((count, index) => (count === 0 ? [] : [mix[index % mix.length]])));

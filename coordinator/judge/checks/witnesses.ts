@@ -1,10 +1,10 @@
 import { writerOf } from "../../../worker/contract.ts";
 import type { Evidence } from "../evidence.ts";
 
-/** Witnesses that a check shows at most: the first ones, because what follows is often their consequence. */
+/** The most witnesses that a check shows: the first ones, because later ones often follow from them. */
 export const WITNESSES = 3;
 
-/** Says who made an operation, as a reader of the report knows them. */
+/** Returns a function that names the writer of an operation as the report does: `worker-2`, or `worker-2 (loop 1)`. */
 export function namesOf({ writers, plan }: Pick<Evidence, "writers" | "plan">): (operation: number) => string {
   const byId = new Map(writers.map((writer) => [writer.id, writer]));
   return (operation) => {
