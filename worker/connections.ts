@@ -5,7 +5,7 @@ import type { LeaseApi } from "./locks/k8s-lease-lock.ts";
 import { LockDenied, LockUnreachable } from "./locks/lock.ts";
 import { lockConnectionOptions } from "./locks/redis-lock.ts";
 
-/** Makes connections to Redis, each logged in as one user. */
+/** Opens connections to Redis, each logged in as one user. */
 export function redisConnections(environment: WorkerEnvironment) {
   const made: { connection: Redis; url: URL; lastError?: Error }[] = [];
 
@@ -28,7 +28,7 @@ export function redisConnections(environment: WorkerEnvironment) {
   }
 
   return {
-    /** An open connection to REDIS_URL. Throws LockUnreachable or LockDenied, naming server, user and reason. */
+    /** Opens a connection to REDIS_URL. Throws LockUnreachable or LockDenied with server, user and reason. */
     async connect(user: WorkerRedisUser): Promise<Redis> {
       const one = make(environment.REDIS_URL, user);
       try {
@@ -42,11 +42,11 @@ export function redisConnections(environment: WorkerEnvironment) {
           ? new LockDenied(
               `${where} refuses user ${one.url.username || "default"}: ${reason}; compare its users with helm/files/users.acl`,
             )
-          : new LockUnreachable(`${where} is out of reach: ${reason}`);
+          : new LockUnreachable(`${where} is unreachable: ${reason}`);
       }
       return one.connection;
     },
-    /** One connection for each server of REDIS_URLS, none of them open yet. */
+    /** Returns one connection for each server of REDIS_URLS, none of them open yet. */
     servers: (user: WorkerRedisUser): Redis[] =>
       (environment.REDIS_URLS ?? environment.REDIS_URL).split(",").map((server) => make(server, user).connection),
     close() {
@@ -55,7 +55,7 @@ export function redisConnections(environment: WorkerEnvironment) {
   };
 }
 
-/** The cluster's Lease objects, as far as this worker has an account for them. They go with the worker's own Job. */
+/** The cluster's Lease objects, owned by the worker's Job; undefined if this pod has no service account. */
 export function leasesOf(environment: WorkerEnvironment): LeaseApi | undefined {
   const { KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, HOLDFAST_JOB_NAME, HOLDFAST_JOB_UID } = environment;
   if (KUBERNETES_SERVICE_HOST === undefined || KUBERNETES_SERVICE_PORT === undefined) return undefined;

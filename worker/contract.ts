@@ -1,19 +1,19 @@
 /**
- * What the worker and the coordinator agree on, and the only worker file that the coordinator imports:
- * the strategies with what theory expects of them, what one worker is told, what it answers, and the names of its metrics.
+ * The contract between worker and coordinator, and the only worker file that the coordinator imports: the strategies
+ * with what theory expects of them, the spec and environment of a worker, its heartbeats, and the names of its metrics.
  */
 import * as z from "zod";
 
 // --- Strategies -----------------------------------------------------------------------------------------------------
 
-/** What theory expects of one aspect of a strategy; `unclaimed` where the strategy promises nothing about it. */
+/** What theory expects of one aspect of a strategy; `unclaimed` if the strategy promises nothing about it. */
 export type Expectation = "holds" | "violated" | "unclaimed";
 
 export interface StrategyFacts {
   /** One line for `--help` and the report. */
   readonly summary: string;
   readonly expects: { readonly data: Expectation; readonly exclusion: Expectation };
-  /** What is expected of a fleet of one worker, where one process is enough to make it hold (a mutex in memory). */
+  /** What theory expects of a fleet of one worker, if that differs (a mutex in memory). */
   readonly expectsOfOneWorker?: { readonly data: Expectation; readonly exclusion: Expectation };
   readonly lock: LockFacts;
   /**
@@ -37,7 +37,7 @@ export interface LockFacts {
   readonly keptIn: "process" | "database" | "redis" | "file system" | "cluster" | null;
   /** Whether the lock has a key, so that one lock may guard each row or all of them; see {@link KEY_SCOPES}. */
   readonly keyed: boolean;
-  /** How it treats the end of its TTL: `watched`, extends it and checks before the write; `blind`, neither; null: no TTL. */
+  /** Null: no TTL. `watched`: the TTL is extended, and checked before the write. `blind`: neither. */
   readonly lease: "watched" | "blind" | null;
   /** The lock rounds a TTL up to a multiple of this, milliseconds; 1 if left out. */
   readonly ttlStepMs?: number;
@@ -111,7 +111,7 @@ export const STRATEGIES = {
     write: "plain",
   },
   "shared-row-lock": {
-    summary: "a shared row lock for the read, an exclusive one for the write; deadlocks are tried again",
+    summary: "a shared row lock for the read, an exclusive one for the write; deadlocks are retried",
     expects: { data: "holds", exclusion: "unclaimed" },
     lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
     write: "self-protecting",
@@ -142,7 +142,7 @@ export const STRATEGIES = {
     lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
     write: "self-protecting",
     limits:
-      "it can express what SQL computes from the row itself; it cannot express a rule of the application that must see the row first, nor a step outside the database",
+      "it can express what SQL computes from the row itself; it cannot express a rule of the application that must read the row first, nor a step outside the database",
   },
   "skip-locked": {
     summary: "a queue of raises in the database, applied in batches with SKIP LOCKED",
@@ -150,7 +150,7 @@ export const STRATEGIES = {
     lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
     write: "self-protecting",
     limits:
-      "it can express work that is known before the row is seen and may be done by any worker; it cannot answer with what it will leave in the row before that is done",
+      "it can express work that is known before the row is read and may be done by any worker; it cannot return the new value of the row before the work is applied",
   },
   "redis-semaphore": {
     summary: "the mutex of the npm package redis-semaphore",
@@ -159,7 +159,7 @@ export const STRATEGIES = {
     write: "guarded",
   },
   "redlock-npm": {
-    summary: "the npm package redlock, on all Redis servers that there are",
+    summary: "the npm package redlock, on all Redis servers of the run",
     expects: { data: "holds", exclusion: "holds" },
     lock: { keptIn: "redis", keyed: true, lease: "watched", fenced: false },
     write: "guarded",
@@ -170,7 +170,7 @@ export type StrategyName = keyof typeof STRATEGIES;
 export const STRATEGY_NAMES = Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]];
 export const leastRowsOf = (strategy: StrategyName): number => (STRATEGIES[strategy] as StrategyFacts).rowsMin ?? 1;
 
-/** An extra condition inside the write itself; docs/guards.md says what each can and cannot stop. */
+/** An extra condition inside the write itself; docs/guards.md describes what each can and cannot stop. */
 export const GUARDS = ["none", "version", "fence-write", "fence-claim"] as const;
 export type Guard = (typeof GUARDS)[number];
 
@@ -182,29 +182,29 @@ export type KeyScope = (typeof KEY_SCOPES)[number];
 
 /**
  * `committed`: acknowledged by the database. `rejected`: certainly not applied.
- * `unknown`: the answer to COMMIT never came, so it may or may not have happened.
+ * `unknown`: no answer to COMMIT arrived, so the operation may or may not have been applied.
  */
 export const OUTCOMES = ["committed", "rejected", "unknown"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 /**
- * An operation's id is one integer: the writer (one loop of one worker, numbered by the database) times this, plus the
- * operation's place in the writer's sequence, counted from 1. It fits in a double for 33 million writers.
+ * The id of an operation is one integer: the writer (one loop of one worker, numbered by the database) times this, plus
+ * the position of the operation in the writer's sequence, counted from 1. It fits in a double for 33 million writers.
  */
 export const OPERATIONS_PER_WRITER = 2 ** 28;
 export const operationId = (writer: number, sequence: number) => writer * OPERATIONS_PER_WRITER + sequence;
 export const writerOf = (operation: number) => Math.floor(operation / OPERATIONS_PER_WRITER);
 
-// --- What goes wrong on purpose -------------------------------------------------------------------------------------
+// --- Faults ---------------------------------------------------------------------------------------------------------
 
-/** Named places of an operation: the employee was read and is not yet computed; nothing but the write is left to do. */
+/** Named places in an operation: after the read, before the computation; after everything else, before the write. */
 export const FAILPOINTS = ["after-read", "before-write"] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 
 /**
- * What a fault does. `sleep`: the operation takes longer, and the rest of its process goes on. `stall`: the whole process
- * is stalled, as in a long garbage collection or without a CPU. `die`: the process reports its numbers and ends at once,
- * with everything that it holds.
+ * What a fault does. `sleep`: the operation takes longer, and the rest of its process goes on. `stall`: the whole
+ * process is stalled, as in a long garbage collection or without a CPU. `die`: the process reports its numbers and ends
+ * at once, without releasing what it holds.
  */
 export const FAULT_ACTIONS = ["sleep", "stall", "die"] as const;
 export type FaultAction = (typeof FAULT_ACTIONS)[number];
@@ -223,18 +223,21 @@ export const Fault = z.strictObject({
 });
 export type Fault = z.infer<typeof Fault>;
 
-/** How two rows are locked, and what follows a deadlock: the caller is told, all of it is tried again, or a mistake. */
+/**
+ * Lock order of the two rows, and what happens after a deadlock: report it to the caller, retry the whole transaction,
+ * or (on purpose, to show the bug) continue.
+ */
 export const PairRules = z.strictObject({
   /** `same`: every operation takes the employee with the lower number first. */
   order: z.enum(["same", "opposite"]),
-  /** `carry-on` goes on in a transaction that the database has rolled back, as if only the statement had failed. */
+  /** `carry-on` continues in a transaction that the database has rolled back, as if only the statement had failed. */
   onDeadlock: z.enum(["give-up", "retry", "carry-on"]),
 });
 export type PairRules = z.infer<typeof PairRules>;
 
-// --- What a worker is told ------------------------------------------------------------------------------------------
+// --- Spec and environment of a worker -------------------------------------------------------------------------------
 
-/** Redis users of helm/files/users.acl: each may run only its commands on its keys. */
+/** Redis users of helm/files/users.acl. Each may run only its commands, on its keys. */
 export const WORKER_REDIS_USERS = ["lock", "seed", "peer"] as const;
 export type WorkerRedisUser = (typeof WORKER_REDIS_USERS)[number];
 export const REDIS_USERS = [...WORKER_REDIS_USERS, "monitor"] as const;
@@ -244,18 +247,18 @@ export type RedisUser = (typeof REDIS_USERS)[number];
 export const LOCK_KEY_PREFIX = "holdfast:lock:";
 export const GRANT_CHANNEL_PREFIX = "holdfast:grant:";
 export const SEED_KEY_PREFIX = "holdfast:seed:";
-/** Put before every key by the connections of the user `peer`, whatever a package calls its keys. */
+/** Prepended to every key by the connections of the user `peer`, no matter how a package names its keys. */
 export const PEER_KEY_PREFIX = "holdfast:peer:";
 
 const milliseconds = z.number().nonnegative();
 
-/** The same for all workers of a run; what differs (index, uid, node) is in {@link WorkerIdentity}. */
+/** The same for all workers of a run; what differs (index, uid, node) is in {@link WorkerEnvironment}. */
 export const WorkerSpec = z.strictObject({
   /** The report that this run belongs to, and the run itself: unique among all runs of one database. */
   report: z.string().min(1),
   run: z.string().min(1),
   strategy: z.enum(STRATEGY_NAMES),
-  /** Several strategies at once: the worker with index i uses the (i modulo length)-th; left out, all use `strategy`. */
+  /** Several strategies at once: worker i uses the (i modulo length)-th. If left out, all use `strategy`. */
   mix: z.array(z.enum(STRATEGY_NAMES)).min(2).readonly().optional(),
   guard: z.enum(GUARDS),
   keyScope: z.enum(KEY_SCOPES).default("row"),
@@ -269,7 +272,7 @@ export const WorkerSpec = z.strictObject({
   holdMs: milliseconds,
   /** Time between two operations of a loop. */
   pauseMs: milliseconds,
-  /** A fixed rate instead: each loop begins an operation so often, and leaves out the beats that it misses. */
+  /** A fixed rate instead: each loop begins an operation at this interval, and skips the beats that it misses. */
   intervalMs: milliseconds.optional(),
   lockTtlMs: milliseconds,
   /** Whether a held lock is extended before its TTL ends. */
@@ -282,18 +285,18 @@ export const WorkerSpec = z.strictObject({
   pair: PairRules.optional(),
   /** Seed of the random raises and waits. */
   seed: z.int(),
-  /** False only to measure what measuring costs: no ledger row is written, so nothing can be judged. */
+  /** False only to measure the cost of measuring: no ledger row is written, so nothing can be judged. */
   ledger: z.boolean(),
   coordinatorUrl: z.url(),
   heartbeatMs: milliseconds,
-  /** A worker that gets no answer from the coordinator for this long ends. */
+  /** A worker that gets no answer from the coordinator for this long exits. */
   coordinatorLostMs: milliseconds,
-  /** How long a worker that is done keeps serving its metrics when nobody releases it. */
+  /** How long a worker that is done serves its metrics if the coordinator does not release it. */
   lingerMs: milliseconds,
 });
 export type WorkerSpec = z.infer<typeof WorkerSpec>;
 
-/** The environment of one worker, the same names in a pod and in a local process. */
+/** Environment variables of one worker, with the same names in a pod and in a local process. */
 export const WorkerEnvironment = z.object({
   HOLDFAST_SPEC: z.string(),
   /** In an Indexed Job, Kubernetes sets JOB_COMPLETION_INDEX instead. */
@@ -307,19 +310,19 @@ export const WorkerEnvironment = z.object({
   /** Where /metrics and /healthz are served; port 0 takes a free one. */
   HOLDFAST_METRICS_HOST: z.string().default("0.0.0.0"),
   HOLDFAST_METRICS_PORT: z.coerce.number().int().min(0).max(65535).default(9464),
-  /** mysql://user@host:port/database, with the password inside or beside it. */
+  /** mysql://user@host:port/database, with the password in the URL or in MYSQL_PASSWORD. */
   MYSQL_URL: z.url(),
   MYSQL_PASSWORD: z.string().optional(),
-  /** redis://host:port; user and password inside it hold for all, unless a password is given for each user. */
+  /** redis://host:port. A login in the URL applies to all users without a REDIS_PASSWORD_* of their own. */
   REDIS_URL: z.url(),
-  /** All independent servers, comma separated, for locks on a majority; REDIS_URL where it is left out. */
+  /** All independent servers, comma separated, for locks on a majority; default REDIS_URL. */
   REDIS_URLS: z.string().optional(),
   REDIS_PASSWORD_LOCK: z.string().optional(),
   REDIS_PASSWORD_SEED: z.string().optional(),
   REDIS_PASSWORD_PEER: z.string().optional(),
   /** A folder that all workers share, for the strategy `file`. */
   HOLDFAST_LOCK_FOLDER: z.string().optional(),
-  /** For the strategy `lease`: the API server as Kubernetes names it to every pod, and the Job that the leases go with. */
+  /** For the strategy `lease`: the API server, as Kubernetes sets it in every pod, and the Job that owns the leases. */
   KUBERNETES_SERVICE_HOST: z.string().optional(),
   KUBERNETES_SERVICE_PORT: z.string().optional(),
   HOLDFAST_JOB_NAME: z.string().optional(),
@@ -334,18 +337,18 @@ export type Phase = (typeof PHASES)[number];
 
 const counts = { committed: z.int(), rejected: z.int(), unknown: z.int() };
 
-/** What a writer says of its own operations, complete only once the worker is done. */
+/** A writer's report on its own operations, complete only once the worker is done. */
 export const WriterFinal = z.strictObject({
   writer: z.int(),
   /** Operations begun: ids 1..attempted of this writer. */
   attempted: z.int(),
-  /** One bit for each operation from 1 on, least significant bit first, base64: 1 where it was acknowledged. */
+  /** One bit for each operation from 1 on, least significant bit first, base64: 1 if it was acknowledged. */
   acknowledged: z.base64(),
   unknown: z.array(z.int()),
 });
 export type WriterFinal = z.infer<typeof WriterFinal>;
 
-/** A worker's own final numbers, to be compared with Prometheus and with the ledger. */
+/** A worker's own final numbers, which the coordinator compares with Prometheus and with the ledger. */
 export const WorkerFinal = z.strictObject({
   ...counts,
   /** Sum of the raises that were acknowledged. */
@@ -357,21 +360,21 @@ export const WorkerFinal = z.strictObject({
   startedAtUs: z.number(),
   endedAtUs: z.number(),
   writers: z.array(WriterFinal),
-  /** How often each class of error was met, with one example. */
+  /** How often each class of error occurred, with one example. */
   errors: z.array(
     z.strictObject({
       class: z.string(),
-      /** `retried`: not the end of the operation, which was tried again. */
+      /** `retried`: the error did not end the operation, which was retried. */
       outcome: z.enum([...OUTCOMES, "retried"]),
       count: z.int(),
       example: z.string(),
     }),
   ),
-  /** How often the run's fault has happened here; 0 or left out where it did not. */
+  /** How often the run's fault happened in this worker; 0 or left out if it did not. */
   faulted: z.int().optional(),
-  /** The process ends now, in the middle of an operation, because the run's fault says so. */
+  /** The process ends now, in the middle of an operation, because of the run's fault. */
   died: z.literal(true).optional(),
-  /** Largest resident memory of the process, bytes. */
+  /** Peak resident memory of the process, bytes. */
   residentBytes: z.int(),
 });
 export type WorkerFinal = z.infer<typeof WorkerFinal>;
@@ -382,22 +385,22 @@ export const Heartbeat = z.strictObject({
   uid: z.string(),
   node: z.string(),
   phase: z.enum(PHASES),
-  /** host:port of /metrics as Prometheus reaches it; the host is left empty where the coordinator knows it better. */
+  /** Port of /metrics. The coordinator knows the host. */
   metricsPort: z.int(),
   /** Milliseconds from the start of the process to `ready`. */
   readyMs: z.number().optional(),
   ...counts,
   final: WorkerFinal.optional(),
-  /** The worker cannot go on; it ends after this message. With final numbers: it was stopped before the run's end. */
+  /** Why the worker exits after this heartbeat. With final numbers: it was stopped before the run's end. */
   failure: z.string().optional(),
-  /** The strategy cannot be used here, for this reason; the worker ends after this message. */
+  /** Why the strategy cannot be used here; the worker exits after this heartbeat. */
   unavailable: z.string().optional(),
-  /** Which server it cannot reach yet, and why. */
+  /** Which server the worker cannot reach yet, and why. */
   waitingFor: z.string().optional(),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
-/** `start` carries a delay instead of a time, so that no two clocks need to agree. */
+/** Answer to a heartbeat. `start` carries a delay instead of a time, so that no two clocks need to agree. */
 export const Command = z.discriminatedUnion("command", [
   z.strictObject({ command: z.literal("wait") }),
   z.strictObject({ command: z.literal("start"), inMs: milliseconds }),
@@ -408,7 +411,7 @@ export type Command = z.infer<typeof Command>;
 
 // --- Metrics --------------------------------------------------------------------------------------------------------
 
-/** Labels of every series of a worker. `run` is unique, so a count never needs reset arithmetic. */
+/** Labels of every series of a worker. `run` is unique, so a counter is read without handling resets. */
 export const METRIC_LABELS = ["report", "run", "strategy", "worker", "uid"] as const;
 
 export const METRICS = {
@@ -420,7 +423,7 @@ export const METRICS = {
     help: "Read-back version was not the version read + 1",
     labels: [],
   },
-  releaseFailures: { name: "holdfast_release_failures_total", help: "Locks that could not be given back", labels: [] },
+  releaseFailures: { name: "holdfast_release_failures_total", help: "Locks that could not be released", labels: [] },
   operationSeconds: { name: "holdfast_operation_seconds", help: "Time of one operation, wait included", labels: [] },
   lockWaitSeconds: { name: "holdfast_lock_wait_seconds", help: "Time until the lock was held", labels: [] },
   running: { name: "holdfast_worker_running", help: "1 while the worker makes operations", labels: [] },
@@ -428,7 +431,7 @@ export const METRICS = {
   done: { name: "holdfast_worker_done", help: "1 once the worker's numbers are final", labels: [] },
 } as const;
 
-/** Buckets of both histograms, seconds: 100 µs to 30 s, each about 1.5 times the one before. */
+/** Buckets of both histograms, seconds: 100 µs to 30 s, each about 1.5 times the previous one. */
 export const SECONDS_BUCKETS = [
   0.0001, 0.00015, 0.00025, 0.0004, 0.0006, 0.001, 0.0015, 0.0025, 0.004, 0.006, 0.01, 0.015, 0.025, 0.04, 0.06, 0.1,
   0.15, 0.25, 0.4, 0.6, 1, 1.5, 2.5, 4, 6, 10, 15, 30,

@@ -6,8 +6,8 @@ const ABORT_MS = 2_000;
 export type Control = ReturnType<typeof createControl>;
 
 /**
- * Turns the coordinator's commands and the signals of the process into what the worker waits for. `overdue` is called if
- * the worker is still running a while after it was aborted.
+ * Turns the coordinator's commands and the signals of the process into what the worker waits for. `overdue` is called
+ * if the worker is still running a while after it was aborted.
  */
 export function createControl(overdue: (reason: string) => void) {
   const stop = new AbortController();

@@ -2,19 +2,19 @@ import type { Guard } from "./contract.ts";
 import type { Employee, Rows } from "./rows.ts";
 import type { Operation } from "./strategy.ts";
 
-/** What is held where no lock gives a token. Checked on the write it changes nothing, claimed it lets nobody in. */
+/** Token of a lock that has none. `fence-write` ignores it; `fence-claim` rejects every operation that carries it. */
 export const NO_FENCE = 0;
 
-/** Read and write of a locked row, with the extra condition that the run's guard puts inside the write itself. */
+/** Read and write of a locked row, with the extra condition that the run's guard adds to the write itself. */
 export interface GuardedRow {
-  /** `fence` is the lock's token. */
+  /** `fence` is the token of the lock. */
   read(employeeId: number, fence: number): Promise<Employee>;
   write(operation: Operation, employee: Employee, salary: number, fence: number): Promise<void>;
 }
 
 /**
- * A token checked only on the write stops a late writer, but not the writer who read before an older holder's accepted
- * write; a token claimed before the read stops both, as does the version.
+ * A token that is checked only on the write stops a late writer, but not a writer that read before an older holder's
+ * write was accepted. A token that is claimed before the read stops both, as does the version.
  */
 export function guardedRow(rows: Rows, guard: Guard): GuardedRow {
   return {

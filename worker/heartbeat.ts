@@ -1,4 +1,4 @@
-/** Workers pull: each heartbeat is answered with what to do next, so nothing ever connects to a worker but Prometheus. */
+/** Workers pull: the answer to each heartbeat is the next command, so only Prometheus ever connects to a worker. */
 import { Agent, request } from "node:http";
 import { Command, type Heartbeat } from "./contract.ts";
 
@@ -8,16 +8,16 @@ export interface HeartbeatOptions {
   readonly intervalMs: number;
   /** After this long without an answer, `onLost` is called. */
   readonly lostMs: number;
-  /** What to say now. */
+  /** Returns the heartbeat to send now. */
   readonly beat: () => Heartbeat;
   readonly onCommand: (command: Command) => void;
   readonly onLost: (reason: string) => void;
 }
 
-/** A request that is lost on its way must not cost the whole time that the coordinator has. */
-const LONGEST_ATTEMPT_MS = 3_000;
+/** Limit for one attempt, so that one lost request does not use up `lostMs`. */
+const ATTEMPT_MS_MAX = 3_000;
 
-/** Beats until stopped. `now()` sends one heartbeat at once and resolves when it was answered. */
+/** Sends heartbeats until stopped. `now()` sends one at once, and resolves when it was answered or has failed. */
 export function startHeartbeats(options: HeartbeatOptions) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let answeredAt = performance.now();
@@ -59,7 +59,7 @@ export function startHeartbeats(options: HeartbeatOptions) {
 function postJson(agent: Agent, { url, token, lostMs }: HeartbeatOptions, body: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const payload = JSON.stringify(body);
-    const attemptMs = Math.min(lostMs / 4, LONGEST_ATTEMPT_MS);
+    const attemptMs = Math.min(lostMs / 4, ATTEMPT_MS_MAX);
     const sent = request(
       new URL("/heartbeat", url),
       {

@@ -2,7 +2,7 @@ import { guardedRow } from "./guarded-row.ts";
 import type { Lock } from "./locks/lock.ts";
 import type { Resources, Session } from "./strategy.ts";
 
-/** What is the same for every lock outside the database: inside it read, compute and write, under the run's guard. */
+/** The session of every lock outside the database: while it is held, read, compute and write under the run's guard. */
 export function lockedSession(lock: Lock, { rows, spec }: Pick<Resources, "rows" | "spec">): Session {
   const row = guardedRow(rows, spec.guard);
   return {
@@ -11,7 +11,7 @@ export function lockedSession(lock: Lock, { rows, spec }: Pick<Resources, "rows"
         operation.entered();
         const employee = await row.read(operation.employeeId, held.fence);
         const salary = await operation.compute(employee);
-        // The last moment at which a lock that was lost can still be noticed here. A guard notices it later, in the write.
+        // The last moment at which a lost lock can be noticed here. A guard notices it later, in the write.
         held.signal.throwIfAborted();
         await row.write(operation, employee, salary, held.fence);
       }),

@@ -146,7 +146,7 @@ function openSession(): Promise<Session> {
   });
 }
 
-/** Retries while a server does not answer: a node on which a whole fleet starts is slow, and no operation is at stake yet. */
+/** Retries while a server does not answer: a node on which a whole fleet starts is slow. */
 async function retryUntilReached<T>(open: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + REACH_MS;
   for (;;) {
@@ -201,11 +201,11 @@ function rowsWithFault(): Rows {
   return withFailpoints(rows, { fault, index, elapsedMs, onFault: tally.faulted, die });
 }
 
-/** Ends the process at the worst moment, on purpose, but reports its numbers first: without them, nothing is known of it. */
+/** Kills this process, as the run's fault demands, but reports the numbers first, which would be lost otherwise. */
 async function die(employee?: Employee): Promise<never> {
   const { running } = state;
   if (running === undefined) throw new Error("a worker cannot die of a fault before its start");
-  // The answer that tied the two clocks together may have come late, which makes the end too early; it is after the read.
+  // If the answer with the database's time came late, the computed end is too early: it cannot be before the read.
   const readAtUs = employee === undefined ? 0 : parseMicroseconds(employee.readAt);
   const endedAtUs = Math.max(readAtUs, Math.round(running.startedUs + (performance.now() - running.startedMs) * 1_000));
   state.status.final = { ...finalNumbers(running.loops.interrupted(), endedAtUs), died: true };
@@ -221,7 +221,7 @@ function parseMicroseconds(time: string): number {
   return Date.parse(`${time.slice(0, 19).replace(" ", "T")}Z`) * 1_000 + Number(time.slice(20).padEnd(6, "0"));
 }
 
-/** The process ends here, and only here. Its connections end with it: the database rolls back what was not committed. */
+/** The only exit of the process. Its connections end with it: the database rolls back what was not committed. */
 function end(status: number, message?: string): never {
   if (message !== undefined) process.stderr.write(`worker: ${message}\n`);
   process.exit(status);

@@ -1,4 +1,4 @@
-/** The worker's numbers: its own Prometheus registry, served at /metrics, every label combination at 0 from the start. */
+/** The worker's own Prometheus registry, served at /metrics. Outcomes are at 0 from the start. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";

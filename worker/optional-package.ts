@@ -1,6 +1,6 @@
 import { Unavailable } from "./strategy.ts";
 
-/** For `import("x").catch(notInstalled("x"))` of an optional package. Written out, so that a bundler finds the import. */
+/** For `import("x").catch(notInstalled("x"))`. The import stays in the caller, so that a bundler finds it. */
 export const notInstalled =
   (name: string) =>
   (error: unknown): never => {

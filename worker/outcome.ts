@@ -2,7 +2,7 @@
 import type { Outcome } from "./contract.ts";
 import { LockDenied, LockError } from "./locks/lock.ts";
 
-/** Every class of an {@link OperationError}; docs/errors.md has a row for each. The errors of locks count by their names. */
+/** Every class of an {@link OperationError}, explained in docs/errors.md. Errors of locks count by their names. */
 export const ERROR_CLASSES = [
   ...(["deadlock", "lock-wait-timeout", "snapshot-changed", "row-locked", "statement-timeout"] as const),
   ...(["database", "connection", "conflict", "fenced", "row-missing", "get-lock-failed"] as const),
@@ -22,16 +22,16 @@ export class OperationError extends Error {
   }
 }
 
-/** Says what an error means for its operation. Throws it on where it is neither the database's nor a lock's: a bug. */
+/** Returns what an error means for its operation. Rethrows an error of neither the database nor a lock: a bug. */
 export function outcomeOf(error: unknown): { outcome: Exclude<Outcome, "committed">; class: string; message: string } {
   if (error instanceof OperationError) return { outcome: error.outcome, class: error.class, message: error.message };
-  // A lock that refuses its user will refuse for ever: the worker ends with the reason instead of counting attempts.
+  // A server that refuses the user of a lock will refuse for ever: the worker exits with the reason.
   if (error instanceof LockError && !(error instanceof LockDenied))
     return { outcome: "rejected", class: error.name, message: error.message };
   throw error;
 }
 
-/** A statement failed before any COMMIT, so nothing was applied. */
+/** The error of a statement that failed before COMMIT: nothing was applied. */
 export function rejected(error: unknown): OperationError {
   if (error instanceof OperationError) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
@@ -39,21 +39,21 @@ export function rejected(error: unknown): OperationError {
   return new OperationError("rejected", errorClass, `MySQL: ${messageOf(error)}`, error);
 }
 
-/** Nobody answered a statement that may have been applied. */
+/** The error of a COMMIT that was not answered: it may have been applied. */
 export const unanswered = (error: unknown) =>
   new OperationError("unknown", "commit-unanswered", `no answer to COMMIT: ${messageOf(error)}`, error);
 
-/** The server answered with an error, as opposed to not answering. */
+/** Whether the server answered with an error, as opposed to not answering. */
 export const isAnswer = (error: unknown) =>
   error instanceof Error && "sqlState" in error && !("fatal" in error && error.fatal);
 
-/** Whether a connection on which this was thrown can be used again, once its transaction is rolled back. */
+/** Whether the connection on which this was thrown can be used again after a ROLLBACK. */
 export function leavesUsable(error: unknown): boolean {
   const cause = error instanceof OperationError && error.cause !== undefined ? error.cause : error;
   return !(cause instanceof Error) || isAnswer(cause) || !("code" in cause);
 }
 
-/** The server ended the transaction to let another one go on. */
+/** Whether the server rolled back the transaction to let another one continue. */
 export const isDeadlock = (error: unknown) => error instanceof OperationError && error.class === "deadlock";
 
 const CLASSES: Record<string, ErrorClass> = {

@@ -1,4 +1,4 @@
-/** As much of the npm package redlock 4 as is used; it brings no types. */
+/** The part of the npm package redlock 4 that is used; the package has no types. */
 declare module "redlock" {
   import type { EventEmitter } from "node:events";
   import type { Redis } from "ioredis";

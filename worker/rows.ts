@@ -1,9 +1,9 @@
 /**
  * All SQL on the contested rows and their ledger.
  *
- * The ledger costs no round trip of its own. A transaction begins with its first statement and ends with the ledger rows
- * and COMMIT in one trip; a write outside of any is one trip with its ledger row, as it is one trip without. Times are the
- * database's (`SYSDATE`, not `NOW`: `NOW` is fixed before a wait for a row lock).
+ * The ledger costs no extra round trip. A transaction begins with its first statement and ends with the ledger rows and
+ * COMMIT in one trip; a write outside a transaction is one trip with its ledger row, as it is without one. Times are
+ * the database's (`SYSDATE`, not `NOW`: `NOW` is fixed before the wait for a row lock).
  */
 import { raw } from "mysql2";
 import mysql from "mysql2/promise";
@@ -22,46 +22,46 @@ export interface Employee {
 /** What must be true of the row for a write to be applied; see docs/guards.md. */
 export interface Condition {
   readonly version?: number;
-  /** Refuses a token that is not newer than the row's, and leaves this one. */
+  /** Rejects the write unless this token is newer than the row's, and stores it in the row. */
   readonly fenceAbove?: number;
-  /** Refuses unless the row still carries this token. */
+  /** Rejects the write unless the row still has this token. */
   readonly fenceIs?: number;
   /** The token that the writer holds, for the ledger. */
   readonly fence?: number;
 }
 
-/** Whose write it is, for the row and the ledger. */
+/** The operation that writes, for the row and the ledger. */
 export interface Author {
   readonly id: number;
 }
 
 export interface Transaction {
-  /** Reads plainly or with a lock. Both servers know the older words for a shared one, not both know FOR SHARE. */
+  /** Reads with or without a lock. MariaDB does not support FOR SHARE; both servers support LOCK IN SHARE MODE. */
   read(employeeId: number, lock?: "FOR UPDATE" | "LOCK IN SHARE MODE"): Promise<Employee>;
   write(operation: Author, employee: Employee, salary: number, condition?: Condition): Promise<void>;
-  /** Raises a salary in one statement, and reads back what that statement found and left. */
+  /** Raises a salary in one statement, and reads back what that statement found and wrote. */
   add(operation: Author, employeeId: number, raise: number): Promise<void>;
-  /** Any other statement: the rows of a SELECT, else what it changed. */
+  /** Any other statement. Resolves with the rows of a SELECT, otherwise with mysql2's result header. */
   query<T>(sql: string, values: unknown[]): Promise<T>;
 }
 
-/** One connection to the database for as long as its user needs it, outside of any transaction but its own. */
+/** One connection to the database, held for as long as its user needs it, with no transaction open at first. */
 export interface Connection {
   transaction<T>(body: (transaction: Transaction) => Promise<T>): Promise<T>;
-  /** A statement of its own. `waitMs` is how long it may wait for others on top of the usual timeout. */
+  /** A statement outside a transaction. `waitMs` is how long it may wait for others, in addition to the timeout. */
   query<T>(sql: string, values: unknown[], waitMs?: number): Promise<T>;
 }
 
 export interface Rows {
   read(employeeId: number): Promise<Employee>;
-  /** A write that commits by itself: its update and its ledger row, or neither. */
+  /** A write that commits by itself: both the update and its ledger row, or neither. */
   write(operation: Author, employee: Employee, salary: number, condition?: Condition): Promise<void>;
   transaction<T>(body: (transaction: Transaction) => Promise<T>): Promise<T>;
-  /** For what belongs to a connection. There is one for each loop: who asks for a second one waits for itself. */
+  /** For what is bound to a connection. There is one for each loop: taking a second one would deadlock. */
   connection<T>(body: (connection: Connection) => Promise<T>): Promise<T>;
-  /** Leaves a fencing token in the row before it is read. Rejected when the row has seen a newer one. */
+  /** Stores a fencing token in the row before the row is read. Rejected if the row has the same or a newer one. */
   claim(employeeId: number, fence: number): Promise<void>;
-  /** Numbers the loops of a worker. */
+  /** Registers one loop of a worker, and resolves with its number. */
   registerWriter(worker: number, loop: number, uid: string, node: string): Promise<number>;
   /** The database's clock, microseconds since 1970. */
   nowUs(): Promise<number>;
@@ -72,7 +72,7 @@ export interface RowsOptions {
   readonly url: string;
   readonly password?: string | undefined;
   readonly spec: Pick<WorkerSpec, "run" | "concurrency" | "statementTimeoutMs" | "ledger">;
-  /** Called after each COMMIT with the version that was read and the version that the write found to be the new one. */
+  /** Called after each COMMIT with the version that was read and the new version as the database counted it. */
   readonly wrote?: (readVersion: number, newVersion: number) => void;
 }
 
@@ -106,7 +106,7 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
     }
   }
 
-  /** One statement, where an error means that nothing was applied. */
+  /** One statement. An error means that nothing was applied. */
   const statement = (sql: string, values: unknown[]) =>
     onConnection((connection) => send(connection, sql, values).catch(rethrowRejected));
 
@@ -117,15 +117,15 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
     const step: Step = async (sql, values) => {
       const prefix = begin;
       begin = "";
-      // Nothing was committed: either the server said no, or the transaction ends with its connection.
+      // Nothing was committed: either the server answered with an error, or the transaction ends with its connection.
       const result = await send(connection, prefix + sql, values).catch(rethrowRejected);
       return prefix === "" ? result : withoutFirst(result as unknown[]);
     };
     const result = await body({
       read: async (employeeId, lock) =>
-        employeeOf(await step(`${SELECT_EMPLOYEE}${lock === undefined ? "" : ` ${lock}`}`, [spec.run, employeeId])),
+        parseEmployee(await step(`${SELECT_EMPLOYEE}${lock === undefined ? "" : ` ${lock}`}`, [spec.run, employeeId])),
       async write({ id: op }, employee, salary, condition = {}) {
-        const update = updateOf(spec.run, op, employee.id, salary, condition);
+        const update = buildUpdate(spec.run, op, employee.id, salary, condition);
         const newVersion = update.applied(await step(update.sql, update.values));
         written.push({ op, employee, salary, newVersion, fence: condition.fence ?? 0 });
       },
@@ -146,9 +146,9 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
     await send(connection, `${insert}COMMIT`, values).catch(rethrowUnlessAnswered);
   }
 
-  /** The ledger row is left out where the update found no row to change: whoever reads the answer rejects the write. */
+  /** If the update changes no row, no ledger row is written, and `applied` rejects the write. */
   async function writeAlone({ id: op }: Author, employee: Employee, salary: number, condition: Condition = {}) {
-    const update = updateOf(spec.run, op, employee.id, salary, condition);
+    const update = buildUpdate(spec.run, op, employee.id, salary, condition);
     const entry = { op, employee, salary, newVersion: raw("LAST_INSERT_ID()"), fence: condition.fence ?? 0 };
     const insert = `${INSERT_LEDGER} SELECT ${LEDGER_ROW} FROM DUAL WHERE ROW_COUNT() = 1`;
     const [sql, values] = spec.ledger
@@ -169,7 +169,7 @@ export function createRows({ url, password, spec, wrote }: RowsOptions): Rows {
             send(connection, sql, values, waitMs).catch(rethrowRejected) as Promise<never>,
         }),
       ),
-    read: async (employeeId) => employeeOf(await statement(SELECT_EMPLOYEE, [spec.run, employeeId])),
+    read: async (employeeId) => parseEmployee(await statement(SELECT_EMPLOYEE, [spec.run, employeeId])),
     write: writeAlone,
     async claim(employeeId, fence) {
       const sql = "UPDATE employee SET fence = ? WHERE run = ? AND id = ? AND fence < ?";
@@ -206,7 +206,7 @@ const INSERT_LEDGER =
   "INSERT INTO ledger (run, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence, read_at, written_at)";
 const LEDGER_ROW = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, SYSDATE(6)";
 
-/** The new version is a number, or what the database is to put in its place. */
+/** The new version is a number, or an SQL expression that the database evaluates. */
 function ledgerValues(run: string, entry: Omit<LedgerEntry, "newVersion"> & { readonly newVersion: unknown }) {
   const { op, employee, salary, newVersion, fence } = entry;
   const { id, lastOp, version, salary: readSalary, readAt } = employee;
@@ -215,8 +215,8 @@ function ledgerValues(run: string, entry: Omit<LedgerEntry, "newVersion"> & { re
 
 type Step = (sql: string, values: unknown[]) => Promise<unknown>;
 
-/** Writes the row. `applied` reads the new version, as the database counted it, from the answer. */
-function updateOf(run: string, op: number, id: number, salary: number, condition: Condition) {
+/** The statement that writes the row. `applied` reads the new version, as the database counted it, from the answer. */
+function buildUpdate(run: string, op: number, id: number, salary: number, condition: Condition) {
   const { version, fenceAbove, fenceIs } = condition;
   const set = ["version = LAST_INSERT_ID(version + 1)", "salary = ?", "last_op = ?"];
   const where = ["run = ?", "id = ?"];
@@ -239,22 +239,22 @@ function updateOf(run: string, op: number, id: number, salary: number, condition
     applied(answer: unknown): number {
       const { affectedRows, insertId } = answer as mysql.ResultSetHeader;
       if (affectedRows === 1) return insertId;
-      const refused = version === undefined ? "fenced" : "conflict";
-      throw new OperationError("rejected", refused, `the row of employee ${id} is not as the write demands`);
+      const errorClass = version === undefined ? "fenced" : "conflict";
+      throw new OperationError("rejected", errorClass, `the row of employee ${id} fails the condition of the write`);
     },
   };
 }
 
 /**
- * LAST_INSERT_ID carries out what the statement found in `last_op`; what it found in the other columns is what it left
- * there less what it added, for the row is locked from then on.
+ * LAST_INSERT_ID returns what the statement found in `last_op`. What it found in the other columns is the value
+ * afterwards minus what it added, because the row is locked from the update on.
  */
 async function add(step: Step, run: string, op: number, id: number, raise: number): Promise<LedgerEntry> {
   const [found, left] = (await step(`${ADD}; ${SELECT_EMPLOYEE}`, [op, raise, run, id, run, id])) as [
     mysql.ResultSetHeader,
     unknown,
   ];
-  const after = employeeOf(left);
+  const after = parseEmployee(left);
   const before = {
     ...after,
     version: after.version - 1,
@@ -267,16 +267,16 @@ async function add(step: Step, run: string, op: number, id: number, raise: numbe
 const ADD =
   "UPDATE employee SET last_op = LAST_INSERT_ID(last_op) * 0 + ?, version = version + 1, salary = salary + ? WHERE run = ? AND id = ?";
 
-function employeeOf(result: unknown): Employee {
+function parseEmployee(result: unknown): Employee {
   const row = (result as mysql.RowDataPacket[])[0];
-  if (row === undefined) throw new OperationError("rejected", "row-missing", "the contested row is not there");
+  if (row === undefined) throw new OperationError("rejected", "row-missing", "the contested row is missing");
   return row as unknown as Employee;
 }
 
-/** The results of the statements after the first one: itself where it is only one. */
+/** The results of the statements after the first one: a single result is not wrapped in a list. */
 const withoutFirst = ([, ...others]: readonly unknown[]) => (others.length === 1 ? others[0] : others);
 
-/** Gives a connection back only if it is certainly outside any transaction; otherwise it is destroyed. */
+/** Returns a connection to the pool only if it is certainly outside any transaction; otherwise destroys it. */
 async function abandon(connection: mysql.PoolConnection, error: unknown) {
   try {
     if (!leavesUsable(error)) throw error;
@@ -291,7 +291,7 @@ const rethrowRejected = (error: unknown): never => {
   throw rejected(error);
 };
 
-/** For a trip with a COMMIT in it: without an answer, nobody knows whether that was carried out. */
+/** For a round trip that includes COMMIT: without an answer, it is unknown whether it was carried out. */
 const rethrowUnlessAnswered = (error: unknown): never => {
   throw isAnswer(error) ? rejected(error) : unanswered(error);
 };

@@ -156,7 +156,7 @@ for (const strategy of ["row-lock", "redis"] as const)
   });
 
 const skips: readonly (readonly [StrategyName, bug: string, reason: RegExp])[] = [
-  ["file", "folders-of-their-own", /needs a folder that all workers share: 1 of 4 met in /],
+  ["file", "folders-of-their-own", /needs a folder that all workers share: 1 of 4 workers share /],
   ["redis-semaphore", "no-optional-packages", /npm package redis-semaphore is not installed/],
   ["redlock-npm", "no-optional-packages", /npm package redlock is not installed/],
 ];

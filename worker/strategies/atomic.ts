@@ -1,9 +1,9 @@
 import type { Strategy } from "../strategy.ts";
 
 /**
- * No lock and no read: one statement, `SET salary = salary + ?`, which the database makes atomic by itself.
- * The work of the operation is done before it, beside others. That is possible because this rule can be said in SQL and
- * needs nothing that the row holds; a rule that must see the salary first is the strategy `version` or a lock.
+ * No lock and no read: one statement, `SET salary = salary + ?`, which is atomic in the database. The work of the
+ * operation is done before it, in parallel with others. That is possible because this rule can be expressed in SQL and
+ * needs nothing from the row. A rule that must read the salary first needs the strategy `version` or a lock.
  */
 export const atomic: Strategy = {
   async open({ rows }) {

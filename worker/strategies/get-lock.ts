@@ -5,15 +5,15 @@ import type { Connection } from "../rows.ts";
 import type { Strategy } from "../strategy.ts";
 
 /**
- * A named lock of the database, which belongs to a connection and ends with it. The write must take the same connection:
- * then whoever has lost the lock has lost the write as well, and a pool cannot run out of connections for it.
+ * A named lock of the database, which belongs to a connection and ends with it. The write must use the same connection:
+ * then a session that has lost the lock has lost the write as well, and a pool cannot run out of connections for it.
  */
 export const getLock: Strategy = {
   async open({ rows, spec, releaseFailed }) {
     return {
       mutate: (operation) =>
         rows.connection(async (connection) => {
-          const name = nameOf(operation.lockKey);
+          const name = lockName(operation.lockKey);
           await acquire(connection, name, spec.lockTimeoutMs);
           operation.entered();
           try {
@@ -30,10 +30,10 @@ export const getLock: Strategy = {
   },
 };
 
-/** Names are the whole server's and have at most 64 characters. */
-const nameOf = (key: string) => `holdfast:${createHash("sha256").update(key).digest("base64url")}`;
+/** Lock names are global on the server and have at most 64 characters. */
+const lockName = (key: string) => `holdfast:${createHash("sha256").update(key).digest("base64url")}`;
 
-/** 1: held; 0: others had it for all the time; NULL: the server gave up (it was killed, or ran out of memory). */
+/** Answers: 1, held; 0, others held it for the whole time; NULL, an error on the server (killed, out of memory). */
 async function acquire(connection: Connection, name: string, timeoutMs: number) {
   const sql = "SELECT GET_LOCK(?, ?) AS result";
   const [row] = await connection.query<Answer[]>(sql, [name, timeoutMs / 1_000], timeoutMs);
@@ -42,10 +42,11 @@ async function acquire(connection: Connection, name: string, timeoutMs: number) 
   throw new OperationError("rejected", "get-lock-failed", "GET_LOCK answered NULL: the server could not wait for it");
 }
 
-/** 1: released; 0: another connection holds it; NULL: nobody does. A connection that is gone has released it. */
+/** Answers: 1, released; 0, another connection holds it; NULL, no connection does, as after a lost connection. */
 async function release(connection: Connection, name: string) {
   const [row] = await connection.query<Answer[]>("SELECT RELEASE_LOCK(?) AS result", [name]);
-  if (row?.result !== 1) throw new LockLost(`RELEASE_LOCK answered ${row?.result ?? "NULL"}: it was not held here`);
+  if (row?.result !== 1)
+    throw new LockLost(`RELEASE_LOCK answered ${row?.result ?? "NULL"}: this connection did not hold it`);
 }
 
 interface Answer {

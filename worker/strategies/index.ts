@@ -18,7 +18,7 @@ import { sharedRowLock } from "./shared-row-lock.ts";
 import { skipLocked } from "./skip-locked.ts";
 import { version } from "./version.ts";
 
-/** Every strategy by its name in the contract; the compiler refuses a missing one and an extra one. */
+/** Every strategy by its name in the contract. A missing or an extra one is a compile error. */
 export const strategies: Record<StrategyName, Strategy> = {
   none,
   memory,

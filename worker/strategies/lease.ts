@@ -4,8 +4,8 @@ import { createLeaseLock } from "../locks/k8s-lease-lock.ts";
 import { type Strategy, Unavailable } from "../strategy.ts";
 
 /**
- * A Lease of Kubernetes, changed only where its resourceVersion is still the one that was read. Every lock is two or three
- * requests to the API server, so it is slow; its fence counts the holders, and only a guard in the write looks at it.
+ * A Lease of Kubernetes, changed only if its resourceVersion is still the one that was read. Every acquisition costs
+ * two or three requests to the API server, so it is slow. Its fencing token counts the holders; only a guard checks it.
  */
 export const lease: Strategy = {
   async open(resources) {

@@ -2,10 +2,10 @@ import { createRedisLock } from "../locks/redis-lock.ts";
 import type { Operation, Strategy } from "../strategy.ts";
 
 /**
- * Two locks for two things. Every other operation is a bonus: money goes from the reserve, employee 1, to somebody else,
- * and the total must stay. Only bonuses touch the reserve, so one lock around that process guards it, however many steps
- * the process has. The others' rows are also raised one by one outside the process, so there each write takes the lock of
- * the row, in the fixed order reserve, employee.
+ * Two locks with two purposes. Every other operation is a bonus: it moves money from the reserve, employee 1, to
+ * another employee, and the total must not change. Only bonuses touch the reserve, so one lock around that process
+ * guards it, no matter how many steps the process has. The other employees also get single raises outside the process,
+ * so each write to them takes the row lock, in the fixed order reserve, employee.
  */
 export const nested: Strategy = {
   async open({ rows, spec, redis, random, releaseFailed }) {

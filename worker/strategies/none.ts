@@ -1,7 +1,7 @@
 import { guardedRow, NO_FENCE } from "../guarded-row.ts";
 import type { Strategy } from "../strategy.ts";
 
-/** Nothing: whoever writes last wins, and the raises that it did not see are lost. The control that must be violated. */
+/** No lock: the last write wins, and raises that it did not read are lost. The control that must be violated. */
 export const none: Strategy = {
   async open({ rows, spec }) {
     const row = guardedRow(rows, spec.guard);

@@ -3,7 +3,7 @@ import { completeLock, LockLost, LockUnreachable, messageOf, timedOut } from "..
 import { notInstalled } from "../optional-package.ts";
 import type { Strategy } from "../strategy.ts";
 
-/** The mutex of the npm package redis-semaphore, with the package's own settings for waiting and extending. */
+/** The mutex of the npm package redis-semaphore, with the package's own defaults for polling and extending. */
 export const redisSemaphore: Strategy = {
   async open(resources) {
     const { spec, redis, releaseFailed } = resources;

@@ -3,8 +3,8 @@ import { createRedisLock } from "../locks/redis-lock.ts";
 import type { Strategy } from "../strategy.ts";
 
 /**
- * A lock in one Redis, handed from holder to waiter in order, extended while it is held.
- * It is a lease: a holder that stands still for longer than the TTL loses it, and only a guard in the write stops it then.
+ * A lock in one Redis, handed from holder to waiter in order, and extended while it is held. It is a lease: a holder
+ * that is stalled for longer than the TTL loses it, and then only a guard in the write stops it.
  */
 export const redis: Strategy = {
   async open(resources) {

@@ -5,8 +5,8 @@ import { notInstalled } from "../optional-package.ts";
 import type { Strategy } from "../strategy.ts";
 
 /**
- * The npm package redlock, on all servers of REDIS_URLS. It leaves it to its caller to extend a lock and to look whether it
- * has expired, so both are done here as for the project's own locks; waiting is the package's.
+ * The npm package redlock, on all servers of REDIS_URLS. The package leaves extension and the check for expiry to its
+ * caller, so both are done here as for the project's own locks. The package does the waiting.
  */
 export const redlockNpm: Strategy = {
   async open(resources) {
@@ -28,11 +28,11 @@ export const redlockNpm: Strategy = {
         async acquire(key, { timeoutMs }) {
           reason = "";
           const taken = await redlock.lock(key, ttlMs).catch(() => {
-            throw reason === "" ? timedOut(key, timeoutMs) : new LockUnreachable(`redlock of npm: ${reason}`);
+            throw reason === "" ? timedOut(key, timeoutMs) : new LockUnreachable(`redlock (npm): ${reason}`);
           });
           const lease = {
-            extend: () => answered(taken.extend(ttlMs)),
-            release: () => answered(taken.unlock()),
+            extend: () => succeeded(taken.extend(ttlMs)),
+            release: () => succeeded(taken.unlock()),
           };
           const leaseStart = performance.now() - (ttlMs - (taken.expiration - Date.now()));
           return createHold({ lease, key, fence: 0, leaseStart, ttlMs, extend: spec.extend });
@@ -44,12 +44,12 @@ export const redlockNpm: Strategy = {
   },
 };
 
-/** Of the package's defaults, 200 and 100, a lock that is held for milliseconds would be free most of the time. */
+/** With the package's defaults, 200 and 100, a lock that is held for milliseconds would be free most of the time. */
 const RETRY_MS = 10;
 const JITTER_MS = 10;
 
-/** False where the servers no longer have this lock; the package says so with an error. */
-const answered = (call: Promise<unknown>) =>
+/** False if the servers no longer have this lock: the package rejects then. */
+const succeeded = (call: Promise<unknown>) =>
   call.then(
     () => true,
     () => false,

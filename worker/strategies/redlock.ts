@@ -4,8 +4,8 @@ import { createRedlock } from "../locks/redlock.ts";
 import { type Strategy, Unavailable } from "../strategy.ts";
 
 /**
- * A lock on the majority of three or more independent Redis servers. It outlives the loss of a minority of them; it is a
- * lease all the same, and without a fence, so a holder that stands still for longer than the TTL is not stopped.
+ * A lock on the majority of three or more independent Redis servers. It survives the loss of a minority of them, but it
+ * is a lease without a fencing token, so a holder that is stalled for longer than the TTL is not stopped.
  */
 export const redlock: Strategy = {
   async open(resources) {

@@ -1,8 +1,8 @@
 import type { Strategy } from "../strategy.ts";
 
 /**
- * Pessimistic, in the database: the read takes the lock of the row, and COMMIT gives it back.
- * Lock and write share one transaction, so whoever loses the lock has lost the write as well.
+ * Pessimistic, in the database: the read takes the row lock, and COMMIT releases it. Lock and write share one
+ * transaction, so a session that loses the lock loses the write as well.
  */
 export const rowLock: Strategy = {
   async open({ rows }) {

@@ -5,16 +5,16 @@ import type { Employee, Transaction } from "../rows.ts";
 import type { Operation, Strategy } from "../strategy.ts";
 
 /**
- * Two employees share a raise in one transaction. Where two operations lock the same rows in opposite order, the database
- * ends one of them with a deadlock and rolls back all of it: then the whole transaction may be tried again, after a
- * random wait so that the two do not meet again, and never the failed statement alone.
+ * Two employees share a raise in one transaction. If two operations lock the same rows in opposite order, the database
+ * ends one of them with a deadlock and rolls back its transaction. Then the whole transaction may be retried, never the
+ * failed statement alone, after a random wait that keeps the two from colliding again.
  */
 export const rowPair: Strategy = {
   async open({ rows, spec, random, retried }) {
     const rules = spec.pair ?? { order: "opposite", onDeadlock: "retry" };
 
     async function attempt(operation: Operation) {
-      const [firstId, secondId] = idsOf(operation, spec.rows, rules);
+      const [firstId, secondId] = pairOf(operation, spec.rows, rules);
       await rows.transaction(async (transaction) => {
         const first = await transaction.read(firstId, "FOR UPDATE");
         const second = await readSecond(transaction, secondId);
@@ -26,7 +26,7 @@ export const rowPair: Strategy = {
       });
     }
 
-    /** The mistake: after a deadlock no transaction is left, so the read that is repeated here locks nothing any more. */
+    /** With `carry-on`, the mistake: after a deadlock there is no transaction, so the repeated read locks nothing. */
     async function readSecond(transaction: Transaction, id: number): Promise<Employee> {
       try {
         return await transaction.read(id, "FOR UPDATE");
@@ -43,9 +43,9 @@ export const rowPair: Strategy = {
           try {
             return await attempt(operation);
           } catch (error) {
-            if (rules.onDeadlock !== "retry" || !isDeadlock(error) || attempts === MOST_ATTEMPTS) throw error;
+            if (rules.onDeadlock !== "retry" || !isDeadlock(error) || attempts === ATTEMPTS_MAX) throw error;
             retried(error);
-            await sleep(random() * LONGEST_WAIT_MS * attempts);
+            await sleep(random() * WAIT_MS_MAX * attempts);
           }
         }
       },
@@ -54,11 +54,11 @@ export const rowPair: Strategy = {
   },
 };
 
-const MOST_ATTEMPTS = 20;
-const LONGEST_WAIT_MS = 10;
+const ATTEMPTS_MAX = 20;
+const WAIT_MS_MAX = 10;
 
-/** The employee of the operation and its neighbour. */
-function idsOf({ employeeId }: Operation, rows: number, { order }: PairRules): [number, number] {
+/** The employee of the operation and the next one, in lock order. */
+function pairOf({ employeeId }: Operation, rows: number, { order }: PairRules): [number, number] {
   const other = (employeeId % rows) + 1;
   return order === "same" && other < employeeId ? [other, employeeId] : [employeeId, other];
 }

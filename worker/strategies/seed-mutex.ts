@@ -3,9 +3,10 @@ import { createConstantValueLock } from "../locks/constant-value-lock.ts";
 import type { Strategy } from "../strategy.ts";
 
 /**
- * The lock that is written first: SET NX of a constant, delete it if it is there, ask again at a fixed pace.
- * It holds as long as nobody outstays the TTL. Whoever does shares the lock with the next one, then deletes that one's
- * lock, and is told nothing: from there on two are inside again and again.
+ * The lock as it is often written first: SET NX of a constant, DEL if it exists, polling at a fixed interval. It is
+ * correct only while every holder finishes within the TTL. A holder that overruns no longer owns the key: the next
+ * client acquires it, and the late holder's unlock then deletes the *new* owner's key. Neither gets an error, so from
+ * then on two clients are regularly inside at once.
  */
 export const seedMutex: Strategy = {
   async open(resources) {

@@ -3,9 +3,10 @@ import { isDeadlock } from "../outcome.ts";
 import type { Operation, Strategy } from "../strategy.ts";
 
 /**
- * Reads under a shared lock and writes under an exclusive one. Two who have read wait for each other, so the database ends
- * one of them as a deadlock: right, and expensive. It has rolled back the whole transaction, so all of it is tried again,
- * from the read on, after a random wait that keeps the two from meeting again.
+ * Reads under a shared lock and writes under an exclusive one. Two operations that have both read wait for each other,
+ * so the database ends one of them with a deadlock: correct, and expensive. The database rolls back the whole
+ * transaction, so all of it is retried, beginning with the read, after a random wait that keeps the two from colliding
+ * again.
  */
 export const sharedRowLock: Strategy = {
   async open({ rows, spec, random, retried }) {
@@ -23,7 +24,7 @@ export const sharedRowLock: Strategy = {
           } catch (error) {
             if (!isDeadlock(error) || operation.signal.aborted || performance.now() >= deadline) throw error;
             retried(error);
-            await sleep(random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempts));
+            await sleep(random() * Math.min(WAIT_MS_MAX, FIRST_WAIT_MS * 2 ** attempts));
           }
         }
       },
@@ -33,4 +34,4 @@ export const sharedRowLock: Strategy = {
 };
 
 const FIRST_WAIT_MS = 4;
-const LONGEST_WAIT_MS = 200;
+const WAIT_MS_MAX = 200;

@@ -1,8 +1,8 @@
 import type { Strategy } from "../strategy.ts";
 
 /**
- * Optimistic: nobody waits, and a write is refused when the row has another version than the one that was read.
- * The refused operation is counted as rejected; the next one reads again.
+ * Optimistic: no operation waits, and a write is rejected if the row no longer has the version that was read. The
+ * operation counts as rejected, and is not retried here.
  */
 export const version: Strategy = {
   async open({ rows }) {
