@@ -107,7 +107,7 @@ const PAGES_PER_POLL_MAX = 4;
  *
  * Rows of one employee become visible in the order of `seq`; rows of different employees may not, because a transaction
  * can commit after one with a greater `seq`. Each call therefore reads again what became visible since the call before
- * last, and skips the rows that it has seen. A transaction that takes longer than two calls is missed, here only.
+ * last, and skips the rows that it has seen. A transaction that stays open for longer is missed, here only.
  */
 function followRows(pool: Pool, run: string) {
   const last = new Map<number, LedgerRow>();
