@@ -57,9 +57,28 @@ export function createDatabase(url: string, password?: string) {
 
   return {
     pool,
-    /** Returns the settings that matter to a lock. Throws ServerError when the server does not answer or lacks a table. */
+    /**
+     * Returns the settings that matter to a lock. Throws ServerError when the server does not answer, lacks a table, or is
+     * configured in a way that would make a correct lock look broken.
+     */
     async check(): Promise<Record<string, string>> {
-      for (const table of ["employee", "writer", "ledger", "pending"]) await query(`SELECT 1 FROM ${table} LIMIT 1`);
+      for (const table of TABLES) await query(`SELECT 1 FROM ${table} LIMIT 1`);
+      const unsuitable = (reason: string, fix: string) => new ServerError(where, reason, fix, { final: true });
+      const [plain] = await query<{ name: string; engine: string }>(SELECT_TABLES_WITHOUT_TRANSACTIONS, [TABLES]);
+      if (plain !== undefined)
+        throw unsuitable(
+          `table ${plain.name} uses the engine ${plain.engine}, which has no transactions`,
+          `convert it: ALTER TABLE ${plain.name} ENGINE = InnoDB`,
+        );
+      // With the option sysdate-is-now, a read would be dated before it waited for its row lock.
+      const [clock] = await query<{ early: string; late: string }>(
+        "SELECT SYSDATE(6) AS early, SLEEP(0.01) AS slept, SYSDATE(6) AS late",
+      );
+      if (clock === undefined || clock.early >= clock.late)
+        throw unsuitable(
+          "SYSDATE() stands still within a statement, so the times of reads and writes cannot be compared",
+          "start the server without the option sysdate-is-now",
+        );
       const [server] = await query<{ version: string; comment: string }>(
         "SELECT VERSION() AS version, @@version_comment AS comment",
       );
@@ -164,6 +183,13 @@ export async function readStatus(
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const TABLES = ["employee", "writer", "ledger", "pending"];
+
+const SELECT_TABLES_WITHOUT_TRANSACTIONS = `
+  SELECT tables.table_name AS name, tables.engine AS engine
+  FROM information_schema.tables AS tables LEFT JOIN information_schema.engines AS engines ON engines.engine = tables.engine
+  WHERE tables.table_schema = DATABASE() AND tables.table_name IN (?) AND COALESCE(engines.transactions, 'NO') <> 'YES'`;
 
 const SELECT_LEDGER = `
   SELECT seq, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence,

@@ -1,5 +1,6 @@
 -- The contested rows, their writers, and the ledger of all committed writes.
 -- For MySQL 8.4 and later, and MariaDB 10.11 and later. Every row belongs to one run, so runs never affect each other.
+-- The engine is named, because row locks and transactions are part of what is tested.
 
 CREATE TABLE IF NOT EXISTS employee (
   run      VARCHAR(63)  NOT NULL,
@@ -11,7 +12,7 @@ CREATE TABLE IF NOT EXISTS employee (
   last_op  BIGINT       NOT NULL DEFAULT 0,    -- the operation that wrote the row last
   PRIMARY KEY (run, id),
   UNIQUE KEY (run, email)
-);
+) ENGINE = InnoDB;
 
 -- One loop of one worker. Its id is the upper part of the id of each of its operations.
 CREATE TABLE IF NOT EXISTS writer (
@@ -22,7 +23,7 @@ CREATE TABLE IF NOT EXISTS writer (
   uid        VARCHAR(63) NOT NULL,             -- of the pod or process
   node       VARCHAR(63) NOT NULL,
   KEY (run)
-);
+) ENGINE = InnoDB;
 
 -- Raises that wait to be applied: the queue of the skip-locked strategy. A raise is removed in the transaction that
 -- applies it.
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS pending (
   employee_id INT         NOT NULL,
   raise       BIGINT      NOT NULL,
   PRIMARY KEY (run, op)
-);
+) ENGINE = InnoDB;
 
 -- One row for each committed mutation, written in the same transaction while the row lock is held,
 -- so that the order of seq is the serial order of the writes. There is no unique key on new_version:
@@ -53,4 +54,4 @@ CREATE TABLE IF NOT EXISTS ledger (
   written_at   DATETIME(6) NOT NULL,           -- time of the write, before the COMMIT, by the database's clock
   UNIQUE KEY (run, op, employee_id),
   KEY (run, seq)
-);
+) ENGINE = InnoDB;

@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import mysql from "mysql2/promise";
 import { createDatabase } from "../../../coordinator/clients/mysql.ts";
 import { createPrometheus } from "../../../coordinator/clients/prometheus.ts";
+import { ServerError } from "../../../coordinator/errors.ts";
 import { type Servers, startServers } from "../../../coordinator/platform/local/servers/index.ts";
 import { eventually, processesOf } from "../../support/leftovers.ts";
 
@@ -38,6 +39,32 @@ test("the database has the tables and commits durably", async () => {
   assert.equal((await database.employees("run")).length, 3);
   assert.equal(settings.innodb_flush_log_at_trx_commit, "1");
   assert.equal(settings.log_bin, "OFF");
+  await database.pool.end();
+});
+
+test("a table without transactions is refused by name", async () => {
+  const database = createDatabase(servers.mysql!.url);
+  await database.pool.query("ALTER TABLE pending ENGINE = MyISAM");
+  await assert.rejects(database.check(), (error: ServerError) => {
+    assert.match(error.message, /table pending uses the engine MyISAM, .*ALTER TABLE pending ENGINE = InnoDB$/);
+    return error instanceof ServerError && error.final;
+  });
+  await database.pool.query("ALTER TABLE pending ENGINE = InnoDB");
+  await database.check();
+  await database.pool.end();
+});
+
+test("a database whose clock stands still within a statement is refused", async () => {
+  await using still = await startServers({
+    coordinatorUrl: "http://127.0.0.1:9",
+    only: ["mysql"],
+    mysqlOptions: ["--sysdate-is-now"],
+  });
+  const database = createDatabase(still.mysql!.url);
+  await assert.rejects(database.check(), (error: ServerError) => {
+    assert.match(error.message, /SYSDATE\(\) stands still .*sysdate-is-now$/);
+    return error instanceof ServerError && error.final;
+  });
   await database.pool.end();
 });
 

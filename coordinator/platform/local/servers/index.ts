@@ -15,6 +15,8 @@ export interface ServersOptions {
   readonly coordinatorUrl: string;
   /** The servers to start, by default all. */
   readonly only?: readonly ServerName[];
+  /** Further options of the MySQL server: how tests start one that is configured differently. */
+  readonly mysqlOptions?: readonly string[];
   /** Independent Redis servers, all with the same passwords. */
   readonly redisServers?: number;
   /** Parent of the temporary folder, by default TMPDIR. */
@@ -55,7 +57,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     const has = (name: ServerName) => only.includes(name);
     const [prometheus, mysql, ...redis] = await Promise.all([
       has("prometheus") ? startPrometheus(keeper, options.coordinatorUrl) : undefined,
-      has("mysql") ? startMysql(keeper) : undefined,
+      has("mysql") ? startMysql(keeper, options.mysqlOptions) : undefined,
       ...(has("redis")
         ? Array.from({ length: redisServers }, (_, index) => startRedis(keeper, `redis-${index}`, passwords))
         : []),

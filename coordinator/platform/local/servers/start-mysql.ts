@@ -20,9 +20,9 @@ const READY_MS = 30_000;
 
 /**
  * Starts a MySQL or MariaDB with helm/files/mysql.cnf on new data, which has the tables of helm/files/schema.sql and one user
- * with all privileges on them. No other account can log in. Throws ServerError.
+ * with all privileges on them. No other account can log in. `furtherOptions` go to the server. Throws ServerError.
  */
-export async function startMysql(keeper: Keeper) {
+export async function startMysql(keeper: Keeper, furtherOptions: readonly string[] = []) {
   const command = await findProgram(["mysqld", "mariadbd"], "mariadb-server-core");
   const isMariadb = (await readProgramVersion(command)).includes("MariaDB");
   const thing = `${isMariadb ? "MariaDB" : "MySQL"} (${command})`;
@@ -59,6 +59,7 @@ export async function startMysql(keeper: Keeper) {
     command,
     args: [
       ...options,
+      ...furtherOptions,
       ...["--bind-address=127.0.0.1", `--port=${port}`, "--socket=", `--pid-file=${join(keeper.folder, "mysql.pid")}`],
     ],
     cwd: keeper.folder,
