@@ -151,7 +151,7 @@ for (const strategy of ["row-lock", "redis"] as const)
     assert.equal(countOf(report, "commit-unanswered", "unknown"), unknown);
     assert.match(
       checkOf(report, "set").detail,
-      new RegExp(`of ${unknown} with unknown outcome it has ${proxy.cuts.after}$`),
+      new RegExp(`it has ${proxy.cuts.after} of ${unknown} operations of unknown outcome$`),
     );
   });
 
