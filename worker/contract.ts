@@ -168,7 +168,7 @@ export const STRATEGIES = {
 
 export type StrategyName = keyof typeof STRATEGIES;
 export const STRATEGY_NAMES = Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]];
-export const leastRowsOf = (strategy: StrategyName): number => (STRATEGIES[strategy] as StrategyFacts).rowsMin ?? 1;
+export const rowsMin = (strategy: StrategyName): number => (STRATEGIES[strategy] as StrategyFacts).rowsMin ?? 1;
 
 /** An extra condition inside the write itself; docs/guards.md describes what each can and cannot stop. */
 export const GUARDS = ["none", "version", "fence-write", "fence-claim"] as const;

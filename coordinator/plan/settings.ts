@@ -1,6 +1,6 @@
 /** The options of a scenario: checked one by one, against each other and against what the scenario needs. */
 import * as z from "zod";
-import { leastRowsOf } from "../../worker/contract.ts";
+import { rowsMin } from "../../worker/contract.ts";
 import { ConfigError } from "../errors.ts";
 import { CommonOptions, kebabCase, parse, type RunSettings, toSettings } from "./options.ts";
 import { SCENARIO_NAMES, SCENARIOS, type Scenario, type ScenarioName } from "./scenarios/index.ts";
@@ -47,9 +47,9 @@ function mistakeIn(
   if (workers < workersMin) return `scenario "${scenario}" needs at least ${workersMin} workers, not ${workers}`;
   const own = mistake?.(options);
   if (own !== undefined) return own;
-  const narrow = strategies.find((strategy) => leastRowsOf(strategy) > rows);
+  const narrow = strategies.find((strategy) => rowsMin(strategy) > rows);
   if (narrow !== undefined && !raisesRows)
-    return `strategy "${narrow}" needs at least ${leastRowsOf(narrow)} rows, not ${rows}: raise --rows`;
+    return `strategy "${narrow}" needs at least ${rowsMin(narrow)} rows, not ${rows}: raise --rows`;
   if (!settings.extend && settings.lockTtlMs <= settings.holdMs && !breaksLocks)
     return `--lock-ttl ${lockTtl} is not longer than --hold ${hold} and locks are not extended, so every lock would expire before its holder has finished: raise --lock-ttl or leave --extend on`;
   return undefined;

@@ -7,7 +7,7 @@ import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { nameRuns, planRuns, SCENARIO_NAMES, SCENARIOS } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { isControl, protectsItself, theoryOf } from "../../coordinator/plan/theory.ts";
-import { leastRowsOf, STRATEGY_NAMES, WorkerSpec } from "../../worker/contract.ts";
+import { rowsMin, STRATEGY_NAMES, WorkerSpec } from "../../worker/contract.ts";
 
 const plans = (scenario: string, given: Record<string, unknown> = {}): RunPlan[] =>
   nameRuns("0a1b2c3d", planRuns(readRunOptions({ scenario, ...given }).settings));
@@ -45,7 +45,7 @@ describe("every scenario", () => {
   test("all has every strategy, each on as many rows as it needs, if the user wants no more", () => {
     const rowsOf = (options = {}) => new Map(plans("all", options).map(({ strategy, rows }) => [strategy, rows]));
     assert.deepEqual([...rowsOf().keys()], STRATEGY_NAMES);
-    for (const [strategy, rows] of rowsOf()) assert.equal(rows, leastRowsOf(strategy), strategy);
+    for (const [strategy, rows] of rowsOf()) assert.equal(rows, rowsMin(strategy), strategy);
     assert.equal(rowsOf({ rows: 2 }).get("nested"), 3);
     assert.equal(rowsOf({ rows: 5 }).get("nested"), 5);
     assert.equal(rowsOf({ strategies: ["nested"] }).get("nested"), 3);

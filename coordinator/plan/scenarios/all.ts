@@ -1,4 +1,4 @@
-import { leastRowsOf, STRATEGY_NAMES } from "../../../worker/contract.ts";
+import { rowsMin, STRATEGY_NAMES } from "../../../worker/contract.ts";
 import type { Scenario } from "./draft.ts";
 
 export const all: Scenario = {
@@ -10,5 +10,5 @@ export const all: Scenario = {
   breaksLocks: false,
   raisesRows: true,
   drafts: ({ rows }, strategies) =>
-    strategies.map((strategy) => ({ strategy, rows: Math.max(rows, leastRowsOf(strategy)) })),
+    strategies.map((strategy) => ({ strategy, rows: Math.max(rows, rowsMin(strategy)) })),
 };
