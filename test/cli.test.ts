@@ -249,7 +249,7 @@ describe("a whole run with private servers", () => {
         ["version", "holds"],
       ],
     );
-    assert.ok(report.acl.length > 10 && report.acl.every(({ refused }) => refused));
+    assert.ok(report.acl.length > 10 && report.acl.every(({ outcome }) => outcome === "refused"));
     for (const run of report.runs)
       for (const row of run.reconciliation) {
         assert.equal(row.prometheus, row.ledger);

@@ -5,7 +5,7 @@ import { GRANT_CHANNEL_PREFIX, LOCK_KEY_PREFIX, PEER_KEY_PREFIX, SEED_KEY_PREFIX
 import { ServerError } from "../errors.ts";
 import type { AclProbe } from "../judge/report-data.ts";
 import { urlWithLogin } from "./addresses.ts";
-import { isRefusal, ONE_SHOT_OPTIONS } from "./redis.ts";
+import { isComplaintAboutArguments, isRefusal, ONE_SHOT_OPTIONS } from "./redis.ts";
 
 export interface AclOptions {
   readonly redisUrl: string;
@@ -22,8 +22,8 @@ type Command = readonly [name: string, ...args: string[]];
 
 /**
  * Tries what must be refused, and returns what Redis answered. Each attempt is the real command, with arguments that make
- * it harmless if it is allowed: Redis checks the permission before the arguments. An error that is not a refusal means that
- * the user's rules allow the command. Throws ServerError when Redis is unreachable.
+ * it harmless if it is allowed: Redis checks the permission before the arguments, so a complaint about those means that the
+ * user's rules allow the command. Throws ServerError when Redis is unreachable.
  */
 export async function probeAcl({ redisUrl, passwords, matrix = false }: ProbeOptions): Promise<AclProbe[]> {
   const users = [...Object.keys(passwords), "health", ANONYMOUS];
@@ -36,11 +36,17 @@ export async function probeAcl({ redisUrl, passwords, matrix = false }: ProbeOpt
       return {
         user,
         attempt: command.map(quoteWord).join(" "),
-        refused: error !== undefined && isRefusal(error),
+        outcome: classifyAnswer(error),
         answer: error ?? answer,
       };
     }),
   );
+}
+
+function classifyAnswer(error: string | undefined): AclProbe["outcome"] {
+  if (error === undefined) return "allowed";
+  if (isRefusal(error)) return "refused";
+  return isComplaintAboutArguments(error) ? "allowed" : "unanswered";
 }
 
 /** The commands that a user was allowed to run. */

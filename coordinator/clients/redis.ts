@@ -18,6 +18,13 @@ export const ONE_SHOT_OPTIONS = {
 export const isRefusal = (message: string): boolean =>
   /^(NOPERM|NOAUTH|WRONGPASS)|The user executing the script can't|ACL failure in script/.test(message);
 
+/**
+ * Whether Redis ran the command as far as its arguments with this error: it checks the permission first. Errors of any
+ * other kind (an unknown command, a proxy that blocks it, a cluster that redirects it) do not show what the user may do.
+ */
+export const isComplaintAboutArguments = (message: string): boolean =>
+  /syntax error|wrong number of arguments|only support|invalid|out of range|not an integer|without any password/i.test(message);
+
 /** Connects at the first `check`, and again by itself after the connection was lost. */
 export function createRedisMonitor(servers: Pick<ServerAddresses, "redisUrl" | "redisPasswords">) {
   return createConnection(servers, () => 500);

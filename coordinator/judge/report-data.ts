@@ -159,7 +159,9 @@ export type RunReport = z.infer<typeof RunReport>;
 export const AclProbe = z.strictObject({
   user: z.string(),
   attempt: z.string(),
-  refused: z.boolean(),
+  outcome: z
+    .enum(["refused", "allowed", "unanswered"])
+    .describe("unanswered: the answer shows neither, for example because the server does not have the command"),
   answer: z.string(),
 });
 export type AclProbe = z.infer<typeof AclProbe>;

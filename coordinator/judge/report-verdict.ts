@@ -17,6 +17,11 @@ export function judgeAcl(acl: readonly AclProbe[], note = "nothing was tried"): 
   const allowed = describeAllowed(acl);
   if (allowed[0] !== undefined) return conclude("violated", `violated: ${allowed[0]}`, allowed);
   if (acl.length === 0) return conclude("unknown", `unknown: ${note}`, [note]);
+  const unanswered = describeUnanswered(acl);
+  if (unanswered[0] !== undefined) {
+    const others = unanswered.length > 1 ? `; and ${unanswered.length - 1} more` : "";
+    return conclude("unknown", `unknown: ${unanswered[0]}${others}`, unanswered);
+  }
   return conclude("expected", `as the ACL requires: Redis refused all ${acl.length} forbidden attempts`, []);
 }
 
@@ -25,7 +30,8 @@ export function judgeAcl(acl: readonly AclProbe[], note = "nothing was tried"): 
  * violation that was observed shows that the instrument detects violations. Without one, every run must be as theory
  * expects and a positive control must be among them: if an instrument has never detected a violation, its silence
  * proves nothing. A run that was requested and not made also leaves the report unknown. A Redis that lets a user do
- * what it must not do leaves the locks open to everybody, so that is a violation as well.
+ * what it must not do leaves the locks open to everybody, so that is a violation as well. A probe that was not answered
+ * leaves only that part of the report unknown.
  */
 export function judgeReport(
   runs: readonly JudgedRun[],
@@ -66,8 +72,13 @@ const conclude = (value: Report["verdict"]["value"], text: string, reasons: read
 
 const describeAllowed = (acl: readonly AclProbe[]) =>
   acl
-    .filter(({ refused }) => !refused)
+    .filter(({ outcome }) => outcome === "allowed")
     .map(({ user, attempt }) => `Redis lets user ${quoted(user)} run ${attempt}, which must be refused`);
+
+const describeUnanswered = (acl: readonly AclProbe[]) =>
+  acl
+    .filter(({ outcome }) => outcome === "unanswered")
+    .map(({ user, attempt, answer }) => `whether user ${quoted(user)} may run ${attempt} was not shown: ${answer}`);
 
 function describeExpected(runs: readonly JudgedRun[]): string {
   const expected = (data: "violated" | "holds") =>

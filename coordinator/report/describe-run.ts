@@ -112,7 +112,7 @@ export const rowAgrees = (row: RunReport["reconciliation"][number]) =>
   row.reported === row.ledger &&
   (row.prometheus === row.ledger || (row.died === true && row.prometheus !== null && row.prometheus <= row.ledger));
 
-export const refusedProbes = (report: Report) => report.acl.filter((probe) => probe.refused).length;
+export const refusedProbes = (report: Report) => report.acl.filter(({ outcome }) => outcome === "refused").length;
 
 /** Rejected operations as a share of all; undefined where there were none, or no numbers. */
 export function rejectedShare({ operations }: RunReport): number | undefined {

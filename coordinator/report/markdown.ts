@@ -139,7 +139,7 @@ function probes(report: Report): string[] {
       [
         { head: "user", cell: (probe) => probe.user },
         { head: "attempt", cell: (probe) => probe.attempt },
-        { head: "refused", cell: (probe) => (probe.refused ? "yes" : "**NO**") },
+        { head: "refused", cell: ({ outcome }) => REFUSED[outcome] },
         { head: "answer", cell: (probe) => probe.answer },
       ],
       report.acl,
@@ -148,6 +148,8 @@ function probes(report: Report): string[] {
     ...note,
   ];
 }
+
+const REFUSED = { refused: "yes", allowed: "**NO**", unanswered: "not shown" } as const;
 
 function granted({ aclGranted }: Report): string[] {
   if (aclGranted === undefined) return [];

@@ -109,13 +109,19 @@ function probes(page: Page): string {
   const width = Math.max(...acl.map(({ user }) => user.length));
   const lead = (mark: string, user: string) => `  ${mark} ${padded(user, width)}  `;
   const open = acl
-    .filter(({ refused }) => !refused)
+    .filter(({ outcome }) => outcome === "allowed")
     .map(({ user, attempt, answer }) => {
       const text = `${oneLine(attempt)}: NOT REFUSED, the answer was: ${oneLine(answer) || NO_DATA}`;
       return paragraph(lead(page.paint("alarm", "✗"), user), text, { ...page, tone: "alarm" });
     });
+  const unanswered = acl
+    .filter(({ outcome }) => outcome === "unanswered")
+    .map(({ user, attempt, answer }) => {
+      const text = `${oneLine(attempt)}: not shown, the answer was: ${oneLine(answer) || NO_DATA}`;
+      return paragraph(lead(page.paint("unsure", "?"), user), text, page);
+    });
   const alike = Map.groupBy(
-    acl.filter(({ refused }) => refused),
+    acl.filter(({ outcome }) => outcome === "refused"),
     ({ user, answer }) => `${user} ${refusalOf(answer)}`,
   );
   const refused = [...alike.values()].flatMap((probes) => {
@@ -134,7 +140,7 @@ function probes(page: Page): string {
     flow(lead(page.paint("good", "✓"), user), attempts, { ...page, tone: "quiet" }),
   ]);
   const title = `Redis refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts; its answers`;
-  return section(page, title, ...open, ...refused, ...granted, ...note);
+  return section(page, title, ...open, ...unanswered, ...refused, ...granted, ...note);
 }
 
 const GRANTED =

@@ -34,8 +34,8 @@ test("the users can do what they must", async () => {
 test("everything else is refused, with the answer of Redis", async () => {
   const probes = await probeAcl(options);
   assert.ok(probes.length > 30);
-  for (const { user, attempt, refused, answer } of probes) {
-    assert.ok(refused, `${user}: ${attempt} was allowed`);
+  for (const { user, attempt, outcome, answer } of probes) {
+    assert.equal(outcome, "refused", `${user}: ${attempt} was allowed`);
     assert.match(answer, /^NOPERM |^NOAUTH |^WRONGPASS |^ERR (The user executing the script|ACL failure in script)/);
   }
   const tried = (user: string) =>
@@ -49,11 +49,26 @@ test("everything else is refused, with the answer of Redis", async () => {
 test("the whole matrix: each user with each forbidden thing and with the keys of each other", async () => {
   const probes = await probeAcl({ ...options, matrix: true });
   assert.deepEqual(
-    probes.filter(({ refused }) => !refused),
+    probes.filter(({ outcome }) => outcome !== "refused"),
     [],
   );
   for (const user of [...REDIS_USERS, "health"])
     assert.ok(probes.filter((probe) => probe.user === user).length >= 19, user);
+});
+
+test("a command that the server does not have is neither refused nor allowed", async () => {
+  const missing = ["FLUSHALL", "FLUSHDB", "KEYS", "SHUTDOWN"];
+  const hardened = await startRedis(missing.flatMap((command) => ["--rename-command", command, ""]));
+  try {
+    const probes = await probeAcl({ redisUrl: `redis://127.0.0.1:${hardened.port}`, passwords });
+    for (const { user, attempt, outcome, answer } of probes) {
+      const isMissing = user !== "nobody" && missing.some((command) => attempt.includes(command));
+      assert.equal(outcome, isMissing ? "unanswered" : "refused", `${user}: ${attempt}: ${answer}`);
+    }
+    assert.ok(probes.filter(({ outcome }) => outcome === "unanswered").length >= missing.length);
+  } finally {
+    await hardened.stop();
+  }
 });
 
 test("an attempt that is allowed is reported and does no harm", async () => {
@@ -66,7 +81,13 @@ test("an attempt that is allowed is reported and does no harm", async () => {
   const sha = await redis.admin.script("LOAD", "return 1");
 
   const probes = await probeAcl(options);
-  const through = probes.filter(({ refused }) => !refused).map(({ user, attempt }) => `${user} ${attempt}`);
+  assert.deepEqual(
+    probes.filter(({ outcome }) => outcome === "unanswered"),
+    [],
+  );
+  const through = probes
+    .filter(({ outcome }) => outcome === "allowed")
+    .map(({ user, attempt }) => `${user} ${attempt}`);
   const expected = probes
     .filter(({ user, attempt }) => user === "lock" || (user === "nobody" && !/^AUTH (?!default)\w+ /.test(attempt)))
     .map(({ user, attempt }) => `${user} ${attempt}`);

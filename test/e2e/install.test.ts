@@ -50,7 +50,10 @@ describe("an installation by Helm 4 without any options", () => {
       "version holds",
     ]);
     assert.deepEqual(end.report.skipped, []);
-    assert.ok(end.report.acl.length > 20 && end.report.acl.every(({ refused }) => refused), "the ACL probes");
+    assert.ok(
+      end.report.acl.length > 20 && end.report.acl.every(({ outcome }) => outcome === "refused"),
+      "the ACL probes",
+    );
   });
 
   onSite("ran four pods for each strategy, on both nodes, and three counts agree for each", async () => {

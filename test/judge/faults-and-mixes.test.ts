@@ -141,10 +141,13 @@ test("an expected violation stands in for a control, and a skipped strategy that
 });
 
 test("the users alone: refused, let through, or not tried", () => {
-  const probe = { user: "lock", attempt: "FLUSHALL", refused: true, answer: "NOPERM" };
+  const probe = { user: "lock", attempt: "FLUSHALL", outcome: "refused" as const, answer: "NOPERM" };
   assert.equal(judgeAcl([probe]).exitCode, 0);
-  const open = judgeAcl([probe, { ...probe, refused: false }]);
+  const open = judgeAcl([probe, { ...probe, outcome: "allowed" }]);
   assert.equal(open.exitCode, 1);
   assert.match(open.line, /Redis lets user "lock" run FLUSHALL/);
+  const unanswered = judgeAcl([probe, { ...probe, outcome: "unanswered", answer: "ERR unknown command 'flushall'" }]);
+  assert.equal(unanswered.exitCode, 3);
+  assert.match(unanswered.line, /may run FLUSHALL was not shown: ERR unknown command/);
   assert.equal(judgeAcl([], "not tried").exitCode, 3);
 });

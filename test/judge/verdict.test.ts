@@ -433,8 +433,8 @@ test("without a positive control the report is unknown and says what to add", ()
 test("a Redis that lets a user do what it must not is a violation, whatever the strategies did", () => {
   const probe = { user: "lock", attempt: "FLUSHALL", answer: "OK" };
   const runs = [run("none"), run("redis")];
-  const verdict = judgeReport(runs, [], [{ ...probe, refused: false }]);
+  const verdict = judgeReport(runs, [], [{ ...probe, outcome: "allowed" }]);
   assert.equal(verdict.exitCode, 1);
   assert.match(verdict.line, /Redis lets user "lock" run FLUSHALL/);
-  assert.equal(judgeReport(runs, [], [{ ...probe, refused: true }]).exitCode, 0);
+  assert.equal(judgeReport(runs, [], [{ ...probe, outcome: "refused" }]).exitCode, 0);
 });

@@ -15,7 +15,7 @@ let keys = 0;
 const newKey = () => `redlock ${keys++}`;
 
 before(async () => {
-  servers = await Promise.all([1, 2, 3].map(startRedis));
+  servers = await Promise.all([1, 2, 3].map(() => startRedis()));
 });
 afterEach(async () => {
   await Promise.all(locks.splice(0).map((lock) => lock.close()));

@@ -116,7 +116,7 @@ describe("scenarios", () => {
   test("acl: every attempt, and no worker", async () => {
     const { acl, aclGranted, runs, verdict } = await expected("acl");
     assert.deepEqual(runs, []);
-    assert.ok(acl.length > 50 && acl.every(({ refused }) => refused));
+    assert.ok(acl.length > 50 && acl.every(({ outcome }) => outcome === "refused"));
     assert.ok(aclGranted?.some(({ user, attempts }) => user === "lock" && attempts.length > 3));
     assert.match(verdict.line, new RegExp(`refused all ${acl.length} forbidden attempts`));
   });

@@ -31,7 +31,8 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-export async function startRedis(): Promise<TestRedis> {
+/** `options` are further options of the server. */
+export async function startRedis(options: readonly string[] = []): Promise<TestRedis> {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-redis-"));
   const port = await freePort();
   let users = await readFile(join(FILES, "users.acl"), "utf8");
@@ -39,14 +40,14 @@ export async function startRedis(): Promise<TestRedis> {
   await writeFile(join(folder, "users.acl"), `${users}\nuser admin on #${sha256("admin")} ~* &* +@all\n`);
 
   const connections: Redis[] = [];
-  const connect = (options: RedisOptions = {}) => {
+  const connect = (settings: RedisOptions = {}) => {
     const connection = new Redis({
       ...lockConnectionOptions,
       host: "127.0.0.1",
       port,
       username: "lock",
-      password: options.username ?? "lock",
-      ...options,
+      password: settings.username ?? "lock",
+      ...settings,
       replyMapping: "legacy",
     });
     connection.on("error", () => {});
@@ -64,7 +65,9 @@ export async function startRedis(): Promise<TestRedis> {
       "--include",
       join(folder, "users.acl"),
     ];
-    const child = spawn("redis-server", [...args, "--bind", "127.0.0.1"], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("redis-server", [...args, "--bind", "127.0.0.1", ...options], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let log = "";
     for (const stream of [child.stdout, child.stderr])
       stream.on("data", (text) => {

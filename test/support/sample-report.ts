@@ -43,7 +43,7 @@ export function troubledReport(): Report {
     ...report,
     runs: [first!, lostWorker(third!)],
     acl: report.acl.map((probe) =>
-      probe.attempt === "FLUSHALL no" ? { ...probe, refused: false, answer: "OK" } : probe,
+      probe.attempt === "FLUSHALL no" ? { ...probe, outcome: "allowed", answer: "OK" } : probe,
     ),
     skipped: [{ strategy: "row-lock", reason: "not made: interrupted by SIGINT" }],
     verdict: {
@@ -377,26 +377,26 @@ const refusedProbes = (): Report["acl"] => [
   {
     user: "lock",
     attempt: "SET holdfast:probe 1",
-    refused: true,
+    outcome: "refused",
     answer: "NOPERM this user has no permissions to access one of the keys used as arguments",
   },
   {
     user: "lock",
     attempt: "FLUSHALL no",
-    refused: true,
+    outcome: "refused",
     answer: "NOPERM this user has no permissions to run the 'flushall' command",
   },
   {
     user: "lock",
     attempt: "CONFIG GET port",
-    refused: true,
+    outcome: "refused",
     answer: "NOPERM this user has no permissions to run the 'config|get' command",
   },
   {
     user: "monitor",
     attempt: "GET holdfast:lock:probe",
-    refused: true,
+    outcome: "refused",
     answer: "NOPERM this user has no permissions to run the 'get' command",
   },
-  { user: "nobody", attempt: "PING", refused: true, answer: "NOAUTH Authentication required." },
+  { user: "nobody", attempt: "PING", outcome: "refused", answer: "NOAUTH Authentication required." },
 ];
