@@ -23,7 +23,9 @@ export const isRefusal = (message: string): boolean =>
  * other kind (an unknown command, a proxy that blocks it, a cluster that redirects it) do not show what the user may do.
  */
 export const isComplaintAboutArguments = (message: string): boolean =>
-  /syntax error|wrong number of arguments|only support|invalid|out of range|not an integer|without any password/i.test(message);
+  /syntax error|wrong number of arguments|only support|invalid|out of range|not an integer|without any password/i.test(
+    message,
+  );
 
 /** Connects at the first `check`, and again by itself after the connection was lost. */
 export function createRedisMonitor(servers: Pick<ServerAddresses, "redisUrl" | "redisPasswords">) {
