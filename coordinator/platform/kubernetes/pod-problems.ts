@@ -70,12 +70,20 @@ export function firstContainerState(pod: V1Pod): V1ContainerState | undefined {
 // --- Ended ----------------------------------------------------------------------------------------------------------
 
 /** Whether the pod was deleted before its worker ended. A worker may exit with 0 because its pod is being deleted. */
-function isDeletedEarly({ metadata }: V1Pod, ended: V1ContainerStateTerminated | undefined): boolean {
+function isDeletedEarly({ metadata, spec }: V1Pod, ended: V1ContainerStateTerminated | undefined): boolean {
   if (metadata?.deletionTimestamp === undefined) return false;
-  // The timestamp is the end of the grace period.
-  const deletedAt = metadata.deletionTimestamp.getTime() - 1000 * (metadata.deletionGracePeriodSeconds ?? 0);
-  return ended?.finishedAt === undefined || ended.finishedAt.getTime() >= deletedAt;
+  if (ended?.finishedAt === undefined) return true;
+  // The timestamp is the end of the grace period. Once the containers of a deleted pod have ended, the kubelet deletes it
+  // again without a grace period: then the first deletion may be as old as the grace period of the pod.
+  const isDeletedAgain = metadata.deletionGracePeriodSeconds === 0 && ended.exitCode !== 0;
+  const graceSeconds = isDeletedAgain
+    ? (spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS)
+    : (metadata.deletionGracePeriodSeconds ?? 0);
+  return ended.finishedAt.getTime() >= metadata.deletionTimestamp.getTime() - 1_000 * graceSeconds;
 }
+
+/** Of Kubernetes, for a pod that sets none. */
+const DEFAULT_GRACE_SECONDS = 30;
 
 function describeDeletion(
   pod: V1Pod,

@@ -162,6 +162,8 @@ export const STATUS = {
 
 /** Deletion requested at 11:41:00 with a grace period of 5 s: before the end at 11:41:02, and well after it. */
 export const DELETED = { deletionTimestamp: "2026-11-24T11:41:05Z", deletionGracePeriodSeconds: 5 };
+/** The kubelet's last deletion of a deleted pod, two seconds after its end. */
+export const DELETED_AGAIN = { deletionTimestamp: "2026-11-24T11:41:04Z", deletionGracePeriodSeconds: 0 };
 export const DELETED_LATE = { deletionTimestamp: "2026-11-24T11:50:00Z", deletionGracePeriodSeconds: 5 };
 
 export const QUOTA =

@@ -7,7 +7,7 @@ import {
   findPodProblem,
   type PodProblem,
 } from "../../../coordinator/platform/kubernetes/pod-problems.ts";
-import { DELETED, DELETED_LATE, event, POD_SECURITY, pod, QUOTA, STATUS } from "./fixtures.ts";
+import { DELETED, DELETED_AGAIN, DELETED_LATE, event, POD_SECURITY, pod, QUOTA, STATUS } from "./fixtures.ts";
 
 interface Case {
   readonly name: string;
@@ -135,6 +135,13 @@ const CASES: readonly Case[] = [
     expect: /was deleted, killed by SIGKILL$/,
     heals: "never",
   },
+  {
+    name: "deleted, ended and deleted again by the kubelet",
+    pod: pod(STATUS.killed, DELETED_AGAIN),
+    expect: /was deleted, killed by SIGKILL$/,
+    heals: "never",
+  },
+  { name: "completed, and deleted at once", pod: pod(STATUS.succeeded, DELETED_AGAIN), expect: undefined },
   {
     name: "deleted by its Job's deadline",
     pod: pod(STATUS.running, DELETED),
