@@ -28,8 +28,16 @@ export function coordinatorFaults(of: () => FaultSite): void {
       assert.equal(runOf(report, "version").data.value, "holds");
       assertBooksAgree(runOf(report, "version"), 4);
       assert.match(runOf(report, "redis").reasons.join("; "), /interrupted by SIGTERM/);
-      assert.deepEqual(report.skipped, [{ strategy: "row-lock", reason: "coordinator restarted while it ran" }]);
-      assert.match(end.words, /^VERDICT: unknown: "row-lock" was not run: coordinator restarted while it ran/);
+      // The kubelet gives a pod that is deleted by force two seconds, in which the coordinator may still save the run that
+      // it interrupted. Either way the run is unknown, and the next coordinator does not make it again.
+      const saved = report.runs.find((judged: Json) => judged.strategy === "row-lock");
+      const restarted = { strategy: "row-lock", reason: "coordinator restarted while it ran" };
+      assert.deepEqual(report.skipped, saved === undefined ? [restarted] : []);
+      if (saved !== undefined) assert.match(saved.reasons.join("; "), /interrupted by SIGTERM/);
+      assert.match(
+        end.words,
+        /^VERDICT: unknown: ("row-lock" was not run: coordinator restarted|"redis": interrupted)/,
+      );
 
       const { items } = await site.json(["get", "events", "--field-selector", "reason=SuccessfulCreate"]);
       const ofFleets = ({ involvedObject }: Json) => involvedObject.name.startsWith(`demo-${report.report}-`);
