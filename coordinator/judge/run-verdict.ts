@@ -8,8 +8,8 @@ import { CHECKS } from "./checks/index.ts";
 import { reconcile } from "./checks/reconciliation.ts";
 import { overlapOf } from "./checks/vacuity.ts";
 import { sumMoney } from "./checks/value.ts";
-import { threadsOf } from "./checks/version-order.ts";
-import { accountsOf } from "./checks/writer-histories.ts";
+import { orderVersions } from "./checks/version-order.ts";
+import { readHistories } from "./checks/writer-histories.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Agreement, CheckResult, Judgement, Verdict } from "./report-data.ts";
 
@@ -36,11 +36,11 @@ const isUnread = ({ ledger, final }: Evidence) => ledger.length === 0 && final.l
 type Examined = Omit<Judgement, Aspect | "agreement" | "reasons">;
 
 function examine(evidence: Evidence): Examined {
-  const threads = threadsOf(evidence.ledger);
-  const accounts = accountsOf(evidence);
-  const input = { evidence, threads, accounts };
+  const order = orderVersions(evidence.ledger);
+  const histories = readHistories(evidence);
+  const input = { evidence, order, histories };
   const checks = Object.values(CHECKS).map((check) => check.examine(input));
-  const measured = { overlap: overlapOf(evidence), reconciliation: reconcile(evidence, accounts) };
+  const measured = { overlap: overlapOf(evidence), reconciliation: reconcile(evidence, histories) };
   if (isUnread(evidence)) {
     // Compared with an empty ledger that nobody read, every acknowledged operation would look lost.
     const none = { status: "unknown", detail: "no data: the ledger was not read", count: 0, witnesses: [] } as const;
@@ -109,7 +109,7 @@ function compareWithTheory(
 ): { is: Agreement; reasons: readonly string[] } {
   const expected = theory[aspect];
   if (verdict.value === "violated" && isPromised(theory, aspect))
-    return { is: "mismatch", reasons: ledBy(`${aspect} should hold, but `, verdict.reasons) };
+    return { is: "mismatch", reasons: prefixFirst(`${aspect} should hold, but `, verdict.reasons) };
   if (expected === "unclaimed") {
     // Nothing is claimed about the aspect, but complete evidence is expected of every run.
     const [gap] = findGaps(evidence, checks);
@@ -127,11 +127,14 @@ function compareWithTheory(
   const stale = staleWrites(evidence.ledger);
   const breaks = checks.find(({ check }) => check === "chain")?.count ?? 0;
   if (aspect === "data" && !evidence.plan.expects?.halfApplied && (stale === 0 || breaks > stale))
-    return { is: "unknown", reasons: ledBy("data was violated, but not by lost updates alone: ", verdict.reasons) };
+    return {
+      is: "unknown",
+      reasons: prefixFirst("data was violated, but not by lost updates alone: ", verdict.reasons),
+    };
   return AS_EXPECTED;
 }
 
 const AS_EXPECTED = { is: "expected", reasons: [] } as const;
 
 /** The reasons, the first of them as the end of this sentence. */
-const ledBy = (lead: string, [first = "", ...others]: readonly string[]) => [lead + first, ...others];
+const prefixFirst = (lead: string, [first = "", ...others]: readonly string[]) => [lead + first, ...others];

@@ -66,7 +66,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   // 2. The fleet.
   const roster = createRoster(plan.run, plan.workers);
   server.follow(roster);
-  await using fleet = await launcher.launch(specOf(plan, services));
+  await using fleet = await launcher.launch(buildSpec(plan, services));
   using _watching = watchFleet(plan, fleet, roster, watch, problems);
 
   let waitedFor: string | undefined;
@@ -80,7 +80,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     roster.start(START_IN_MS);
     watch.phase(plan, "running");
     const drainMs = plan.durationMs + plan.lockTimeoutMs + plan.holdMs + STATEMENT_TIMEOUT_MS + START_IN_MS;
-    await waitUntil(() => absent(roster.missing("done"), "not done"), { deadlineMs: drainMs, signal });
+    await waitUntil(() => describeMissing(roster.missing("done"), "not done"), { deadlineMs: drainMs, signal });
 
     // 5. The last scrape.
     watch.phase(plan, "draining");
@@ -92,7 +92,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     else if (signal.aborted) problems.push(describeInterruption(signal));
     else throw error;
     roster.abort("the run is over");
-    await settle(roster);
+    await waitForAborted(roster);
   }
 
   // 6. The evidence.
@@ -102,7 +102,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   // 7. The verdict.
   const report = summarize(evidence, judge(evidence), startedAt, new Date());
   roster.release();
-  await settled(() => (roster.unreleased() === 0 ? undefined : "workers not released"), 1_000);
+  await waitAtMost(() => (roster.unreleased() === 0 ? undefined : "workers not released"), 1_000);
   watch.phase(plan, "finished");
   return report;
 }
@@ -126,7 +126,7 @@ class FleetLost extends Error {
 }
 
 /** The plan as the workers get it: with the servers' addresses, and without what theory expects. */
-function specOf({ expects, ...plan }: RunPlan, { report, launcher, startDeadlineMs }: RunServices): WorkerSpec {
+function buildSpec({ expects, ...plan }: RunPlan, { report, launcher, startDeadlineMs }: RunServices): WorkerSpec {
   return {
     ...plan,
     report,
@@ -145,12 +145,12 @@ async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): 
   if (unavailable !== undefined) throw new StrategyUnavailable(unavailable);
   // The evidence of each lost worker has the reason.
   if (roster.lost().length > 0) throw new FleetLost("not started");
-  const absentWorkers = absent(roster.missing("ready"), "not ready");
+  const absentWorkers = describeMissing(roster.missing("ready"), "not ready");
   if (absentWorkers !== undefined) return [absentWorkers, ...roster.waiting()].join("; ");
   const scraped = await prometheus.workersWith("ready", plan.run).catch((error) => error as Error);
   if (scraped instanceof Error) return scraped.message;
   const unscraped = workerIndexes(plan).filter((index) => !scraped.includes(index));
-  return absent(unscraped, "not scraped by Prometheus");
+  return describeMissing(unscraped, "not scraped by Prometheus");
 }
 
 async function notScraped(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
@@ -161,13 +161,13 @@ async function notScraped(plan: RunPlan, roster: Roster, prometheus: Prometheus)
   if (ended.length === 0) throw new FleetLost("no worker came to its end");
   const scraped = await prometheus.workersWith("done", plan.run).catch((error) => error as Error);
   if (scraped instanceof Error) return scraped.message;
-  return absent(
+  return describeMissing(
     [...finished].filter((index) => !scraped.includes(index)),
     "without a last scrape by Prometheus",
   );
 }
 
-function absent(missing: readonly number[], what: string): string | undefined {
+function describeMissing(missing: readonly number[], what: string): string | undefined {
   if (missing.length === 0) return undefined;
   const names = missing.slice(0, 8).map((index) => `worker-${index}`);
   return `${names.join(", ")}${missing.length > 8 ? ` and ${missing.length - 8} more` : ""} ${what}`;
@@ -192,7 +192,7 @@ async function readEvidence(
   { roster, initial, startedAt, problems, waitedFor }: Observed,
 ): Promise<Evidence> {
   const nowMs = Date.now();
-  const workers = workersOf(plan, roster);
+  const workers = collectWorkers(plan, roster);
   const rows = await database.snapshot(plan.run).catch((error: unknown) => {
     if (!(error instanceof ServerError)) throw error;
     problems.push(error.message);
@@ -213,18 +213,19 @@ async function readEvidence(
     ...rows,
     workers,
     prometheus: scraped,
-    problems: [...problems, ...roster.unexpectedWorkers(), ...faultless(plan, roster)],
+    problems: [...problems, ...roster.unexpectedWorkers(), ...findUnreachedFault(plan, roster)],
   };
 }
 
 /** Waits, after an abort, until the workers have reported or exited, so that no statement is running when the ledger is read. */
-const settle = (roster: Roster) => settled(() => absent(roster.missing("done"), "still at work"), 2_500);
+const waitForAborted = (roster: Roster) =>
+  waitAtMost(() => describeMissing(roster.missing("done"), "still at work"), 2_500);
 
 /** A wait whose deadline may pass. */
-const settled = (look: () => string | undefined, deadlineMs: number) =>
+const waitAtMost = (look: () => string | undefined, deadlineMs: number) =>
   waitUntil(look, { deadlineMs, signal: new AbortController().signal }).catch(() => {});
 
-function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
+function collectWorkers(plan: RunPlan, roster: Roster): Evidence["workers"] {
   const seen = roster.all();
   const lost = new Map(roster.lost().map((problem) => [problem.index, problem]));
   return workerIndexes(plan).flatMap((index): WorkerEvidence[] => {
@@ -241,7 +242,7 @@ function workersOf(plan: RunPlan, roster: Roster): Evidence["workers"] {
 }
 
 /** A problem where the planned fault never happened, so that the run has shown nothing about it. */
-function faultless({ fault }: RunPlan, roster: Roster): string[] {
+function findUnreachedFault({ fault }: RunPlan, roster: Roster): string[] {
   if (fault === undefined || roster.all().some(({ final }) => (final?.faulted ?? 0) > 0)) return [];
   return ["the planned fault never happened: no operation reached its failpoint in time"];
 }

@@ -112,7 +112,7 @@ const PAGES_PER_POLL_MAX = 4;
 function followRows(pool: Pool, run: string) {
   const last = new Map<number, LedgerRow>();
   let newest = 0;
-  let settled = 0;
+  let waitAtMost = 0;
   let ledgerRows = 0;
   let staleWrites = 0;
   let moneyLost = 0;
@@ -130,8 +130,8 @@ function followRows(pool: Pool, run: string) {
   return async (): Promise<RowState | undefined> => {
     const employees = await sumVersions(pool, run);
     if (employees === undefined) return undefined;
-    let from = settled;
-    settled = newest;
+    let from = waitAtMost;
+    waitAtMost = newest;
     for (let page = 1; page <= PAGES_PER_POLL_MAX; page += 1) {
       const rows = await readLedgerAfter(pool, run, from, PAGE_ROWS);
       for (const row of rows) count(row);
@@ -139,10 +139,10 @@ function followRows(pool: Pool, run: string) {
       newest = Math.max(newest, from);
       if (rows.length < PAGE_ROWS) break;
       // More rows are waiting: reading any of them twice would never catch up.
-      settled = newest;
+      waitAtMost = newest;
     }
     // The rows of a single employee are never late.
-    if (employees.count === 1) settled = newest;
+    if (employees.count === 1) waitAtMost = newest;
     return { version: employees.version, ledgerRows, staleWrites, moneyLost };
   };
 }

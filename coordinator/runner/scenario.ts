@@ -52,7 +52,7 @@ export async function makeReport(
 
   // 3. The runs.
   const { runs, skipped } = await makeRuns(context);
-  await lastVerdictScraped(clients.prometheus, runs.at(-1), signal);
+  await waitForLastScrape(clients.prometheus, runs.at(-1), signal);
 
   // 4. The verdict.
   const { acl, aclNote } = probes;
@@ -121,9 +121,9 @@ async function checkServers({ platform, progress, signal, clients }: Context): P
   const { database, prometheus, redis } = clients;
   progress.step("checking MySQL, Redis and Prometheus");
   const within = { deadlineMs: platform.serversDeadlineMs, signal, everyMs: 500 };
-  const databaseSettings = await answered(() => database.check(), within, progress);
-  const prometheusVersion = await answered(() => prometheus.check(), within, progress);
-  const redisVersion = await answered(() => redis.check(), within, progress);
+  const databaseSettings = await waitForAnswer(() => database.check(), within, progress);
+  const prometheusVersion = await waitForAnswer(() => prometheus.check(), within, progress);
+  const redisVersion = await waitForAnswer(() => redis.check(), within, progress);
   if (platform.earlier.finished.length === 0) await database.purge();
   return {
     ...databaseSettings,
@@ -144,7 +144,7 @@ async function makeRuns(context: Context): Promise<Pick<Report, "runs" | "skippe
     metrics.setPhase(finished, "finished");
   }
   const plans = nameRuns(platform.report, config.plans);
-  const names = namesOfPlans(plans);
+  const names = nameEach(plans);
   for (const plan of plans) {
     if (runs.some((finished) => finished.run === plan.run)) continue;
     const name = names.get(plan.run) ?? plan.strategy;
@@ -202,7 +202,7 @@ async function makeRun(
 }
 
 /** Asks until the server answers. An answer that waiting cannot change (a refused user, a missing table) is thrown at once. */
-async function answered<T>(
+async function waitForAnswer<T>(
   ask: () => Promise<T>,
   within: Parameters<typeof waitUntil>[1],
   progress: Progress,
@@ -227,7 +227,7 @@ async function answered<T>(
 }
 
 /** Waits a little for Prometheus to scrape the last verdict, which the dashboard shows: this process exits soon. */
-async function lastVerdictScraped(prometheus: Prometheus, last: RunReport | undefined, signal: AbortSignal) {
+async function waitForLastScrape(prometheus: Prometheus, last: RunReport | undefined, signal: AbortSignal) {
   if (last === undefined || signal.aborted) return;
   const look = async () => {
     const scraped = await prometheus.query(`holdfast_agreement{run="${last.run}"}`).catch(() => []);
@@ -237,7 +237,7 @@ async function lastVerdictScraped(prometheus: Prometheus, last: RunReport | unde
 }
 
 /** The name of each run while it is made: the one that the report will use if all runs are made. */
-function namesOfPlans(plans: readonly RunPlan[]): ReadonlyMap<string, string> {
+function nameEach(plans: readonly RunPlan[]): ReadonlyMap<string, string> {
   const named = plans.map((plan) => ({ ...plan, plan }));
   const labels = labelsOf(named);
   return new Map(named.map((plan) => [plan.run, labels.get(plan) ?? plan.strategy]));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { partsOf } from "../../coordinator/judge/by-strategy.ts";
-import { metrics } from "../../coordinator/judge/checks/reconciliation.ts";
+import { reconciliation } from "../../coordinator/judge/checks/reconciliation.ts";
 import { overlapOf, vacuity } from "../../coordinator/judge/checks/vacuity.ts";
 import type { Evidence } from "../../coordinator/judge/evidence.ts";
 import { describeFaults, measureRecovery } from "../../coordinator/judge/faults.ts";
@@ -33,19 +33,19 @@ function withDeath(evidence: Evidence, share: number, behind: number): Evidence 
 test("a worker that died on purpose is neither awaited nor missing in a count", () => {
   const dead = withDeath(serial(150), 0.3, 3);
   assert.equal(overlapOf(dead), 1);
-  assert.equal(metrics(dead).status, "holds");
+  assert.equal(reconciliation(dead).status, "holds");
   assert.deepEqual([judge(dead).data.value, judge(dead).agreement], ["holds", "expected"]);
 });
 
 test("a dead worker of which Prometheus has more than it did is no pass", () => {
-  assert.notEqual(metrics(withDeath(serial(150), 0.3, -2)).status, "holds");
+  assert.notEqual(reconciliation(withDeath(serial(150), 0.3, -2)).status, "holds");
 });
 
 test("a worker that did not die is still compared to the last operation", () => {
   const { died: _, ...alive } = withDeath(serial(150), 1, 3).workers[0]!.final!;
   const evidence = withDeath(serial(150), 1, 3);
   const workers = evidence.workers.map((worker, index) => (index === 0 ? { ...worker, final: alive } : worker));
-  assert.notEqual(metrics({ ...evidence, workers }).status, "holds");
+  assert.notEqual(reconciliation({ ...evidence, workers }).status, "holds");
 });
 
 test("recovery is the time from a death to the next write, and no data if no write followed", () => {

@@ -2,8 +2,8 @@ import { list, outOf, plural } from "../../text/format.ts";
 import type { Evidence, Ledger } from "../evidence.ts";
 import { isStale } from "../ledger.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
-import { employeePrefix, threadsOf } from "./version-order.ts";
-import { namesOf, WITNESSES } from "./witnesses.ts";
+import { employeePrefix, orderVersions } from "./version-order.ts";
+import { createNamer, WITNESSES } from "./witnesses.ts";
 
 /**
  * The main check: every version of every employee was written once, in the order of the ledger, from the version before
@@ -11,13 +11,13 @@ import { namesOf, WITNESSES } from "./witnesses.ts";
  * dependency graph could find (Elle's G-single: a lost update), and its count is exact. It cannot see a stale read by a
  * client that never writes.
  */
-export function chain(evidence: Evidence, threads = threadsOf(evidence.ledger)): CheckResult {
+export function chain(evidence: Evidence, order = orderVersions(evidence.ledger)): CheckResult {
   const { ledger } = evidence;
   const start = new Map(evidence.initial.map((employee) => [employee.id, employee]));
   const breaks: Record<Break, number> = { stale: 0, misplaced: 0, misread: 0 };
   const first: { row: number; kind: Break; version: number; op: number }[] = [];
   for (let row = 0; row < ledger.length; row++) {
-    const before = threads.previous[row]!;
+    const before = order.previous[row]!;
     const initial = before < 0 ? start.get(ledger.employee[row]!) : undefined;
     // NaN for an employee that the run does not have: it equals nothing, so the row breaks.
     const version = before < 0 ? (initial?.version ?? Number.NaN) : ledger.newVersion[before]!;
@@ -27,9 +27,9 @@ export function chain(evidence: Evidence, threads = threadsOf(evidence.ledger)):
     breaks[kind]++;
     if (first.length < WITNESSES) first.push({ row, kind, version, op });
   }
-  const outside = outsideWrites(evidence, threads.last);
+  const outside = outsideWrites(evidence, order.last);
   const count = breaks.stale + breaks.misplaced + breaks.misread + outside.length;
-  const witnesses = [...first.map((found) => witnessOf(evidence, threads.previous, found)), ...outside];
+  const witnesses = [...first.map((found) => describeWitness(evidence, order.previous, found)), ...outside];
   return {
     check: "chain",
     status: count > 0 ? "violated" : evidence.final.length === 0 ? "unknown" : "holds",
@@ -87,13 +87,13 @@ function outsideWrites(evidence: Evidence, last: ReadonlyMap<number, number>): W
   });
 }
 
-function witnessOf(
+function describeWitness(
   evidence: Evidence,
   previous: Int32Array,
   { row, kind, version, op }: { row: number; kind: Break; version: number; op: number },
 ): Witness {
   const { ledger } = evidence;
-  const name = namesOf(evidence);
+  const name = createNamer(evidence);
   const own = ledger.op[row]!;
   const written = ledger.newVersion[row]!;
   const witness = (text: string, ...others: number[]): Witness => ({

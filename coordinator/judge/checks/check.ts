@@ -1,14 +1,14 @@
 import type { Aspect } from "../../plan/run-plan.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult } from "../report-data.ts";
-import type { Threads } from "./version-order.ts";
-import type { Accounts } from "./writer-histories.ts";
+import type { VersionOrder } from "./version-order.ts";
+import type { WriterHistories } from "./writer-histories.ts";
 
 /** The evidence of a run, and what several checks derive from it. */
 export interface CheckInput {
   readonly evidence: Evidence;
-  readonly threads: Threads;
-  readonly accounts: Accounts;
+  readonly order: VersionOrder;
+  readonly histories: WriterHistories;
 }
 
 export interface Check {

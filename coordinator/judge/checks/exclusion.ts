@@ -2,8 +2,8 @@ import { STRATEGIES } from "../../../worker/contract.ts";
 import { outOf, plural } from "../../text/format.ts";
 import type { Evidence, Ledger } from "../evidence.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
-import { employeePrefix, threadsOf } from "./version-order.ts";
-import { namesOf, WITNESSES } from "./witnesses.ts";
+import { employeePrefix, orderVersions } from "./version-order.ts";
+import { createNamer, WITNESSES } from "./witnesses.ts";
 
 /**
  * Nobody read what a lock guards between another's read and write, by the database's clock: one employee, or all of
@@ -15,10 +15,10 @@ import { namesOf, WITNESSES } from "./witnesses.ts";
  * finds every interval that reaches beyond the start of a later one. The count is the number of operations less the
  * number of groups that do not touch each other.
  */
-export function exclusion(evidence: Evidence, threads = threadsOf(evidence.ledger)): CheckResult {
+export function exclusion(evidence: Evidence, order = orderVersions(evidence.ledger)): CheckResult {
   const { ledger } = evidence;
   if (ledger.length === 0) return { check: "exclusion", status: "unknown", detail: "no data", count: 0, witnesses: [] };
-  const back = clockWentBack(ledger, threads.previous);
+  const back = clockWentBack(ledger, order.previous);
   if (back >= 0) {
     const detail = `the database's clock went back at operation ${ledger.op[back]}, so its times cannot be compared`;
     return { check: "exclusion", status: "unknown", detail, count: 0, witnesses: [] };
@@ -32,7 +32,7 @@ export function exclusion(evidence: Evidence, threads = threadsOf(evidence.ledge
         ? `${outOf(count, ledger.length, "operation")} overlapped another one`
         : `none of ${plural(ledger.length, "operation")} overlapped another one`,
     count,
-    witnesses: first.map(([row, other]) => witnessOf(evidence, row, other)),
+    witnesses: first.map(([row, other]) => describeWitness(evidence, row, other)),
   };
 }
 
@@ -70,9 +70,9 @@ function sweep({ length, readAtUs, writtenAtUs }: Ledger, guardedBy: (row: numbe
   return { count, first };
 }
 
-function witnessOf(evidence: Evidence, row: number, other: number): Witness {
+function describeWitness(evidence: Evidence, row: number, other: number): Witness {
   const { ledger } = evidence;
-  const name = namesOf(evidence);
+  const name = createNamer(evidence);
   const both = [ledger.op[row]!, ledger.op[other]!] as const;
   const begun = Math.max(ledger.readAtUs[row]!, ledger.readAtUs[other]!);
   const overlapMs = (ledger.writtenAtUs[row]! - begun) / 1_000;

@@ -2,7 +2,7 @@ import { outOf } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
 import { employeePrefix } from "./version-order.ts";
-import { namesOf, WITNESSES } from "./witnesses.ts";
+import { createNamer, WITNESSES } from "./witnesses.ts";
 
 /**
  * Fencing tokens strictly increase along the ledger of each employee: an equal or older one means that two owners
@@ -28,7 +28,7 @@ export function fence(evidence: Evidence): CheckResult {
     count++;
     if (witnesses.length === WITNESSES) continue;
     const both = [ledger.op[before!]!, ledger.op[row]!] as const;
-    const name = namesOf(evidence);
+    const name = createNamer(evidence);
     const text = `${name(both[1])} wrote version ${ledger.newVersion[row]} with token ${token} after ${name(both[0])} had written with token ${older}`;
     witnesses.push({ check: "fence", text: employeePrefix(evidence, ledger.employee[row]!) + text, operations: both });
   }

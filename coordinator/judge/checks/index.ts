@@ -6,29 +6,29 @@ import { exclusion } from "./exclusion.ts";
 import { fence } from "./fence.ts";
 import { liveness } from "./liveness.ts";
 import { naive } from "./naive.ts";
-import { metrics } from "./reconciliation.ts";
+import { reconciliation } from "./reconciliation.ts";
 import { set } from "./set.ts";
 import { vacuity } from "./vacuity.ts";
 import { value } from "./value.ts";
 
 export const CHECKS: Record<CheckResult["check"], Check> = {
   chain: {
-    examine: ({ evidence, threads }) => chain(evidence, threads),
+    examine: ({ evidence, order }) => chain(evidence, order),
     violates: "data",
     completeness: false,
   },
   value: {
-    examine: ({ evidence, threads }) => value(evidence, threads),
+    examine: ({ evidence, order }) => value(evidence, order),
     violates: "data",
     completeness: false,
   },
   set: {
-    examine: ({ evidence, accounts }) => set(evidence, accounts),
+    examine: ({ evidence, histories }) => set(evidence, histories),
     violates: "data",
     completeness: true,
   },
   exclusion: {
-    examine: ({ evidence, threads }) => exclusion(evidence, threads),
+    examine: ({ evidence, order }) => exclusion(evidence, order),
     violates: "exclusion",
     completeness: false,
   },
@@ -38,12 +38,12 @@ export const CHECKS: Record<CheckResult["check"], Check> = {
     completeness: false,
   },
   liveness: {
-    examine: ({ evidence, accounts }) => liveness(evidence, accounts),
+    examine: ({ evidence, histories }) => liveness(evidence, histories),
     violates: null,
     completeness: false,
   },
   metrics: {
-    examine: ({ evidence, accounts }) => metrics(evidence, accounts),
+    examine: ({ evidence, histories }) => reconciliation(evidence, histories),
     violates: "data",
     completeness: true,
   },
@@ -53,7 +53,7 @@ export const CHECKS: Record<CheckResult["check"], Check> = {
     completeness: false,
   },
   vacuity: {
-    examine: ({ evidence, threads, accounts }) => vacuity(evidence, threads, accounts),
+    examine: ({ evidence, order, histories }) => vacuity(evidence, order, histories),
     violates: null,
     completeness: false,
   },

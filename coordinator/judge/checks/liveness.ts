@@ -1,14 +1,14 @@
 import { list } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult } from "../report-data.ts";
-import { type Accounts, accountsOf } from "./writer-histories.ts";
+import { readHistories, type WriterHistories } from "./writer-histories.ts";
 
 /**
  * How long nothing was committed, and how evenly the workers got their turn. Never violated: how slow is too slow is
  * the reader's to say. Unknown where a worker committed nothing although others did: it starved, or it never worked.
  */
-export function liveness(evidence: Evidence, accounts = accountsOf(evidence)): CheckResult {
-  const counts = committedByWorker(evidence, accounts);
+export function liveness(evidence: Evidence, histories = readHistories(evidence)): CheckResult {
+  const counts = committedByWorker(evidence, histories);
   const starved = counts.flatMap((committed, index) => (committed === 0 ? [`worker-${index}`] : []));
   const stallMs = longestStallMs(evidence);
   const stall = stallMs === null ? "no data on stalls" : `longest stall ${stallMs.toFixed(1)} ms`;
@@ -40,7 +40,7 @@ export function fleetInterval(workers: Evidence["workers"]): { startedAtUs: numb
 }
 
 /** Operations in the ledger by the index of the worker that made them, whichever of its processes it was. */
-export function committedByWorker({ plan }: Evidence, { writers }: Accounts): number[] {
+export function committedByWorker({ plan }: Evidence, { writers }: WriterHistories): number[] {
   const counts = Array.from({ length: plan.workers }, () => 0);
   for (const { worker, operations } of writers.values())
     if (worker >= 0 && worker < counts.length) counts[worker]! += operations;

@@ -3,7 +3,7 @@ import { count, plural } from "../../text/format.ts";
 import type { Evidence, PrometheusWorker, WorkerEvidence } from "../evidence.ts";
 import type { CheckResult, ReconciliationRow } from "../report-data.ts";
 import { WITNESSES } from "./witnesses.ts";
-import { type Accounts, accountsOf } from "./writer-histories.ts";
+import { readHistories, type WriterHistories } from "./writer-histories.ts";
 
 /**
  * Prometheus, the workers and the ledger agree, worker by worker, on committed operations and on the sum of raises.
@@ -11,8 +11,8 @@ import { type Accounts, accountsOf } from "./writer-histories.ts";
  * contains received an acknowledgement for a write that is not there: `violated`. Any other disagreement, and a missing
  * count, is `unknown`.
  */
-export function metrics(evidence: Evidence, accounts = accountsOf(evidence)): CheckResult {
-  const findings = countByWorker(evidence, accounts).map(compare);
+export function reconciliation(evidence: Evidence, histories = readHistories(evidence)): CheckResult {
+  const findings = countByWorker(evidence, histories).map(compare);
   const claims = findings.flatMap(({ claim }) => claim ?? []);
   const gaps = [
     ...(evidence.prometheus === undefined ? ["Prometheus has no final numbers"] : []),
@@ -34,8 +34,8 @@ export function metrics(evidence: Evidence, accounts = accountsOf(evidence)): Ch
 }
 
 /** The table of the report. Its ledger column also counts operations of unknown outcome. */
-export const reconcile = (evidence: Evidence, accounts = accountsOf(evidence)): ReconciliationRow[] =>
-  countByWorker(evidence, accounts).map(
+export const reconcile = (evidence: Evidence, histories = readHistories(evidence)): ReconciliationRow[] =>
+  countByWorker(evidence, histories).map(
     ({ worker: { index, uid, node, final, lost, log, readyMs }, prometheus, ledger }) => ({
       worker: index,
       uid,
@@ -60,14 +60,14 @@ interface Counts {
   readonly ledger: { readonly operations: number; readonly recovered: number; readonly raised: number };
 }
 
-function countByWorker({ workers, prometheus }: Evidence, { writers }: Accounts): Counts[] {
+function countByWorker({ workers, prometheus }: Evidence, { writers }: WriterHistories): Counts[] {
   return workers.map((worker) => {
     const ledger = { operations: 0, recovered: 0, raised: 0 };
-    for (const account of writers.values()) {
-      if (account.worker !== worker.index || account.uid !== worker.uid) continue;
-      ledger.operations += account.operations;
-      ledger.recovered += account.recovered;
-      ledger.raised += account.raised;
+    for (const history of writers.values()) {
+      if (history.worker !== worker.index || history.uid !== worker.uid) continue;
+      ledger.operations += history.operations;
+      ledger.recovered += history.recovered;
+      ledger.raised += history.raised;
     }
     const scraped = prometheus?.workers.find(({ worker: index, uid }) => index === worker.index && uid === worker.uid);
     return { worker, prometheusRead: prometheus !== undefined, prometheus: scraped, ledger };

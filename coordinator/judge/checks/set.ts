@@ -1,17 +1,17 @@
 import { list, outOf, plural } from "../../text/format.ts";
 import type { Evidence, Ledger } from "../evidence.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
-import { namesOf, WITNESSES } from "./witnesses.ts";
-import { type Account, type Accounts, accountsOf, pick } from "./writer-histories.ts";
+import { createNamer, WITNESSES } from "./witnesses.ts";
+import { pick, readHistories, type WriterHistories, type WriterHistory } from "./writer-histories.ts";
 
 /**
  * Acknowledged operations are in the ledger, the ledger has only what was attempted, and nothing twice (Jepsen's set
  * checker). An operation of unknown outcome is resolved by its id: in the ledger it happened, else it did not. One that
  * was reported as rejected must not be there: its caller may have retried it.
  */
-export function set(evidence: Evidence, accounts = accountsOf(evidence)): CheckResult {
-  const name = namesOf(evidence);
-  const known = [...accounts.writers.values()].filter(({ final }) => final !== undefined);
+export function set(evidence: Evidence, histories = readHistories(evidence)): CheckResult {
+  const name = createNamer(evidence);
+  const known = [...histories.writers.values()].filter(({ final }) => final !== undefined);
   const lost = pickAll(
     known,
     ({ acknowledged, present }) =>
@@ -24,8 +24,8 @@ export function set(evidence: Evidence, accounts = accountsOf(evidence)): CheckR
       (byte) =>
         at(present, byte) & ~at(acknowledged, byte) & ~at(unknown, byte),
   );
-  const twice = duplicates(evidence.ledger, accounts);
-  const { unexpected } = accounts;
+  const twice = duplicates(evidence.ledger, histories);
+  const { unexpected } = histories;
   const tell = (text: (op: number) => string) => (op: number) => ({
     check: "set" as const,
     text: text(op),
@@ -45,7 +45,7 @@ export function set(evidence: Evidence, accounts = accountsOf(evidence)): CheckR
     ),
   ];
   const count = lost.count + twice.length + unexpected.length + denied.count;
-  const silent = findSilentWorkers(evidence, accounts);
+  const silent = findSilentWorkers(evidence, histories);
   return {
     check: "set",
     status: count > 0 ? "violated" : silent.length > 0 ? "unknown" : "holds",
@@ -73,8 +73,8 @@ export function set(evidence: Evidence, accounts = accountsOf(evidence)): CheckR
 
 const at = (bits: Uint8Array, byte: number) => bits[byte] ?? 0;
 
-function pickAll(accounts: readonly Account[], select: (account: Account) => (byte: number) => number) {
-  const found = accounts.map((account) => pick(account, WITNESSES, select(account)));
+function pickAll(histories: readonly WriterHistory[], select: (history: WriterHistory) => (byte: number) => number) {
+  const found = histories.map((history) => pick(history, WITNESSES, select(history)));
   return {
     count: found.reduce((sum, { count }) => sum + count, 0),
     first: found.flatMap(({ first }) => first).slice(0, WITNESSES),
@@ -82,7 +82,7 @@ function pickAll(accounts: readonly Account[], select: (account: Account) => (by
 }
 
 /** Rows whose operation changed the same employee before. An operation may change several employees, each once. */
-function duplicates({ op, employee, length }: Ledger, { repeated }: Accounts): number[] {
+function duplicates({ op, employee, length }: Ledger, { repeated }: WriterHistories): number[] {
   if (repeated.length === 0) return [];
   const suspects = Float64Array.from(new Set(repeated.map((row) => op[row]!))).sort();
   const rows: number[] = [];
@@ -106,16 +106,16 @@ function contains(sorted: Float64Array, wanted: number): boolean {
 }
 
 /** Workers without final numbers, known from the fleet or only from what they registered. */
-function findSilentWorkers({ workers, plan }: Evidence, { writers }: Accounts): string[] {
+function findSilentWorkers({ workers, plan }: Evidence, { writers }: WriterHistories): string[] {
   const silent = new Set<number>();
   for (let index = 0; index < plan.workers; index++)
     if (!workers.some((worker) => worker.index === index && worker.final !== undefined)) silent.add(index);
-  for (const account of writers.values()) if (account.final === undefined) silent.add(account.worker);
+  for (const history of writers.values()) if (history.final === undefined) silent.add(history.worker);
   return [...silent].sort((a, b) => a - b).map((index) => `worker-${index}`);
 }
 
-function heldDetail(known: readonly Account[]): string {
-  const total = (of: (account: Account) => number) => known.reduce((sum, account) => sum + of(account), 0);
+function heldDetail(known: readonly WriterHistory[]): string {
+  const total = (of: (history: WriterHistory) => number) => known.reduce((sum, history) => sum + of(history), 0);
   const unknown = total(({ final }) => final?.unknown.length ?? 0);
   const resolved =
     unknown === 0

@@ -3,21 +3,21 @@ import { atLeast, list, outOf, plural, quoted } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult } from "../report-data.ts";
 import { committedByWorker, timed } from "./liveness.ts";
-import { threadsOf } from "./version-order.ts";
-import { accountsOf } from "./writer-histories.ts";
+import { orderVersions } from "./version-order.ts";
+import { readHistories } from "./writer-histories.ts";
 
 /** Below this many writes a clean run bounds the rate of violations at 10 % (3/n), which says next to nothing. */
-export const LEAST_OPERATIONS = 30;
+export const OPERATIONS_MIN = 30;
 /** Neighbours in the ledger by different writers: at least so many, and at least this share. */
-export const LEAST_TURNS = 10;
-export const LEAST_TURN_SHARE = 0.01;
+export const TURNS_MIN = 10;
+export const TURN_SHARE_MIN = 0.01;
 /**
  * Writes that would have been stale by chance, had nothing kept the writers apart; none at all of 5 is seen once in 150
  * runs.
  */
-export const LEAST_BY_CHANCE = 5;
+export const STALE_BY_CHANCE_MIN = 5;
 /** The part of the planned duration in which all workers must have run. */
-export const LEAST_OVERLAP = 0.9;
+export const OVERLAP_MIN = 0.9;
 
 /**
  * Whether the run could have shown a violation at all. A lock that refuses everybody and a fleet that takes turns by
@@ -25,31 +25,29 @@ export const LEAST_OVERLAP = 0.9;
  */
 export function vacuity(
   evidence: Evidence,
-  threads = threadsOf(evidence.ledger),
-  accounts = accountsOf(evidence),
+  order = orderVersions(evidence.ledger),
+  histories = readHistories(evidence),
 ): CheckResult {
   const { ledger, plan } = evidence;
-  const { turns, pairs } = turnsOf(evidence, threads.previous);
+  const { turns, pairs } = countTurns(evidence, order.previous);
   const byChance = staleByChance(evidence);
   const overlap = overlapOf(evidence);
-  const idle = idleOf(plan, committedByWorker(evidence, accounts));
+  const idle = findIdle(plan, committedByWorker(evidence, histories));
   const reasons: string[] = [];
   if (plan.workers * plan.concurrency === 1) reasons.push("one writer alone has nobody to contend with");
-  if (ledger.length < LEAST_OPERATIONS)
-    reasons.push(
-      `only ${plural(ledger.length, "operation")} committed, ${LEAST_OPERATIONS} are needed: run for longer`,
-    );
-  else if (plan.workers * plan.concurrency > 1 && (turns < LEAST_TURNS || turns < LEAST_TURN_SHARE * pairs))
+  if (ledger.length < OPERATIONS_MIN)
+    reasons.push(`only ${plural(ledger.length, "operation")} committed, ${OPERATIONS_MIN} are needed: run for longer`);
+  else if (plan.workers * plan.concurrency > 1 && (turns < TURNS_MIN || turns < TURN_SHARE_MIN * pairs))
     reasons.push(`the writers rarely contended: ${outOf(turns, pairs, "write")} followed a write of another writer`);
-  else if (byChance < LEAST_BY_CHANCE)
+  else if (byChance < STALE_BY_CHANCE_MIN)
     reasons.push(
-      `operations rarely overlapped: without protection, about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale, and ${LEAST_BY_CHANCE} are needed: use fewer rows, shorter pauses or a longer run`,
+      `operations rarely overlapped: without protection, about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale, and ${STALE_BY_CHANCE_MIN} are needed: use fewer rows, shorter pauses or a longer run`,
     );
   if (idle.length > 0) reasons.push(`${list(idle)} committed nothing`);
   if (overlap === null) reasons.push("no data on when all workers were active");
-  else if (overlap < LEAST_OVERLAP)
+  else if (overlap < OVERLAP_MIN)
     reasons.push(
-      `all workers were active at the same time for only ${atLeast(overlap)} of the planned duration, ${atLeast(LEAST_OVERLAP)} is needed`,
+      `all workers were active at the same time for only ${atLeast(overlap)} of the planned duration, ${atLeast(OVERLAP_MIN)} is needed`,
     );
   return {
     check: "vacuity",
@@ -81,7 +79,7 @@ export function overlapOf({ plan, workers }: Evidence): number | null {
 /**
  * In a mix, a strategy that retries may starve next to one that waits, so one busy worker of each strategy is enough.
  */
-function idleOf({ mix }: Evidence["plan"], counts: readonly number[]): string[] {
+function findIdle({ mix }: Evidence["plan"], counts: readonly number[]): string[] {
   if (mix === undefined) return counts.flatMap((count, index) => (count === 0 ? [`worker-${index}`] : []));
   const busy = new Set(counts.flatMap((count, index) => (count === 0 ? [] : [mix[index % mix.length]])));
   return [...new Set(mix)]
@@ -89,7 +87,7 @@ function idleOf({ mix }: Evidence["plan"], counts: readonly number[]): string[] 
     .map((strategy) => `each worker of ${quoted(strategy)}`);
 }
 
-function turnsOf({ ledger }: Evidence, previous: Int32Array) {
+function countTurns({ ledger }: Evidence, previous: Int32Array) {
   let turns = 0;
   let pairs = 0;
   for (let row = 0; row < ledger.length; row++) {

@@ -2,29 +2,29 @@ import { count, list, plural } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import { isStale } from "../ledger.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
-import { employeePrefix, threadsOf } from "./version-order.ts";
-import { namesOf, WITNESSES } from "./witnesses.ts";
+import { employeePrefix, orderVersions } from "./version-order.ts";
+import { createNamer, WITNESSES } from "./witnesses.ts";
 
 /**
  * Money is conserved: every raise in the ledger is in the final salary, each write starts from the salary that the
  * write before it left, and adds exactly its raise. Sees what versions cannot: a salary or a raise that was changed
  * behind the workers' backs. The sums alone could cancel out, so raises are positive and each step is checked too.
  */
-export function value(evidence: Evidence, threads = threadsOf(evidence.ledger)): CheckResult {
+export function value(evidence: Evidence, order = orderVersions(evidence.ledger)): CheckResult {
   const { ledger, final } = evidence;
   const start = new Map(evidence.initial.map((employee) => [employee.id, employee.salary]));
   const first: Witness[] = [];
   let wrongSums = 0;
   let wrongStarts = 0;
   for (let row = 0; row < ledger.length; row++) {
-    const before = threads.previous[row]!;
+    const before = order.previous[row]!;
     const left = before < 0 ? (start.get(ledger.employee[row]!) ?? Number.NaN) : ledger.newSalary[before]!;
     const adds = ledger.newSalary[row]! === ledger.readSalary[row]! + ledger.raise[row]!;
     const starts = ledger.readSalary[row]! === left;
     if (adds && starts) continue;
     if (adds) wrongStarts++;
     else wrongSums++;
-    if (first.length < WITNESSES) first.push(witnessOf(evidence, row, adds, before, left));
+    if (first.length < WITNESSES) first.push(describeWitness(evidence, row, adds, before, left));
   }
   const money = sumMoney(evidence);
   const wrongEnds = money.ends.length;
@@ -84,11 +84,11 @@ function causes(wrongSums: number, wrongStarts: number, wrongEnds: number): stri
   return found;
 }
 
-function witnessOf(evidence: Evidence, row: number, adds: boolean, before: number, left: number): Witness {
+function describeWitness(evidence: Evidence, row: number, adds: boolean, before: number, left: number): Witness {
   const { ledger } = evidence;
   const own = ledger.op[row]!;
   const read = ledger.readSalary[row]!;
-  const who = `${namesOf(evidence)(own)} wrote version ${ledger.newVersion[row]}`;
+  const who = `${createNamer(evidence)(own)} wrote version ${ledger.newVersion[row]}`;
   const stale = isStale(ledger, row);
   const text = !adds
     ? `${who}: ${read} and a raise of ${ledger.raise[row]} do not make ${ledger.newSalary[row]}`

@@ -1,14 +1,14 @@
 import type { Evidence, Ledger } from "../evidence.ts";
 
 /** The rows of each employee, threaded in the order of the ledger. */
-export interface Threads {
+export interface VersionOrder {
   /** The row before this one that is about the same employee; -1 where there is none. */
   readonly previous: Int32Array;
   /** The last row about each employee. */
   readonly last: ReadonlyMap<number, number>;
 }
 
-export function threadsOf({ length, employee }: Ledger): Threads {
+export function orderVersions({ length, employee }: Ledger): VersionOrder {
   const previous = new Int32Array(length);
   const last = new Map<number, number>();
   for (let row = 0; row < length; row++) {

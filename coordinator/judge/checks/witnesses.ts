@@ -5,7 +5,7 @@ import type { Evidence } from "../evidence.ts";
 export const WITNESSES = 3;
 
 /** Returns a function that names the writer of an operation as the report does: `worker-2`, or `worker-2 (loop 1)`. */
-export function namesOf({ writers, plan }: Pick<Evidence, "writers" | "plan">): (operation: number) => string {
+export function createNamer({ writers, plan }: Pick<Evidence, "writers" | "plan">): (operation: number) => string {
   const byId = new Map(writers.map((writer) => [writer.id, writer]));
   return (operation) => {
     const writer = byId.get(writerOf(operation));

@@ -2,7 +2,7 @@ import { OPERATIONS_PER_WRITER, operationId, type WriterFinal } from "../../../w
 import type { Evidence } from "../evidence.ts";
 
 /** What one writer says that it did beside what the ledger says, operation by operation. */
-export interface Account {
+export interface WriterHistory {
   readonly writer: number;
   readonly registered: boolean;
   /** Index and uid of the worker whose loop this is. */
@@ -22,8 +22,8 @@ export interface Account {
   readonly raised: number;
 }
 
-export interface Accounts {
-  readonly writers: ReadonlyMap<number, Account>;
+export interface WriterHistories {
+  readonly writers: ReadonlyMap<number, WriterHistory>;
   /** Ledger rows of operations that nobody attempted, by their row number. */
   readonly unexpected: readonly number[];
   /** Ledger rows whose operation has an earlier row already: allowed for another employee only. */
@@ -31,27 +31,27 @@ export interface Accounts {
 }
 
 /** Two passes of integer arithmetic; a set of a million operation ids would cost a hundred times the memory. */
-export function accountsOf(evidence: Evidence): Accounts {
+export function readHistories(evidence: Evidence): WriterHistories {
   const { ledger } = evidence;
-  const writers = openAccounts(evidence);
+  const writers = openHistories(evidence);
   const unexpected: number[] = [];
   const repeated: number[] = [];
   for (let row = 0; row < ledger.length; row++) {
     const op = ledger.op[row]!;
     const writer = Math.floor(op / OPERATIONS_PER_WRITER);
     const sequence = op - writer * OPERATIONS_PER_WRITER;
-    const account = writers.get(writer);
-    if (account === undefined || !attempted(account, sequence)) {
+    const history = writers.get(writer);
+    if (history === undefined || !attempted(history, sequence)) {
       unexpected.push(row);
       continue;
     }
-    if (has(account.present, sequence)) repeated.push(row);
+    if (has(history.present, sequence)) repeated.push(row);
     else {
-      account.present = mark(account.present, sequence);
-      account.operations++;
-      if (has(account.unknown, sequence)) account.recovered++;
+      history.present = mark(history.present, sequence);
+      history.operations++;
+      if (has(history.unknown, sequence)) history.recovered++;
     }
-    if (!has(account.unknown, sequence)) account.raised += ledger.raise[row]!;
+    if (!has(history.unknown, sequence)) history.raised += ledger.raise[row]!;
   }
   return { writers, unexpected, repeated };
 }
@@ -60,8 +60,8 @@ export const has = (bits: Uint8Array, sequence: number) =>
   (((bits[(sequence - 1) >>> 3] ?? 0) >>> ((sequence - 1) & 7)) & 1) === 1;
 
 /** The operations whose bit `select` leaves set: how many, and the ids of the first ones. */
-export function pick(account: Account, most: number, select: (byte: number) => number) {
-  const bytes = Math.max(account.acknowledged.length, account.unknown.length, account.present.length);
+export function pick(history: WriterHistory, most: number, select: (byte: number) => number) {
+  const bytes = Math.max(history.acknowledged.length, history.unknown.length, history.present.length);
   const first: number[] = [];
   let count = 0;
   for (let byte = 0; byte < bytes; byte++) {
@@ -70,7 +70,7 @@ export function pick(account: Account, most: number, select: (byte: number) => n
     for (let bit = 0; bit < 8; bit++) {
       if (((bits >>> bit) & 1) === 0) continue;
       count++;
-      if (first.length < most) first.push(operationId(account.writer, byte * 8 + bit + 1));
+      if (first.length < most) first.push(operationId(history.writer, byte * 8 + bit + 1));
     }
   }
   return { count, first };
@@ -78,13 +78,13 @@ export function pick(account: Account, most: number, select: (byte: number) => n
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-type OpenAccount = { -readonly [Key in keyof Account]: Account[Key] };
+type OpenHistory = { -readonly [Key in keyof WriterHistory]: WriterHistory[Key] };
 
 /** One for each writer that registered, and for each that a worker says it had. */
-function openAccounts({ writers, workers }: Evidence): Map<number, OpenAccount> {
-  const accounts = new Map<number, OpenAccount>();
+function openHistories({ writers, workers }: Evidence): Map<number, OpenHistory> {
+  const histories = new Map<number, OpenHistory>();
   const open = (writer: number, worker: number, uid: string, registered: boolean, final?: WriterFinal) =>
-    accounts.set(writer, {
+    histories.set(writer, {
       writer,
       registered,
       worker,
@@ -110,14 +110,14 @@ function openAccounts({ writers, workers }: Evidence): Map<number, OpenAccount> 
   }
   for (const { index, uid, final } of workers)
     for (const writer of final?.writers ?? [])
-      if (!accounts.has(writer.writer)) open(writer.writer, index, uid, false, writer);
-  return accounts;
+      if (!histories.has(writer.writer)) open(writer.writer, index, uid, false, writer);
+  return histories;
 }
 
 const NOTHING = new Uint8Array(0);
 
 /** Rows of a writer that never registered are unexpected even where a worker claims them. */
-const attempted = ({ registered, final }: Account, sequence: number) =>
+const attempted = ({ registered, final }: WriterHistory, sequence: number) =>
   registered && sequence >= 1 && (final === undefined || sequence <= final.attempted);
 
 function bitsOf(operations: readonly number[]): Uint8Array {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { naive } from "../../../coordinator/judge/checks/naive.ts";
-import { metrics, reconcile } from "../../../coordinator/judge/checks/reconciliation.ts";
+import { reconcile, reconciliation } from "../../../coordinator/judge/checks/reconciliation.ts";
 import type { Evidence, PrometheusWorker } from "../../../coordinator/judge/evidence.ts";
 import { bits, serial, simulate, withFinal, withLost, withRows, writerOfWorker } from "../../support/histories.ts";
 
@@ -15,7 +15,7 @@ const scraped = (evidence: Evidence, index: number, change: Partial<PrometheusWo
 const counts = (evidence: Evidence, index: number) => evidence.workers[index]!.final!;
 
 test("three counts that agree hold", () => {
-  const result = metrics(serial(100));
+  const result = reconciliation(serial(100));
   assert.equal(result.status, "holds");
   assert.equal(result.detail, "three independent counts agree: 100 operations of 4 workers");
 });
@@ -24,22 +24,22 @@ test("planted: a worker that reports one operation too many is violated, also wh
   const evidence = serial(100);
   const { committed } = counts(evidence, 2);
   const boast = withFinal(evidence, 2, { committed: committed + 1 });
-  const result = metrics(boast);
+  const result = reconciliation(boast);
   assert.deepEqual([result.status, result.count], ["violated", 1]);
   assert.match(result.witnesses[0]!.text, /worker-2 reports 26 committed \(raises \d+\), the ledger has 25 committed/);
-  assert.equal(metrics(scraped(boast, 2, { committed: committed + 1 })).status, "violated");
+  assert.equal(reconciliation(scraped(boast, 2, { committed: committed + 1 })).status, "violated");
 });
 
 test("planted: a worker that reports more raises than the ledger has is violated", () => {
   const evidence = serial(100);
-  assert.equal(metrics(withFinal(evidence, 2, { raised: counts(evidence, 2).raised + 1 })).status, "violated");
+  assert.equal(reconciliation(withFinal(evidence, 2, { raised: counts(evidence, 2).raised + 1 })).status, "violated");
 });
 
 test("planted: a raise that the ledger has more than the worker made proves nothing, but does not hold", () => {
   const raised = withRows(serial(100), (rows) => {
     rows[50]!.raise += 1;
   });
-  assert.equal(metrics(raised).status, "unknown");
+  assert.equal(reconciliation(raised).status, "unknown");
 });
 
 test("operations of unknown outcome explain a ledger that has more, but no claim", () => {
@@ -55,8 +55,8 @@ test("operations of unknown outcome explain a ledger that has more, but no claim
       return [turn, turn];
     }),
   );
-  assert.equal(metrics(evidence).status, "holds");
-  assert.equal(metrics(withFinal(evidence, 1, { committed: 1 })).status, "violated");
+  assert.equal(reconciliation(evidence).status, "holds");
+  assert.equal(reconciliation(withFinal(evidence, 1, { committed: 1 })).status, "violated");
   assert.deepEqual(
     reconcile(evidence).map(({ prometheus, reported, ledger }) => [prometheus, reported, ledger]),
     [
@@ -68,7 +68,7 @@ test("operations of unknown outcome explain a ledger that has more, but no claim
 
 test("a ledger that has more without a reason is unknown", () => {
   const evidence = withFinal(serial(100), 1, { committed: 24 });
-  assert.equal(metrics(evidence).status, "unknown");
+  assert.equal(reconciliation(evidence).status, "unknown");
 });
 
 test("planted: a Prometheus that is missing, misses a worker, lags behind or has an unexpected worker is unknown", () => {
@@ -82,7 +82,7 @@ test("planted: a Prometheus that is missing, misses a worker, lags behind or has
     [scraped(evidence, 3, { raised: 0 }), /Prometheus has 25 committed \(raises 0\)/],
     [scraped(evidence, 3, { uid: "another" }), /no numbers of worker-3; .*\(another\) that is not in the fleet/],
   ] as const) {
-    const result = metrics(changed);
+    const result = reconciliation(changed);
     assert.equal(result.status, "unknown", result.detail);
     assert.match(result.detail, expected);
   }
@@ -90,8 +90,8 @@ test("planted: a Prometheus that is missing, misses a worker, lags behind or has
 
 test("a lost worker is unknown, unless Prometheus had already seen more than the ledger has", () => {
   const lost = withLost(serial(100), 2, "killed by SIGKILL");
-  assert.equal(metrics(scraped(lost, 2, { committed: 20 })).status, "unknown");
-  assert.equal(metrics(scraped(lost, 2, { committed: 26 })).status, "violated");
+  assert.equal(reconciliation(scraped(lost, 2, { committed: 20 })).status, "unknown");
+  assert.equal(reconciliation(scraped(lost, 2, { committed: 26 })).status, "violated");
   assert.deepEqual(reconcile(lost)[2], {
     worker: 2,
     uid: "uid-2",
@@ -101,13 +101,13 @@ test("a lost worker is unknown, unless Prometheus had already seen more than the
     ledger: 25,
     lost: "killed by SIGKILL",
   });
-  const never = metrics({ ...lost, plan: { ...lost.plan, workers: 5 } });
+  const never = reconciliation({ ...lost, plan: { ...lost.plan, workers: 5 } });
   assert.match(never.detail, /worker-4 never reported/);
 });
 
 test("counts that agree with each other and not with the own bits of the writer do not hold", () => {
   const writers = [{ writer: writerOfWorker(0), attempted: 25, acknowledged: bits([1, 2, 3]), unknown: [4, 5] }];
-  assert.notEqual(metrics(withFinal(serial(100), 0, { writers })).status, "holds");
+  assert.notEqual(reconciliation(withFinal(serial(100), 0, { writers })).status, "holds");
 });
 
 test("the naive check is skipped for the verdict, and counted from Prometheus or else from the workers", () => {

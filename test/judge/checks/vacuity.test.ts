@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { jain, liveness, longestStallMs } from "../../../coordinator/judge/checks/liveness.ts";
-import { LEAST_OPERATIONS, overlapOf, vacuity } from "../../../coordinator/judge/checks/vacuity.ts";
+import { OPERATIONS_MIN, overlapOf, vacuity } from "../../../coordinator/judge/checks/vacuity.ts";
 import { ledgerOf } from "../../../coordinator/judge/ledger.ts";
 import { serial, serialTurns, simulate, withFinal, withLost, withRows } from "../../support/histories.ts";
 
@@ -16,10 +16,10 @@ test("a fleet that took turns all the time could have shown a violation", () => 
 });
 
 test("too few operations are unknown", () => {
-  const result = vacuity(serial(LEAST_OPERATIONS - 1));
+  const result = vacuity(serial(OPERATIONS_MIN - 1));
   assert.equal(result.status, "unknown");
   assert.match(result.detail, /only 29 operations committed, 30 are needed/);
-  assert.equal(vacuity(serial(LEAST_OPERATIONS)).status, "holds");
+  assert.equal(vacuity(serial(OPERATIONS_MIN)).status, "holds");
   assert.match(vacuity({ ...serial(100), ledger: ledgerOf([]) }).detail, /only 0 operations committed/);
 });
 
