@@ -16,12 +16,17 @@ import { makeReport } from "./runner/scenario.ts";
 /** Ended by SIGTERM: not a verdict, so the Job puts another pod in this one's place, which goes on with the report. */
 const TERMINATED = 143;
 
+/** How long what is pending may delay the exit. */
+const EXIT_WITHIN_MS = 2_000;
+
 // A reader that has seen enough (`| head`) closes the pipe; the report is kept all the same.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
 process.exitCode = await main().catch(explain);
+// A lookup of a name that no server answers would keep a finished process alive for half a minute.
+setTimeout(() => process.exit(), EXIT_WITHIN_MS).unref();
 
 async function main(): Promise<number> {
   const invocation = readInvocation(process.argv.slice(2), process.env, packageJson.version);

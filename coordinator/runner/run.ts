@@ -9,7 +9,7 @@
  *  6. read the evidence: Prometheus at one instant, the workers' own numbers, the rows and their ledger
  *  7. judge, then release the workers
  *
- * A wait that passes its deadline, a lost worker, an unreachable server or a signal does not discard the run: it becomes
+ * A wait that passes its deadline, a lost worker, a server lost after the start of the fleet or a signal does not discard the run: it becomes
  * a problem in the evidence, and the verdict is `unknown` unless a violation was found as well.
  */
 import type { WorkerSpec } from "../../worker/contract.ts";

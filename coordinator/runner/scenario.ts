@@ -6,7 +6,8 @@
  *  3. make each run of the scenario, in order, and save what is finished
  *  4. judge the runs together
  *
- * Once the first run has started there is always a report: it lists what was interrupted or not made, with the reason.
+ * Once a run is finished, an unreachable server ends only the current run, and a signal ends in a report: it lists what was
+ * interrupted or not made, with the reason.
  */
 
 import type { ServerAddresses } from "../clients/addresses.ts";
