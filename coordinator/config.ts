@@ -112,7 +112,9 @@ function addRun(program: Command, variables: NodeJS.ProcessEnv, accept: (invocat
       const { options, settings } = readRunOptions(givenOf(all, command));
       const environment = readVariables(Environment, variables, "the environment");
       if (environment.REDIS_URLS !== undefined && environment.REDIS_URL === undefined)
-        throw new ConfigError("REDIS_URLS needs REDIS_URL too: the server for all strategies except redlock");
+        throw new ConfigError(
+          'REDIS_URLS also needs REDIS_URL, the server for all strategies except "redlock" and "redlock-npm"',
+        );
       const config = {
         settings,
         plans: planRuns(settings),
@@ -146,13 +148,13 @@ const HELP = `
 Commands (run is the default; holdfast <command> --help shows the options of the others):
 ${JOB_COMMANDS.map(([name, description]) => `  ${name.padEnd(16)}${description}`).join("\n")}
 
-Servers (a private MySQL-protocol server, Redis and Prometheus are started for each that is not set):
+Servers (for each one that is not set, Holdfast starts a private MySQL or MariaDB, Redis or Prometheus):
   MYSQL_URL, MYSQL_PASSWORD       mysql://user@host:3306/database, with helm/files/schema.sql loaded
-  REDIS_URL                       redis://host:6379; user and password inside it, or one password for each user:
+  REDIS_URL                       redis://host:6379, with user and password in it, or one password for each user in:
   ${REDIS_USERS.map((user) => `REDIS_PASSWORD_${user.toUpperCase()}`).join(", ")}
   REDIS_URLS                      redis://host:6379,redis://...: independent servers, for redlock and redlock-npm
-  PROMETHEUS_URL                  http://host:9090, with http_sd on HOLDFAST_LISTEN's /targets
-  HOLDFAST_LISTEN                 host:port of the coordinator, default a free port of 127.0.0.1
+  PROMETHEUS_URL                  http://host:9090; its http_sd must read http://<HOLDFAST_LISTEN>/targets
+  HOLDFAST_LISTEN                 host:port on which the coordinator listens, default a free port on 127.0.0.1
 
 Strategies:
 ${Object.entries(STRATEGIES)

@@ -13,13 +13,13 @@ import { createProgress, type Progress } from "./report/progress.ts";
 import { formatReport } from "./report/text.ts";
 import { makeReport } from "./runner/scenario.ts";
 
-/** Ended by SIGTERM: not a verdict, so the Job puts another pod in this one's place, which goes on with the report. */
+/** Exit status after SIGTERM. It is not a verdict, so the Job starts another pod, which continues the report. */
 const TERMINATED = 143;
 
 /** How long what is pending may delay the exit. */
 const EXIT_WITHIN_MS = 2_000;
 
-// A reader that has seen enough (`| head`) closes the pipe; the report is kept all the same.
+// A reader such as `head` may close the pipe early; the report is still saved.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });

@@ -90,7 +90,7 @@ describe("options", () => {
   test("REDIS_URLS without REDIS_URL", async () => {
     const ended = await holdfast([], { REDIS_URLS: "redis://127.0.0.1:1,redis://127.0.0.1:2,redis://127.0.0.1:3" });
     assert.equal(ended.status, 2, ended.err);
-    assertOneLine(ended, /REDIS_URLS needs REDIS_URL too/);
+    assertOneLine(ended, /REDIS_URLS also needs REDIS_URL/);
   });
 
   test("--help shows every option with its default and unit, the strategies and the exit status", async () => {

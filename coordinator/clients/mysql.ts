@@ -76,7 +76,7 @@ export function createDatabase(url: string, password?: string) {
       );
       if (clock === undefined || clock.early >= clock.late)
         throw unsuitable(
-          "SYSDATE() stands still within a statement, so the times of reads and writes cannot be compared",
+          "SYSDATE() does not advance within a statement, so the times of reads and writes cannot be compared",
           "start the server without the option sysdate-is-now",
         );
       const [server] = await query<{ version: string; comment: string }>(

@@ -78,7 +78,7 @@ const describeAllowed = (acl: readonly AclProbe[]) =>
 const describeUnanswered = (acl: readonly AclProbe[]) =>
   acl
     .filter(({ outcome }) => outcome === "unanswered")
-    .map(({ user, attempt, answer }) => `whether user ${quoted(user)} may run ${attempt} was not shown: ${answer}`);
+    .map(({ user, attempt, answer }) => `it is unknown whether user ${quoted(user)} may run ${attempt}: ${answer}`);
 
 function describeExpected(runs: readonly JudgedRun[]): string {
   const expected = (data: "violated" | "holds") =>

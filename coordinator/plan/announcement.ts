@@ -2,7 +2,7 @@
 import { count, duration, list, plural } from "../text/format.ts";
 import type { PlannedRun, ScenarioName } from "./scenarios/index.ts";
 
-/** Time beside the operations, milliseconds, as measured on two cores: before the first run, and in each run. */
+/** Time in addition to the operations, milliseconds, as measured on two cores: before the first run, and in each run. */
 const OVERHEAD_MS = {
   local: { start: 10_000, run: 2_000 },
   kubernetes: { start: 15_000, run: 13_000 },

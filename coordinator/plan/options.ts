@@ -15,16 +15,27 @@ export const CommonOptions = z.strictObject({
     .default([])
     .describe("strategies to run, in this order; empty: those of the scenario"),
   workers: z.int().min(1).max(500).default(4).describe("workers in the fleet, each a process or a pod of its own"),
-  concurrency: z.int().min(1).max(100).default(1).describe("loops in each worker"),
-  duration: duration.default("5s").describe("how long the fleet mutates the rows"),
+  concurrency: z.int().min(1).max(100).default(1).describe("concurrent loops in each worker"),
+  duration: duration.default("5s").describe("how long the fleet changes the rows"),
   hold: duration.default("2ms").describe("time inside the critical section, between read and write"),
   pause: duration.default("0ms").describe("time between two operations of a loop"),
-  rows: z.int().min(1).max(100_000).default(1).describe("employees to mutate; each operation picks one at random"),
+  rows: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(1)
+    .describe("number of rows (employees) to change; each operation picks one at random"),
   lockTtl: duration.default("2s").describe("TTL of a lock"),
   extend: z.boolean().default(true).describe("extend a held lock before its TTL ends"),
   lockTimeout: duration.default("10s").describe("how long one operation waits for its lock"),
-  keyScope: z.enum(KEY_SCOPES).default("row").describe("what one lock guards: the row of an operation, or all rows"),
-  guard: z.enum(GUARDS).default("none").describe("extra condition inside the write of a locked row"),
+  keyScope: z
+    .enum(KEY_SCOPES)
+    .default("row")
+    .describe("what one lock guards: row (the row of an operation) or global (all rows)"),
+  guard: z
+    .enum(GUARDS)
+    .default("none")
+    .describe("extra condition in the write of a locked row: none, version, fence-write or fence-claim"),
   seed: z
     .int()
     .min(0)

@@ -1,4 +1,4 @@
-/** What a strategy needs beside one MySQL and one Redis, and whether it is here. */
+/** What a strategy needs in addition to one MySQL and one Redis, and whether it is available. */
 import { MAJORITY_SERVERS_MIN, type Need, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
 import type { PlannedRun } from "./scenarios/index.ts";
 
@@ -16,7 +16,7 @@ export function missingFor(plan: PlannedRun, servers: AvailableServers): string 
     plan.guard === "fence-claim" &&
     factsOf(plan).some(({ lock, write }) => !lock.fenced && write !== "self-protecting")
   )
-    return "the guard fence-claim needs a lock that gives fencing tokens";
+    return 'guard "fence-claim" needs a lock that gives fencing tokens';
   for (const need of needsOf(plan)) {
     const missing = MISSING[need](servers);
     if (missing !== undefined) return missing;

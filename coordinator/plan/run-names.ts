@@ -102,10 +102,10 @@ const DEADLOCKS: Record<PairRules["onDeadlock"], string> = {
 
 const WORDS: Record<Setting, (plan: PlanSettings) => string> = {
   workers: ({ workers }) => plural(workers, "worker"),
-  concurrency: ({ concurrency }) => `${plural(concurrency, "loop")} in each`,
+  concurrency: ({ concurrency }) => `${plural(concurrency, "loop")} per worker`,
   rows: ({ rows }) => plural(rows, "row"),
   keyScope: ({ keyScope }) => (keyScope === "global" ? "one key for all" : ""),
-  durationMs: ({ durationMs }) => `${duration(durationMs)} each`,
+  durationMs: ({ durationMs }) => `${duration(durationMs)} per run`,
   holdMs: ({ holdMs }) => `hold ${duration(holdMs)}`,
   pauseMs: ({ pauseMs }) => `pause ${duration(pauseMs)}`,
   intervalMs: ({ intervalMs }) => (intervalMs === undefined ? "as fast as it can" : `every ${duration(intervalMs)}`),
@@ -121,7 +121,7 @@ const SETTINGS = Object.keys(WORDS) as Setting[];
 const TERSE: typeof WORDS = { ...WORDS, extend: ({ extend }) => (extend ? "" : "not extended") };
 
 const FAULTS: Record<Fault["action"], string> = {
-  sleep: "overruns its TTL",
+  sleep: "holder overruns its TTL",
   stall: "holder is stalled",
   die: "holder dies",
 };

@@ -69,7 +69,7 @@ export function protectsItself(strategy: StrategyName, guard: Guard): boolean {
 function theoryOfMix(mix: readonly StrategyName[], guard: Guard): Theory {
   const exposed = [...new Set(mix)].filter((strategy) => !protectsItself(strategy, guard));
   if (exposed.length === 0) {
-    const because = "each of them checks what it relies on in the write itself, so none needs the others to take part";
+    const because = "each of them checks in its own write what it relies on, so it does not depend on the others";
     return { data: "holds", exclusion: "unclaimed", because };
   }
   const because = `nothing keeps the others out between the read and the write of ${exposed.map(quoted).join(" and of ")}`;

@@ -53,13 +53,16 @@ function controls({ runs }: Report, name: Name, names: Names): string[] {
   if (runs.length === 0) return [];
   if (controls.length === 0) {
     const broken = runs.filter(({ expects, data }) => expects.data === "violated" && data.value === "violated");
-    if (broken.length > 0) return [`${names(broken)} lost updates, as expected: this report can detect a violation.`];
+    if (broken.length > 0)
+      return [`${names(broken)} lost updates, as expected, so this report can detect a violation.`];
     return ["No control ran, so this report has not shown that it can detect a violation."];
   }
   const seen = controls.filter((run) => run.data.value === "violated");
   const unseen = controls.filter((run) => run.data.value !== "violated");
   return [
-    ...(seen.length > 0 ? [`${names(seen)} lost updates, as a control must: this report can detect a violation.`] : []),
+    ...(seen.length > 0
+      ? [`${names(seen)} lost updates, as a positive control must, so this report can detect a violation.`]
+      : []),
     ...unseen.map(
       (run) => `${name(run)} is a control, but no violation was observed, so the runs that held prove nothing.`,
     ),
@@ -104,12 +107,12 @@ function cost(runs: readonly RunReport[], name: Name): string[] {
   const fastest = kept.find((run) => run.throughput);
   if (!fastest?.throughput) {
     return runs.some((run) => !run.control)
-      ? ["No strategy that held has a throughput, so there is no cost to compare."]
+      ? ["No strategy that held has throughput numbers, so there is no cost to compare."]
       : [];
   }
   const full = fastest.throughput;
   if (runs.length === 1)
-    return [`${name(fastest)}, the only run with its load: ${perSecond(full)} committed/s, ${p99(fastest)}.`];
+    return [`${name(fastest)}, the only run with this load: ${perSecond(full)} committed/s, ${p99(fastest)}.`];
   const control = runs.filter((run) => run.control && run.data.value === "violated").sort(byThroughput)[0];
   return [
     `${name(fastest)} was the fastest that held: ${perSecond(full)} committed/s, ${p99(fastest)}${rejectedSentence(fastest)}.`,
@@ -131,7 +134,7 @@ function compareWithFastest(run: RunReport, fastest: RunReport, full: number): s
   const its = fastest.operationSeconds?.p99;
   // A rejection is fast but does no work, so times with rejections are not compared with times without.
   const comparable = mine !== undefined && its && (rejected(run) === 0) === (rejected(fastest) === 0);
-  return `${throughput}, ${p99(run)}${comparable ? `, ${(mine / its).toFixed(2)} times as long` : ""}${rejectedSentence(run)}`;
+  return `${throughput}, ${p99(run)}${comparable ? `, ${(mine / its).toFixed(2)} times the p99 of the fastest` : ""}${rejectedSentence(run)}`;
 }
 
 function describeControl(control: RunReport, throughput: number, fastest: string, full: number, name: Name): string {
@@ -140,7 +143,7 @@ function describeControl(control: RunReport, throughput: number, fastest: string
     money && money.granted > 0 && money.lost > 0
       ? ` and lost ${percent(money.lost / money.granted)} of the raises`
       : "";
-  return `${name(control)} committed ${(throughput / full).toFixed(2)} times as much as ${fastest}${lost}.`;
+  return `${name(control)} committed ${(throughput / full).toFixed(2)} times as many operations as ${fastest}${lost}.`;
 }
 
 function p99(run: RunReport): string {
@@ -173,7 +176,7 @@ function limits(report: Report, name: Name): string[] {
         ]
       : []),
     ...(runs.length > 0 && runs.every((run) => !run.faults?.length)
-      ? ["No fault was injected: a paused holder, a lost server and a cut connection were not tested."]
+      ? ["No fault was injected: a stalled holder, a lost server and a cut connection were not tested."]
       : []),
     ...(nodes.size === 1 ? ["All workers ran on one node, so no network between nodes was involved."] : []),
     ...(load.length > 0 ? [`Other loads may order the strategies differently: each run had ${list(load)}.`] : []),

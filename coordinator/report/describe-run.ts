@@ -24,7 +24,7 @@ export function describeMoney(run: RunReport, grantedWidth = 0): string {
   const updates = run.lostUpdates ? `, ${plural(run.lostUpdates, "update")} lost` : "";
   if (money.lost === 0) return `${granted}, all arrived${updates}`;
   const arrived = `${granted}, ${count(money.arrived)} arrived`;
-  return money.lost < 0 ? `${arrived}, ${count(-money.lost)} from nowhere${updates}` : arrived + updates;
+  return money.lost < 0 ? `${arrived}, ${count(-money.lost)} more than granted${updates}` : arrived + updates;
 }
 
 /** The verdict on one aspect in one word, and how it should look. */

@@ -155,7 +155,7 @@ function granted({ aclGranted }: Report): string[] {
   if (aclGranted === undefined) return [];
   const lines = aclGranted.map(({ user, attempts }) => `${user}: ${attempts.join(", ")}`);
   return [
-    "Redis allowed the commands that each user needs, so this report would notice a forbidden one that is allowed:",
+    "Redis allowed the commands that each user needs, which shows that the probes can tell an allowed command from a refused one:",
     bullets(lines),
   ];
 }

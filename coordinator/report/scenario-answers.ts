@@ -48,14 +48,16 @@ function benchmark(runs: readonly RunReport[]): string[] {
   const guarding = runs.filter(
     ({ control, expects }) => !control && (expects.data !== "unclaimed" || expects.unbroken?.includes("data")),
   );
-  return [...Map.groupBy(guarding, quotedLabelOf)].map(([label, some]) => `${label}: ${list(some.map(averageAt))}.`);
+  return [...Map.groupBy(guarding, quotedLabelOf)].map(
+    ([label, some]) => `${label}: ${some.map(averageAt).join("; ")}.`,
+  );
 }
 
 function averageAt(run: RunReport): string {
   const share = rejectedShare(run);
   const errors = share === undefined || share === 0 ? "no errors" : `${percent(share)} errors`;
   const average = run.operationSeconds?.average;
-  return `${average === undefined ? NO_DATA : `${milliseconds(average)} ms on average`} with ${errors} ${paceOf(run)}`;
+  return `${paceOf(run)}, ${average === undefined ? NO_DATA : `${milliseconds(average)} ms on average`} and ${errors}`;
 }
 
 function contention(runs: readonly RunReport[]): string[] {
@@ -153,7 +155,7 @@ function spread(runs: readonly RunReport[]): string[] {
     const errors =
       shares[0] === undefined || shares[1] === undefined || shares[0] === 0
         ? ""
-        : `; ${percent(shares[0])} and ${percent(shares[1])} of its operations were rejected`;
+        : `; its share of rejected operations went from ${percent(shares[0])} to ${percent(shares[1])}`;
     const key = first.plan.keyScope === "global" ? " with one key for all" : "";
     const from = `${perSecond(first.throughput)} committed/s on ${plural(first.plan.rows, "row")}`;
     const to = `${perSecond(last.throughput)} on ${count(last.plan.rows)}`;
@@ -166,7 +168,7 @@ function spread(runs: readonly RunReport[]): string[] {
 
 function because({ agreement, expects }: RunReport): string {
   if (agreement !== "expected" || expects.because === undefined) return "";
-  return `, ${expects.data === "unclaimed" ? "about which theory claims nothing" : "as expected"}: ${expects.because}`;
+  return ` (${expects.data === "unclaimed" ? "theory claims nothing here" : "as expected"}: ${expects.because})`;
 }
 
 /** The faults that happened, the rejections or the recovery that followed, and what became of the data. */
@@ -185,7 +187,7 @@ function describeRecovery(seconds: number | null, { plan }: RunReport): string {
 }
 
 function describeData({ data, lostUpdates }: RunReport): string {
-  if (data.value === "unknown") return `the data are unknown (${oneLine(joined(data.reasons))})`;
+  if (data.value === "unknown") return `it is unknown whether the data held (${oneLine(joined(data.reasons))})`;
   return data.value === "holds" ? "the data held" : `the data did not hold: ${plural(lostUpdates ?? 0, "update")} lost`;
 }
 
@@ -200,10 +202,9 @@ function describeRejections({ errors }: RunReport): string {
 function describeMix(run: RunReport, name: Name): string[] {
   if (run.parts === undefined) return [];
   const parts = run.parts.map(({ strategy, committed, rejected, staleWrites, overwritten }) => {
-    const refused = rejected > 0 ? ` and had ${count(rejected)} rejected` : "";
-    const stale =
-      staleWrites === 0 ? "wrote nothing from a stale read" : `wrote ${count(staleWrites)} from a stale read`;
-    const lost = overwritten === 0 ? "" : `, and lost ${count(overwritten)} to stale writes`;
+    const refused = rejected > 0 ? ` (${count(rejected)} rejected)` : "";
+    const stale = staleWrites === 0 ? "made no stale write" : `made ${plural(staleWrites, "stale write")}`;
+    const lost = overwritten === 0 ? "" : `, and lost ${plural(overwritten, "update")} to stale writes`;
     return `${quoted(strategy)} committed ${count(committed)}${refused}, ${stale}${lost}`;
   });
   return [`${name(run)}: ${parts.join("; ")}${because(run)}.`];

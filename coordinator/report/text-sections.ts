@@ -117,7 +117,7 @@ function probes(page: Page): string {
   const unanswered = acl
     .filter(({ outcome }) => outcome === "unanswered")
     .map(({ user, attempt, answer }) => {
-      const text = `${oneLine(attempt)}: not shown, the answer was: ${oneLine(answer) || NO_DATA}`;
+      const text = `${oneLine(attempt)}: neither refused nor allowed, the answer was: ${oneLine(answer) || NO_DATA}`;
       return paragraph(lead(page.paint("unsure", "?"), user), text, page);
     });
   const alike = Map.groupBy(
@@ -144,7 +144,7 @@ function probes(page: Page): string {
 }
 
 const GRANTED =
-  "Redis allowed the commands that each user needs, so this report would notice a forbidden one that is allowed:";
+  "Redis allowed the commands that each user needs, which shows that the probes can tell an allowed command from a refused one:";
 
 /** The answer of Redis without the name of the command, so that refusals that differ only in it are grouped. */
 const refusalOf = (answer: string) => oneLine(answer).replace(/'[^']*'/g, "'...'") || NO_DATA;

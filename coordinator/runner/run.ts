@@ -144,7 +144,7 @@ async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): 
   const unavailable = roster.unavailable();
   if (unavailable !== undefined) throw new StrategyUnavailable(unavailable);
   // The evidence of each lost worker has the reason.
-  if (roster.lost().length > 0) throw new FleetLost("not started");
+  if (roster.lost().length > 0) throw new FleetLost("the run did not start, because a worker was lost");
   const absentWorkers = describeMissing(roster.missing("ready"), "not ready");
   if (absentWorkers !== undefined) return [absentWorkers, ...roster.waiting()].join("; ");
   const scraped = await prometheus.workersWith("ready", plan.run).catch((error) => error as Error);
@@ -158,7 +158,7 @@ async function notScraped(plan: RunPlan, roster: Roster, prometheus: Prometheus)
   // A worker that died on purpose, or was stopped before the end, serves no last scrape.
   const there = ended.filter(({ final, failure }) => !final?.died && failure === undefined);
   const finished = new Set(there.map(({ index }) => index));
-  if (ended.length === 0) throw new FleetLost("no worker came to its end");
+  if (ended.length === 0) throw new FleetLost("no worker finished");
   const scraped = await prometheus.workersWith("done", plan.run).catch((error) => error as Error);
   if (scraped instanceof Error) return scraped.message;
   return describeMissing(

@@ -178,8 +178,8 @@ async function makeRun(
   const { settings } = config;
   const { database, prometheus, redis } = clients;
   if (platform.earlier.interrupted.includes(plan.run))
-    return { skipped: { reason: "coordinator restarted while it ran" } };
-  if (signal.aborted) return { skipped: { reason: `not made: ${describeInterruption(signal)}` } };
+    return { skipped: { reason: "the coordinator restarted during this run" } };
+  if (signal.aborted) return { skipped: { reason: describeInterruption(signal) } };
   // Skipping a strategy that the scenario chose does not affect the verdict. Skipping one that the user named does.
   const unavailable = settings.strategies.length > 0 ? {} : { unavailable: true as const };
   const missing = missingFor(plan, platform.servers);

@@ -20,7 +20,7 @@ const REFUSED: readonly [set: string, says: RegExp][] = [
   ["workers=0", /workers: Must be greater than or equal to 1|at '\/workers': minimum: got 0, want 1/],
   ["strategies={nope}", /strategies\.0: .*must be one of|at '\/strategies\/0': value must be one of/],
   ["duration=soon", /duration: Does not match pattern|at '\/duration': 'soon' does not match pattern/],
-  ["redis.instances=2", /2 Redis servers have no majority/],
+  ["redis.instances=2", /2 Redis servers tolerate no more lost servers than 1 do/],
   ["mysql.enabled=false", /mysql\.enabled=false leaves the release without a database: set mysql\.external\.host/],
 ];
 
@@ -41,7 +41,7 @@ onSite("the coordinator refuses a TTL that is shorter than the hold, in one line
   assert.equal(end.condition, "Failed");
   assert.match(
     end.log,
-    /^holdfast: lock TTL 100ms is not longer than the hold time 200ms .*raise lockTtl or leave extend on$/m,
+    /^holdfast: --lock-ttl 100ms is not longer than --hold 200ms .*raise --lock-ttl or leave --extend on$/m,
   );
   assert.equal(end.log.trim().split("\n").length, 1, end.log);
   assert.equal((await site.coordinatorPods()).length, 1, "tried once");

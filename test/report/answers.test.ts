@@ -12,7 +12,7 @@ const withRuns = (change: (run: RunReport) => RunReport[]): Report => {
 describe("what held", () => {
   test("names what held, and the controls that show that a violation can be seen", () => {
     const { held } = answers(sampleReport());
-    assert.match(held[0]!, /^"none" and "memory" lost updates, as a control must/);
+    assert.match(held[0]!, /^"none" and "memory" lost updates, as a positive control must/);
     assert.equal(held[1], 'The data held with "redis", "row-lock" and "version".');
     assert.equal(held.length, 2);
   });
@@ -67,8 +67,8 @@ describe("what it cost", () => {
   test("compares with the fastest that held, not with the fastest", () => {
     const { cost } = answers(sampleReport());
     assert.equal(cost[0], '"row-lock" was the fastest that held: 373 committed/s, p99 14.1 ms.');
-    assert.equal(cost[1], '"redis": 88 % of that throughput (329/s), p99 18.2 ms, 1.29 times as long.');
-    assert.equal(cost[3], '"none" committed 2.31 times as much as "row-lock" and lost 74 % of the raises.');
+    assert.equal(cost[1], '"redis": 88 % of that throughput (329/s), p99 18.2 ms, 1.29 times the p99 of the fastest.');
+    assert.equal(cost[3], '"none" committed 2.31 times as many operations as "row-lock" and lost 74 % of the raises.');
   });
 
   test("does not compare the times of rejections with the times of operations", () => {
@@ -88,7 +88,7 @@ describe("what it cost", () => {
       cost.filter((line) => line.includes("fastest that held")).map((line) => line.split(" was ")[0]),
       ['"row-lock"'],
     );
-    assert.match(cost.join("\n"), /"redis", the only run with its load: 900 committed\/s/);
+    assert.match(cost.join("\n"), /"redis", the only run with this load: 900 committed\/s/);
     assert.doesNotMatch(cost.join("\n"), /"row-lock": /);
   });
 
@@ -112,7 +112,7 @@ describe("what cannot be shown", () => {
     assert.match(cannotShow[0]!, /rarer than 0\.25 % of operations \("version", 3 in 1,203\)/);
     assert.match(cannotShow[1]!, /^No fault was injected/);
     assert.match(cannotShow[2]!, /^All workers ran on one node/);
-    assert.match(cannotShow[3]!, /each run had 4 workers, 1 loop in each, 1 row, hold 2 ms and pause 0 ms/);
+    assert.match(cannotShow[3]!, /each run had 4 workers, 1 loop per worker, 1 row, hold 2 ms and pause 0 ms/);
   });
 
   test("claims nothing that the run contradicts", () => {

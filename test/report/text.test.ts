@@ -101,7 +101,7 @@ describe("the report on a terminal", () => {
   test("money from nowhere is said, not hidden in a full bar", () => {
     const report = sampleReport();
     report.runs = [{ ...report.runs[2]!, grantedMoney: 1000, lostMoney: -50 }];
-    assert.match(plain(report), /105 % +1,000 granted, 1,050 arrived, 50 from nowhere/);
+    assert.match(plain(report), /105 % +1,000 granted, 1,050 arrived, 50 more than granted/);
   });
   test("says a problem once, also where it has a semicolon in it and is a part of the reason", () => {
     const problem = "MySQL at db:3306: connect ETIMEDOUT; start it or correct MYSQL_URL";

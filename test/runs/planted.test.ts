@@ -28,7 +28,7 @@ for (const [bug, strategy, changes] of planted)
     assert.ok((report.lostUpdates ?? 0) > 0);
     assert.ok((report.lostMoney ?? 0) > 0);
     const witness = report.checks.flatMap(({ witnesses }) => witnesses).find(({ check }) => check === "chain");
-    assert.match(witness?.text ?? "", /version \d+ was written by worker-\d from version \d+: .*lost/);
+    assert.match(witness?.text ?? "", /worker-\d wrote version \d+ based on version \d+: .*lost/);
   });
 
 test("what is judged there holds when nothing is planted", async () => {

@@ -94,7 +94,10 @@ test("seed-mutex with a holder that overruns its TTL: violated, with witnesses",
   assert.equal(report.data.value, "violated", JSON.stringify(report.data));
   assert.equal(report.exclusion.value, "violated");
   assert.equal(report.agreement, "expected", report.reasons.join("; "));
-  assert.match(checkOf(report, "chain").witnesses[0]?.text ?? "", /was written by worker-\d from version \d+: .*lost/);
+  assert.match(
+    checkOf(report, "chain").witnesses[0]?.text ?? "",
+    /worker-\d wrote version \d+ based on version \d+: .*lost/,
+  );
 });
 
 test("redis with the same holder and extension: holds", async () => {

@@ -91,16 +91,16 @@ function none(): RunReport {
         detail: "3,107 of 4,318 writes were stale (lost updates)",
         count: 3107,
         witnesses: [
-          witness("chain", "version 41 was written by worker-2 from version 39: worker-0's raise of 17 was lost", [
+          witness("chain", "worker-2 wrote version 41 based on version 39: worker-0's raise of 17 was lost", [
             2 * 2 ** 28 + 10,
             11,
           ]),
           witness(
             "chain",
-            "version 42 was written by worker-1 from version 39: worker-0's raise of 17 and worker-2's raise of 63 were lost",
+            "worker-1 wrote version 42 based on version 39: worker-0's raise of 17 and worker-2's raise of 63 were lost",
             [2 ** 28 + 12, 11],
           ),
-          witness("chain", "version 44 was written by worker-3 from version 42: worker-1's raise of 88 was lost", [
+          witness("chain", "worker-3 wrote version 44 based on version 42: worker-1's raise of 88 was lost", [
             3 * 2 ** 28 + 9,
           ]),
         ],
@@ -124,7 +124,7 @@ function none(): RunReport {
         witnesses: [
           witness(
             "exclusion",
-            "worker-0 (version 40) and worker-2 (version 41) were inside at the same time for 2.132 ms",
+            "worker-0 (version 40) and worker-2 (version 41) were both in the critical section for 2.132 ms",
             [11, 2 * 2 ** 28 + 10],
           ),
         ],
@@ -158,7 +158,7 @@ function memory(): RunReport {
         detail: "2,968 of 4,127 writes were stale (lost updates)",
         count: 2968,
         witnesses: [
-          witness("chain", "version 7 was written by worker-3 from version 5: worker-1's raise of 42 was lost", [
+          witness("chain", "worker-3 wrote version 7 based on version 5: worker-1's raise of 42 was lost", [
             3 * 2 ** 28 + 2,
             2 ** 28 + 2,
           ]),
@@ -268,7 +268,7 @@ function brokenLock(run: RunReport): RunReport {
         detail: "12 of 1,652 writes were stale (lost updates)",
         count: 12,
         witnesses: [
-          witness("chain", "version 803 was written by worker-1 from version 801: worker-3's raise of 55 was lost", [
+          witness("chain", "worker-1 wrote version 803 based on version 801: worker-3's raise of 55 was lost", [
             2 ** 28 + 201,
             3 * 2 ** 28 + 200,
           ]),

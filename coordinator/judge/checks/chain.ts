@@ -101,12 +101,10 @@ function describeWitness(
     text: employeePrefix(evidence, ledger.employee[row]!) + text,
     operations: [own, ...others],
   });
-  const who = `version ${written} was written by ${name(own)}`;
+  const who = `${name(own)} wrote version ${written}`;
   if (Number.isNaN(version)) return witness(`${who}, but this run has no such employee`);
   if (kind === "misread")
-    return witness(
-      `${who} on top of operation ${ledger.readOp[row]}, but version ${version} was left by operation ${op}`,
-    );
+    return witness(`${who} on top of operation ${ledger.readOp[row]}, but operation ${op} wrote version ${version}`);
   if (kind === "misplaced")
     return witness(
       written > version + 1
@@ -114,7 +112,7 @@ function describeWitness(
         : `${who} after version ${version} had been written: two writers had one version`,
     );
   const read = ledger.readVersion[row]!;
-  const base = `${who} from version ${read}`;
+  const base = `${who} based on version ${read}`;
   if (read >= written) return witness(`${base}, which did not exist yet`);
   const lost = writesBetween(ledger, previous, row, read);
   if (lost.length === 0) return witness(`${base}: the ledger has no write between them`);

@@ -76,6 +76,6 @@ function describeWitness(evidence: Evidence, row: number, other: number): Witnes
   const both = [ledger.op[row]!, ledger.op[other]!] as const;
   const begun = Math.max(ledger.readAtUs[row]!, ledger.readAtUs[other]!);
   const overlapMs = (ledger.writtenAtUs[row]! - begun) / 1_000;
-  const text = `${name(both[0])} (version ${ledger.newVersion[row]}) and ${name(both[1])} (version ${ledger.newVersion[other]}) were inside at the same time for ${overlapMs.toFixed(3)} ms`;
+  const text = `${name(both[0])} (version ${ledger.newVersion[row]}) and ${name(both[1])} (version ${ledger.newVersion[other]}) were both in the critical section for ${overlapMs.toFixed(3)} ms`;
   return { check: "exclusion", text: employeePrefix(evidence, ledger.employee[row]!) + text, operations: both };
 }

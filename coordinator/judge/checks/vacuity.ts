@@ -34,20 +34,22 @@ export function vacuity(
   const overlap = overlapOf(evidence);
   const idle = findIdle(plan, committedByWorker(evidence, histories));
   const reasons: string[] = [];
-  if (plan.workers * plan.concurrency === 1) reasons.push("one writer alone has nobody to contend with");
+  if (plan.workers * plan.concurrency === 1) reasons.push("a single writer has no contention");
   if (ledger.length < OPERATIONS_MIN)
-    reasons.push(`only ${plural(ledger.length, "operation")} committed, ${OPERATIONS_MIN} are needed: run for longer`);
+    reasons.push(
+      `only ${plural(ledger.length, "operation")} committed, but at least ${OPERATIONS_MIN} are needed; run for longer`,
+    );
   else if (plan.workers * plan.concurrency > 1 && (turns < TURNS_MIN || turns < TURN_SHARE_MIN * pairs))
     reasons.push(`the writers rarely contended: ${outOf(turns, pairs, "write")} followed a write of another writer`);
   else if (byChance < STALE_BY_CHANCE_MIN)
     reasons.push(
-      `operations rarely overlapped: without protection, about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale, and ${STALE_BY_CHANCE_MIN} are needed: use fewer rows, shorter pauses or a longer run`,
+      `operations rarely overlapped: without protection only about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale, but at least ${STALE_BY_CHANCE_MIN} are needed; use fewer rows, shorter pauses or a longer run`,
     );
   if (idle.length > 0) reasons.push(`${list(idle)} committed nothing`);
   if (overlap === null) reasons.push("no data on when all workers were active");
   else if (overlap < OVERLAP_MIN)
     reasons.push(
-      `all workers were active at the same time for only ${atLeast(overlap)} of the planned duration, ${atLeast(OVERLAP_MIN)} is needed`,
+      `all workers were active at the same time for only ${atLeast(overlap)} of the planned duration, but at least ${atLeast(OVERLAP_MIN)} is needed`,
     );
   return {
     check: "vacuity",

@@ -71,16 +71,17 @@ export function sumMoney(evidence: Evidence): { granted: number; lost: number | 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
 const lostSentence = (lost: number | null, granted: number) => {
-  if (lost === null) return `of ${count(granted)} granted, an unknown part is lost`;
-  if (lost < 0) return `the final salary is ${count(-lost)} higher than the ${count(granted)} granted explain`;
-  return `of ${count(granted)} granted, ${count(lost)} is lost`;
+  if (lost === null) return `an unknown part of the ${count(granted)} granted salary units was lost`;
+  if (lost < 0)
+    return `the final salary is ${count(-lost)} higher than the ${count(granted)} granted salary units explain`;
+  return `${count(lost)} of ${count(granted)} granted salary units were lost`;
 };
 
 function causes(wrongSums: number, wrongStarts: number, wrongEnds: number): string[] {
   const found: string[] = [];
-  if (wrongStarts > 0) found.push(`${plural(wrongStarts, "write")} from a salary other than the one before`);
+  if (wrongStarts > 0) found.push(`${plural(wrongStarts, "write")} based on a salary other than the previous one`);
   if (wrongSums > 0) found.push(`${plural(wrongSums, "write")} where salary and raise do not add up`);
-  if (wrongEnds > 0) found.push(`${plural(wrongEnds, "employee")} not left as the ledger says`);
+  if (wrongEnds > 0) found.push(`${plural(wrongEnds, "employee")} whose final salary differs from the ledger`);
   return found;
 }
 
@@ -93,8 +94,8 @@ function describeWitness(evidence: Evidence, row: number, adds: boolean, before:
   const text = !adds
     ? `${who}: ${read} and a raise of ${ledger.raise[row]} do not make ${ledger.newSalary[row]}`
     : stale
-      ? `${who} from the salary ${read} of version ${ledger.readVersion[row]}, over the salary ${left}`
-      : `${who} from the salary ${read}, but the write before it left ${left}: it was changed outside the ledger`;
+      ? `${who} based on the salary ${read} of version ${ledger.readVersion[row]} and overwrote the salary ${left}`
+      : `${who} based on the salary ${read}, but the write before it left ${left}: it was changed outside the ledger`;
   return {
     check: "value",
     text: employeePrefix(evidence, ledger.employee[row]!) + text,

@@ -1,7 +1,7 @@
 import { OPERATIONS_PER_WRITER, operationId, type WriterFinal } from "../../../worker/contract.ts";
 import type { Evidence } from "../evidence.ts";
 
-/** What one writer says that it did beside what the ledger says, operation by operation. */
+/** One writer's operations: what the worker reported and what the ledger has, operation by operation. */
 export interface WriterHistory {
   readonly writer: number;
   readonly registered: boolean;

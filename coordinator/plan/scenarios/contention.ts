@@ -25,4 +25,4 @@ export const contention: Scenario = {
   },
 };
 
-const ALONE = "a single writer has nobody to contend with; it is the first point of the curve";
+const ALONE = "a single writer has no contention; it is the first point of the curve";

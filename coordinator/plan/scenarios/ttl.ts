@@ -77,7 +77,7 @@ const death = (settings: RunSettings): Fault => ({
 const NOTICED: ExpectedOfRun = {
   data: "unclaimed",
   exclusion: "unclaimed",
-  because: "its holder checks the lock just before it writes, and the lock may still expire between check and write",
+  because: "the holder checks the lock just before it writes, and the lock may still expire between check and write",
 };
 
 const BROKEN: ExpectedOfRun = {
@@ -89,7 +89,7 @@ const BROKEN: ExpectedOfRun = {
 const BLIND: ExpectedOfRun = {
   data: "violated",
   exclusion: "violated",
-  because: "its holder never learns that the lock has expired, and then deletes the next holder's lock",
+  because: "the holder never learns that the lock has expired, and then deletes the next holder's lock",
 };
 
 const GUARDED: ExpectedOfRun = {

@@ -31,12 +31,12 @@ export function coordinatorFaults(of: () => FaultSite): void {
       // The kubelet gives a pod that is deleted by force two seconds, in which the coordinator may still save the run that
       // it interrupted. Either way the run is unknown, and the next coordinator does not make it again.
       const saved = report.runs.find((judged: Json) => judged.strategy === "row-lock");
-      const restarted = { strategy: "row-lock", reason: "coordinator restarted while it ran" };
+      const restarted = { strategy: "row-lock", reason: "the coordinator restarted during this run" };
       assert.deepEqual(report.skipped, saved === undefined ? [restarted] : []);
       if (saved !== undefined) assert.match(saved.reasons.join("; "), /interrupted by SIGTERM/);
       assert.match(
         end.words,
-        /^VERDICT: unknown: ("row-lock" was not run: coordinator restarted|"redis": interrupted)/,
+        /^VERDICT: unknown: ("row-lock" was not run: the coordinator restarted|"redis": interrupted)/,
       );
 
       const { items } = await site.json(["get", "events", "--field-selector", "reason=SuccessfulCreate"]);

@@ -144,7 +144,8 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
         condition: endOf(job)!,
         exitCode: pods.at(-1)?.exitCode,
         words: pods.at(-1)?.message ?? "",
-        log: await this.log(),
+        // The kubelet of a node that was just restarted may not serve it yet.
+        log: await until("the coordinator's log", 60_000, async () => (await this.log()) || undefined),
         files: data,
         get report() {
           if (data["report.json"] === undefined) throw new Error("there is no report in the ConfigMap");

@@ -19,7 +19,7 @@ test("a read between another's read and write is an overlap, with its length", (
   assert.deepEqual([result.status, result.count], ["violated", 1]);
   assert.equal(
     result.witnesses[0]!.text,
-    "worker-0 (version 2) and worker-1 (version 3) were inside at the same time for 2.500 ms",
+    "worker-0 (version 2) and worker-1 (version 3) were both in the critical section for 2.500 ms",
   );
   assert.deepEqual(result.witnesses[0]!.operations, [op(0, 1), op(1, 1)]);
 });
