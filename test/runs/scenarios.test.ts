@@ -71,7 +71,7 @@ describe("scenarios", () => {
   });
 
   test("spread: with a key for each row, more rows mean less waiting", async () => {
-    const report = await expected("spread", "--strategies", "none,redis", "--rows", "100", "--duration", "2s");
+    const report = await expected("spread", "--strategies", "none,redis", "--rows", "100", "--duration", "3s");
     const redis = report.runs.filter(({ strategy }) => strategy === "redis");
     const throughput = (rows: number, keyScope: string) =>
       redis.find(({ plan }) => plan.rows === rows && plan.keyScope === keyScope)?.throughput ?? 0;
