@@ -20,7 +20,7 @@ test("a lost update loses its money", () => {
   assert.match(result.detail, /^17 of 22 granted salary units were lost/);
   assert.equal(
     result.witnesses[0]!.text,
-    `worker-0 wrote version 3 from the salary ${INITIAL_SALARY} of version 1, over the salary ${INITIAL_SALARY + 17}`,
+    `worker-0 wrote version 3 based on the salary ${INITIAL_SALARY} of version 1 and overwrote the salary ${INITIAL_SALARY + 17}`,
   );
 });
 
