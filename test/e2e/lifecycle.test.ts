@@ -10,7 +10,7 @@ import { until } from "./support/wait.ts";
 
 let site: Site;
 let bare: string[];
-/** Of each run so far, in order. */
+/** One entry for each run so far, in order. */
 const ends: End[] = [];
 const onSite = (name: string, body: Body) => scenario(name, () => [site], body);
 

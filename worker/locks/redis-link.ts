@@ -76,7 +76,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
       up = false;
     },
     end: () => listener.failed(unreachable("wait for a lock")),
-    // Of the errors of a connection, only a refusal is permanent.
+    // A refusal is the only permanent error of a connection.
     error(error: unknown) {
       lastError = error;
       const denied = classify(error, "log in");

@@ -82,7 +82,7 @@ function isDeletedEarly({ metadata, spec }: V1Pod, ended: V1ContainerStateTermin
   return ended.finishedAt.getTime() >= metadata.deletionTimestamp.getTime() - 1_000 * graceSeconds;
 }
 
-/** Of Kubernetes, for a pod that sets none. */
+/** The default of Kubernetes. */
 const DEFAULT_GRACE_SECONDS = 30;
 
 function describeDeletion(

@@ -35,7 +35,7 @@ export interface Servers extends AsyncDisposable {
   readonly notes: Readonly<Record<string, string>>;
   /** Contains everything that the servers write; undefined if none was started. */
   readonly folder?: string | undefined;
-  /** Of the servers and their keeper. */
+  /** Process ids of the servers and their keeper. */
   readonly pids: readonly number[];
   /** Stops the servers and removes the folder. Never rejects. */
   [Symbol.asyncDispose](): Promise<void>;
