@@ -1,27 +1,39 @@
-/** Bundles each program, so that a process starts without reading node_modules. */
-import { rm } from "node:fs/promises";
-import { type BuildOptions, build } from "esbuild";
+/**
+ * Bundles each program, so that a process starts without reading node_modules, and collects the licenses of the packages in
+ * the bundles.
+ */
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type BuildOptions, build, type Metafile } from "esbuild";
+import packageJson from "./package.json" with { type: "json" };
 
-const options: BuildOptions = {
+const NODE_MAJOR_MIN = Number(packageJson.engines.node.replace(">=", ""));
+
+const options = {
   outdir: "dist",
   bundle: true,
   platform: "node",
-  target: "node24",
+  // Older than the oldest supported version, so that an unsupported one can parse the bundle and run the check below.
+  target: "node18",
   format: "esm",
   // Identifiers are not minified, to keep stack traces readable.
   minifyWhitespace: true,
   minifySyntax: true,
   sourcemap: true,
-  // CommonJS libraries call require for Node's built-in modules.
+  metafile: true,
   banner: {
-    js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
+    js: [
+      // CommonJS libraries call require for Node's built-in modules.
+      'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
+      `if (Number.parseInt(process.versions.node) < ${NODE_MAJOR_MIN}) { process.stderr.write(\`holdfast: Node.js \${process.versions.node} is too old: install Node.js ${NODE_MAJOR_MIN} or later, or use \\\`make demo\\\` in a checkout of Holdfast, which installs it\\n\`); process.exit(2); }`,
+    ].join("\n"),
   },
   logLevel: "warning",
-};
+} satisfies BuildOptions;
 
 // The names of chunks contain a hash of their content, so chunks of earlier builds would remain.
 await rm("dist", { recursive: true, force: true });
-await Promise.all([
+const results = await Promise.all([
   build({
     ...options,
     entryPoints: { worker: "worker/main.ts", keeper: "coordinator/platform/local/servers/keeper-main.ts" },
@@ -29,3 +41,19 @@ await Promise.all([
   // Split into chunks: half of the code is the Kubernetes client, which is loaded only on Kubernetes.
   build({ ...options, entryPoints: { coordinator: "coordinator/main.ts" }, splitting: true }),
 ]);
+await writeFile("dist/licenses.txt", await licenses(results.map(({ metafile }) => metafile)));
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** The license files of all packages in the bundles. Most licenses require that a copy goes with the code. */
+async function licenses(metafiles: readonly Metafile[]): Promise<string> {
+  const inputs = metafiles.flatMap((metafile) => Object.keys(metafile.inputs));
+  const folders = inputs.flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? []);
+  const texts = [...new Set(folders)].sort().map(async (folder) => {
+    const { name, version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+    const files = (await readdir(folder)).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file)).sort();
+    const contents = await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")));
+    return [`${name} ${version} (${license})`, ...contents.map((content) => content.trim())].join("\n\n");
+  });
+  return `${(await Promise.all(texts)).join(`\n\n${"-".repeat(80)}\n\n`)}\n`;
+}

@@ -1,26 +1,32 @@
-import { Redis } from "ioredis";
-import { PEER_KEY_PREFIX, type WorkerEnvironment, type WorkerRedisUser } from "./contract.ts";
+import { Cluster, type Redis } from "ioredis";
+import { PEER_KEY_PREFIX, type WorkerRedisUser } from "./contract.ts";
+import type { WorkerEnvironment } from "./environment.ts";
 import { accountOfPod, connectLeases } from "./locks/k8s-lease-api.ts";
 import type { LeaseApi } from "./locks/k8s-lease-lock.ts";
-import { LockDenied, LockUnreachable } from "./locks/lock.ts";
+import { LockDenied, LockUnreachable, messageOf } from "./locks/lock.ts";
 import { lockConnectionOptions } from "./locks/redis-lock.ts";
+import { explainRedis, isRefusal } from "./server-errors.ts";
+import type { Network } from "./servers/network.ts";
+import { onRedisError, openRedisClient, redisAddress, redisLogin, redisUrls, wrapStreams } from "./servers/redis.ts";
 
-/** Opens connections to Redis, each logged in as one user. */
-export function redisConnections(environment: WorkerEnvironment) {
-  const made: { connection: Redis; url: URL; lastError?: Error }[] = [];
+/**
+ * Opens connections to Redis, each logged in as one user. `network` comes between them and their servers, except those
+ * of a Redis Cluster.
+ */
+export function redisConnections(environment: WorkerEnvironment, network?: Network) {
+  const made: { connection: Redis | Cluster; lastError?: Error }[] = [];
 
   function make(server: string, user: WorkerRedisUser) {
-    const url = new URL(server);
-    const password = environment[`REDIS_PASSWORD_${user.toUpperCase() as Uppercase<WorkerRedisUser>}`];
-    if (password !== undefined) {
-      url.username = user;
-      url.password = encodeURIComponent(password);
-    }
+    const variables = { ...environment, REDIS_URL: server };
     const keyPrefix = user === "peer" ? { keyPrefix: PEER_KEY_PREFIX } : {};
-    const connection = new Redis(url.href, { ...lockConnectionOptions, ...keyPrefix, lazyConnect: true });
-    const one: (typeof made)[number] = { connection, url };
-    // Without a listener, ioredis prints every lost connection; the command in flight reports it anyway.
-    connection.on("error", (error) => {
+    const connection = openRedisClient(variables, redisLogin(variables, user), {
+      ...lockConnectionOptions,
+      ...keyPrefix,
+    });
+    if (network !== undefined && !(connection instanceof Cluster))
+      wrapStreams(connection, (socket) => network.wrap("redis", socket));
+    const one: (typeof made)[number] = { connection };
+    onRedisError(connection, (error) => {
       one.lastError = error;
     });
     made.push(one);
@@ -29,30 +35,35 @@ export function redisConnections(environment: WorkerEnvironment) {
 
   return {
     /** Opens a connection to REDIS_URL. Throws LockUnreachable or LockDenied with server, user and reason. */
-    async connect(user: WorkerRedisUser): Promise<Redis> {
+    async connect(user: WorkerRedisUser): Promise<Redis | Cluster> {
       const one = make(environment.REDIS_URL, user);
       try {
         await one.connection.connect();
         await one.connection.ping();
       } catch (error) {
-        const reason = one.lastError?.message ?? (error instanceof Error ? error.message : String(error));
-        const where = `Redis at ${one.url.host}`;
         one.connection.disconnect();
-        throw /NOAUTH|WRONGPASS|NOPERM/.test(reason)
-          ? new LockDenied(
-              `${where} refuses user ${one.url.username || "default"}: ${reason}; compare its users with helm/files/users.acl`,
-            )
-          : new LockUnreachable(`${where} is unreachable: ${reason}`);
+        throw unusable(environment, user, one.lastError ?? error);
       }
       return one.connection;
     },
     /** Returns one connection for each server of REDIS_URLS, none of them open yet. */
-    servers: (user: WorkerRedisUser): Redis[] =>
-      (environment.REDIS_URLS ?? environment.REDIS_URL).split(",").map((server) => make(server, user).connection),
+    servers: (user: WorkerRedisUser): (Redis | Cluster)[] =>
+      redisUrls(environment).map((server) => make(server, user).connection),
     close() {
       for (const { connection } of made) connection.disconnect();
     },
   };
+}
+
+function unusable(environment: WorkerEnvironment, role: WorkerRedisUser, error: unknown): LockDenied | LockUnreachable {
+  const user = redisLogin(environment, role).user ?? "default";
+  const where = `Redis at ${redisAddress(environment)}`;
+  const message = messageOf(error);
+  const { fix } = explainRedis(error, user) ?? {};
+  const reason = fix === undefined ? message : `${message}; ${fix}`;
+  if (isRefusal(message)) return new LockDenied(`${where} refuses user ${user}: ${reason}`, { cause: error });
+  const isReply = error instanceof Error && error.name === "ReplyError";
+  return new LockUnreachable(`${where}${isReply ? "" : " is unreachable"}: ${reason}`, { cause: error });
 }
 
 /** The cluster's Lease objects, owned by the worker's Job; undefined if this pod has no service account. */

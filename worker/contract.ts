@@ -1,8 +1,9 @@
 /**
  * The contract between worker and coordinator, and the only worker file that the coordinator imports: the strategies
- * with what theory expects of them, the spec and environment of a worker, its heartbeats, and the names of its metrics.
+ * with what theory expects of them, the spec of a worker, its heartbeats, and the names of its metrics.
  */
 import * as z from "zod";
+import { Claims } from "./own-lock/protocol.ts";
 
 // --- Strategies -----------------------------------------------------------------------------------------------------
 
@@ -29,23 +30,49 @@ export interface StrategyFacts {
   readonly limits?: string;
   /** Employees that it needs, if more than one. */
   readonly rowsMin?: number;
+  /**
+   * Classes of errors that it can have although it is correct, in addition to those of its lock and of its guard. An
+   * error of any other class makes its run unknown; `expectedErrors` of coordinator/plan/theory.ts has the whole list.
+   */
+  readonly errors?: readonly string[];
+  /** False: its work is not between the read and the write of a ledger row, so the ledger does not show how long it took. */
+  readonly worksInside?: false;
 }
 
 /** The lock of a strategy, or the condition in the database that it has instead. */
 export interface LockFacts {
-  /** Where it is kept; null where nothing is kept, or in more than one place. */
-  readonly keptIn: "process" | "database" | "redis" | "file system" | "cluster" | null;
+  /**
+   * Where it is kept; null where nothing is kept, or in more than one place; `elsewhere`: only the author of the lock
+   * knows.
+   */
+  readonly keptIn: "process" | "database" | "redis" | "file system" | "cluster" | "elsewhere" | LockService | null;
   /** Whether the lock has a key, so that one lock may guard each row or all of them; see {@link KEY_SCOPES}. */
   readonly keyed: boolean;
-  /** Null: no TTL. `watched`: the TTL is extended, and checked before the write. `blind`: neither. */
-  readonly lease: "watched" | "blind" | null;
+  /**
+   * Null: no TTL. `watched`: the TTL is extended, and checked before the write. `refreshed`: it is extended, and its end
+   * is noticed only by an extension that fails. `blind`: neither.
+   */
+  readonly lease: "watched" | "refreshed" | "blind" | null;
   /** The lock rounds a TTL up to a multiple of this, milliseconds; 1 if left out. */
   readonly ttlStepMs?: number;
+  /**
+   * How long the lock of a lost holder can stay taken after it was last extended, in TTLs; 1 if left out. A holder must be
+   * stalled for longer before another one has its lock.
+   */
+  readonly takeoverTtls?: number;
   /** Whether the lock gives a token that grows with each holder, for the guards that compare tokens. */
   readonly fenced: boolean;
 }
 
-export const NEEDS = ["cluster", "redis-majority"] as const;
+/** Servers whose purpose is coordination, beside Redis and MySQL. Each has one strategy of the same name. */
+export const LOCK_SERVICES = ["zookeeper", "consul", "etcd"] as const;
+export type LockService = (typeof LOCK_SERVICES)[number];
+export const LOCK_SERVICE_TITLES = { zookeeper: "ZooKeeper", consul: "Consul", etcd: "etcd" } as const satisfies Record<
+  LockService,
+  string
+>;
+
+export const NEEDS = ["cluster", "redis-majority", ...LOCK_SERVICES] as const;
 export type Need = (typeof NEEDS)[number];
 /** The smallest number of servers that keeps a majority when one of them is lost. */
 export const MAJORITY_SERVERS_MIN = 3;
@@ -83,6 +110,7 @@ export const STRATEGIES = {
     expects: { data: "holds", exclusion: "unclaimed" },
     lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
     write: "self-protecting",
+    errors: ["conflict"],
   },
   "row-pair": {
     summary: "row locks of two employees in one transaction; see --scenario deadlock",
@@ -90,6 +118,7 @@ export const STRATEGIES = {
     lock: { keptIn: "database", keyed: false, lease: null, fenced: false },
     write: "self-protecting",
     rowsMin: 2,
+    errors: ["deadlock"],
   },
   "seed-mutex": {
     summary: "a lock in Redis as it is often written first: a constant value and no owner",
@@ -109,6 +138,7 @@ export const STRATEGIES = {
     expects: { data: "holds", exclusion: "holds" },
     lock: { keptIn: "database", keyed: true, lease: null, fenced: false },
     write: "plain",
+    errors: ["LockTimeout", "get-lock-failed"],
   },
   "shared-row-lock": {
     summary: "a shared row lock for the read, an exclusive one for the write; deadlocks are retried",
@@ -129,12 +159,36 @@ export const STRATEGIES = {
     write: "guarded",
     needs: "cluster",
   },
+  zookeeper: {
+    summary: "a lock in ZooKeeper: ephemeral sequential nodes, each waiter watches the one before its own",
+    expects: { data: "holds", exclusion: "holds" },
+    lock: { keptIn: "zookeeper", keyed: true, lease: "watched", fenced: true },
+    write: "guarded",
+    needs: "zookeeper",
+  },
+  etcd: {
+    summary: "a lock in etcd: a key with a lease for each waiter, which watches the key before its own",
+    expects: { data: "holds", exclusion: "holds" },
+    lock: { keptIn: "etcd", keyed: true, lease: "watched", ttlStepMs: 1_000, fenced: true },
+    write: "guarded",
+    needs: "etcd",
+  },
+  consul: {
+    summary: "a lock in Consul: a session with a TTL and a lock-delay, and a blocking query for the waiters",
+    expects: { data: "holds", exclusion: "holds" },
+    // Two TTLs until the session ends, and half a TTL of lock-delay.
+    lock: { keptIn: "consul", keyed: true, lease: "watched", takeoverTtls: 2.5, fenced: true },
+    write: "guarded",
+    needs: "consul",
+  },
   nested: {
     summary: "a lock in Redis around transfers, row locks inside, single raises outside",
     expects: { data: "holds", exclusion: "holds" },
     lock: { keptIn: null, keyed: false, lease: null, fenced: false },
     write: "plain",
     rowsMin: 3,
+    errors: ["LockTimeout", "LockAborted", "LockUnreachable", "LockLost"],
+    worksInside: false,
   },
   atomic: {
     summary: "no lock and no read: SET salary = salary + raise in one statement",
@@ -143,6 +197,7 @@ export const STRATEGIES = {
     write: "self-protecting",
     limits:
       "it can express what SQL computes from the row itself; it cannot express a rule of the application that must read the row first, nor a step outside the database",
+    worksInside: false,
   },
   "skip-locked": {
     summary: "a queue of raises in the database, applied in batches with SKIP LOCKED",
@@ -151,17 +206,26 @@ export const STRATEGIES = {
     write: "self-protecting",
     limits:
       "it can express work that is known before the row is read and may be done by any worker; it cannot return the new value of the row before the work is applied",
+    errors: ["queue-unanswered"],
+    worksInside: false,
   },
   "redis-semaphore": {
     summary: "the mutex of the npm package redis-semaphore",
     expects: { data: "holds", exclusion: "holds" },
-    lock: { keptIn: "redis", keyed: true, lease: "watched", fenced: false },
+    lock: { keptIn: "redis", keyed: true, lease: "refreshed", fenced: false },
     write: "guarded",
   },
   "redlock-npm": {
     summary: "the npm package redlock, on all Redis servers of the run",
     expects: { data: "holds", exclusion: "holds" },
     lock: { keptIn: "redis", keyed: true, lease: "watched", fenced: false },
+    write: "guarded",
+  },
+  own: {
+    summary: "a lock of your own, in any language: the program of --lock; see docs/own-lock.md",
+    expects: { data: "holds", exclusion: "holds" },
+    // What a lock can do at most; its program says which of it the author claims.
+    lock: { keptIn: "elsewhere", keyed: true, lease: "refreshed", fenced: true },
     write: "guarded",
   },
 } as const satisfies Record<string, StrategyFacts>;
@@ -197,29 +261,62 @@ export const writerOf = (operation: number) => Math.floor(operation / OPERATIONS
 
 // --- Faults ---------------------------------------------------------------------------------------------------------
 
-/** Named places in an operation: after the read, before the computation; after everything else, before the write. */
-export const FAILPOINTS = ["after-read", "before-write"] as const;
+/**
+ * Named places in an operation, in their order: before anything is asked for; after the read, before the computation;
+ * before the write; before the request that commits it; after the database has acknowledged it, before the release.
+ */
+export const FAILPOINTS = ["before-acquire", "after-read", "before-write", "before-commit", "before-release"] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
+
+/** What a worker is connected to, for the faults of the network. */
+export const LINKS = ["redis", "mysql"] as const;
+export type Link = (typeof LINKS)[number];
 
 /**
  * What a fault does. `sleep`: the operation takes longer, and the rest of its process goes on. `stall`: the whole
  * process is stalled, as in a long garbage collection or without a CPU. `die`: the process reports its numbers and ends
- * at once, without releasing what it holds.
+ * at once, without releasing what it holds. `partition`: nothing passes between the worker and a server, and nobody is
+ * told. `slow-network`: what passes is delayed. `lost-answer`: the next request reaches its server, and its answer does
+ * not arrive.
  */
-export const FAULT_ACTIONS = ["sleep", "stall", "die"] as const;
+export const FAULT_ACTIONS = ["sleep", "stall", "die", "partition", "slow-network", "lost-answer"] as const;
 export type FaultAction = (typeof FAULT_ACTIONS)[number];
 
 export const Fault = z.strictObject({
-  at: z.enum(FAILPOINTS),
-  action: z.enum(FAULT_ACTIONS),
-  /** Index of the one worker to which it happens; if left out, it happens to all of them. */
-  worker: z.int().nonnegative().optional(),
-  /** Not before this much of the run's time has passed. */
-  afterMs: z.number().nonnegative().default(0),
-  /** Every how many times that a worker reaches the place. */
-  every: z.int().positive().default(1),
-  /** How long it takes, milliseconds; not used by `die`. */
-  forMs: z.number().nonnegative().default(0),
+  at: z.enum(FAILPOINTS).describe("The place in an operation"),
+  action: z
+    .enum(FAULT_ACTIONS)
+    .describe(
+      "sleep: the operation takes longer; stall: its whole process does; die: the process ends at once; partition: nothing passes between the worker and a server; slow-network: what passes is delayed; lost-answer: the next request is carried out, and its answer is lost",
+    ),
+  link: z
+    .enum(LINKS)
+    .optional()
+    .describe("The connections that a fault of the network affects; if left out, all of the worker"),
+  worker: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe("Index of the one worker to which it happens; if left out, it happens to all of them"),
+  afterMs: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe("Not before this much of the run's time has passed, milliseconds"),
+  every: z.int().positive().default(1).describe("Every how many times that a worker reaches the place"),
+  times: z.int().positive().optional().describe("How many times it happens in one worker at most; if left out, any"),
+  forMs: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe("How long it takes, milliseconds; not used by `die` and `lost-answer`"),
+  delayMs: z
+    .number()
+    .nonnegative()
+    .optional()
+    .describe(
+      "Mean delay of `slow-network` in each direction, milliseconds, which varies by half of itself; left out for the others",
+    ),
 });
 export type Fault = z.infer<typeof Fault>;
 
@@ -228,19 +325,24 @@ export type Fault = z.infer<typeof Fault>;
  * or (on purpose, to show the bug) continue.
  */
 export const PairRules = z.strictObject({
-  /** `same`: every operation takes the employee with the lower number first. */
-  order: z.enum(["same", "opposite"]),
-  /** `carry-on` continues in a transaction that the database has rolled back, as if only the statement had failed. */
-  onDeadlock: z.enum(["give-up", "retry", "carry-on"]),
+  order: z
+    .enum(["same", "opposite"])
+    .describe("Order of the two locks; same: every operation takes the employee with the lower number first"),
+  onDeadlock: z
+    .enum(["give-up", "retry", "carry-on"])
+    .describe(
+      "After a deadlock; carry-on: in a transaction that the database has rolled back, as if only the statement had failed",
+    ),
 });
 export type PairRules = z.infer<typeof PairRules>;
 
-// --- Spec and environment of a worker -------------------------------------------------------------------------------
+// --- Spec of a worker -----------------------------------------------------------------------------------------------
 
 /** Redis users of helm/files/users.acl. Each may run only its commands, on its keys. */
 export const WORKER_REDIS_USERS = ["lock", "seed", "peer"] as const;
 export type WorkerRedisUser = (typeof WORKER_REDIS_USERS)[number];
-export const REDIS_USERS = [...WORKER_REDIS_USERS, "monitor"] as const;
+/** `guest`: the lock of a user. A server of the user's own may lack it. */
+export const REDIS_USERS = [...WORKER_REDIS_USERS, "monitor", "guest"] as const;
 export type RedisUser = (typeof REDIS_USERS)[number];
 
 /** Key and channel prefixes that the users of helm/files/users.acl may touch. */
@@ -249,42 +351,60 @@ export const GRANT_CHANNEL_PREFIX = "holdfast:grant:";
 export const SEED_KEY_PREFIX = "holdfast:seed:";
 /** Prepended to every key by the connections of the user `peer`, no matter how a package names its keys. */
 export const PEER_KEY_PREFIX = "holdfast:peer:";
+/** The keys and channels of a user's own lock begin with it: the user `guest` may touch no others. */
+export const GUEST_PREFIX = "holdfast:guest:";
 
 const milliseconds = z.number().nonnegative();
 
-/** The same for all workers of a run; what differs (index, uid, node) is in {@link WorkerEnvironment}. */
+/** A lock of the user's own, for the strategy `own`. */
+export const OwnLock = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,29}$/)
+    .describe("Its name in the report"),
+  command: z.tuple([z.string()], z.string()).readonly().describe("The program and its arguments"),
+});
+export type OwnLock = Readonly<z.infer<typeof OwnLock>>;
+
+/** The same for all workers of a run; what differs (index, uid, node) is in worker/environment.ts. */
 export const WorkerSpec = z.strictObject({
-  /** The report that this run belongs to, and the run itself: unique among all runs of one database. */
+  /** The report that this run belongs to. */
   report: z.string().min(1),
-  run: z.string().min(1),
-  strategy: z.enum(STRATEGY_NAMES),
-  /** Several strategies at once: worker i uses the (i modulo length)-th. If left out, all use `strategy`. */
-  mix: z.array(z.enum(STRATEGY_NAMES)).min(2).readonly().optional(),
-  guard: z.enum(GUARDS),
-  keyScope: z.enum(KEY_SCOPES).default("row"),
-  workers: z.int().positive(),
-  /** Loops in each worker. */
-  concurrency: z.int().positive(),
-  /** Employees 1..rows are mutated. */
-  rows: z.int().positive(),
-  durationMs: milliseconds,
-  /** Time spent inside the critical section, between the read and the write. */
-  holdMs: milliseconds,
-  /** Time between two operations of a loop. */
-  pauseMs: milliseconds,
-  /** A fixed rate instead: each loop begins an operation at this interval, and skips the beats that it misses. */
-  intervalMs: milliseconds.optional(),
-  lockTtlMs: milliseconds,
-  /** Whether a held lock is extended before its TTL ends. */
-  extend: z.boolean(),
-  /** How long one operation waits for its lock. */
-  lockTimeoutMs: milliseconds,
+  run: z.string().min(1).describe("Name of the run, unique among all runs of one database"),
+  strategy: z.enum(STRATEGY_NAMES).describe("The strategy, one of docs/strategies.md; with a mix, the first of it"),
+  mix: z
+    .array(z.enum(STRATEGY_NAMES))
+    .min(2)
+    .readonly()
+    .optional()
+    .describe("Several strategies at once: worker i uses the (i modulo length)-th; absent where all use `strategy`"),
+  ownLock: OwnLock.optional().describe("The user's own lock; absent where the strategy is another one than `own`"),
+  guard: z.enum(GUARDS).describe("The condition inside the write, see docs/guards.md"),
+  keyScope: z.enum(KEY_SCOPES).default("row").describe("What one lock guards: the row of an operation, or all rows"),
+  workers: z.int().positive().describe("Workers of the fleet"),
+  concurrency: z.int().positive().describe("Loops in each worker"),
+  rows: z.int().positive().describe("Employees 1..rows are mutated"),
+  durationMs: milliseconds.describe("How long the workers make operations, milliseconds"),
+  holdMs: milliseconds.describe("Time inside the critical section, between the read and the write, milliseconds"),
+  pauseMs: milliseconds.describe("Time between two operations of a loop, milliseconds"),
+  intervalMs: milliseconds
+    .optional()
+    .describe(
+      "A fixed rate in place of the pause: each loop begins an operation at this interval, milliseconds, and skips the beats that it misses; absent where there is a pause",
+    ),
+  lockTtlMs: milliseconds.describe("TTL of a lock, milliseconds"),
+  extend: z.boolean().describe("Whether a held lock is extended before its TTL ends"),
+  lockTimeoutMs: milliseconds.describe("How long one operation waits for its lock, milliseconds"),
   /** How long one SQL statement may take; the connection is destroyed after it. */
   statementTimeoutMs: milliseconds,
-  fault: Fault.optional(),
-  pair: PairRules.optional(),
-  /** Seed of the random raises and waits. */
-  seed: z.int(),
+  fault: Fault.optional().describe("What is made to fail; absent if nothing is"),
+  soak: z
+    .array(Fault)
+    .readonly()
+    .optional()
+    .describe("The random faults of a soak, each in a worker of its own; absent in other scenarios"),
+  pair: PairRules.optional().describe("The rules of `row-pair` for its two rows; absent for other strategies"),
+  seed: z.int().describe("Seed of the random raises and waits"),
   /** False only to measure the cost of measuring: no ledger row is written, so nothing can be judged. */
   ledger: z.boolean(),
   coordinatorUrl: z.url(),
@@ -296,86 +416,97 @@ export const WorkerSpec = z.strictObject({
 });
 export type WorkerSpec = z.infer<typeof WorkerSpec>;
 
-/** Environment variables of one worker, with the same names in a pod and in a local process. */
-export const WorkerEnvironment = z.object({
-  HOLDFAST_SPEC: z.string(),
-  /** In an Indexed Job, Kubernetes sets JOB_COMPLETION_INDEX instead. */
-  HOLDFAST_INDEX: z.coerce.number().int().nonnegative().optional(),
-  JOB_COMPLETION_INDEX: z.coerce.number().int().nonnegative().optional(),
-  /** The pod's UID; a random one locally. */
-  HOLDFAST_UID: z.string().min(1),
-  HOLDFAST_NODE: z.string().default("local"),
-  /** Keeps foreign processes out of the heartbeats. */
-  HOLDFAST_TOKEN: z.string().min(1),
-  /** Where /metrics and /healthz are served; port 0 takes a free one. */
-  HOLDFAST_METRICS_HOST: z.string().default("0.0.0.0"),
-  HOLDFAST_METRICS_PORT: z.coerce.number().int().min(0).max(65535).default(9464),
-  /** mysql://user@host:port/database, with the password in the URL or in MYSQL_PASSWORD. */
-  MYSQL_URL: z.url(),
-  MYSQL_PASSWORD: z.string().optional(),
-  /** redis://host:port. A login in the URL applies to all users without a REDIS_PASSWORD_* of their own. */
-  REDIS_URL: z.url(),
-  /** All independent servers, comma separated, for locks on a majority; default REDIS_URL. */
-  REDIS_URLS: z.string().optional(),
-  REDIS_PASSWORD_LOCK: z.string().optional(),
-  REDIS_PASSWORD_SEED: z.string().optional(),
-  REDIS_PASSWORD_PEER: z.string().optional(),
-  /** A folder that all workers share, for the strategy `file`. */
-  HOLDFAST_LOCK_FOLDER: z.string().optional(),
-  /** For the strategy `lease`: the API server, as Kubernetes sets it in every pod, and the Job that owns the leases. */
-  KUBERNETES_SERVICE_HOST: z.string().optional(),
-  KUBERNETES_SERVICE_PORT: z.string().optional(),
-  HOLDFAST_JOB_NAME: z.string().optional(),
-  HOLDFAST_JOB_UID: z.string().optional(),
-});
-export type WorkerEnvironment = z.infer<typeof WorkerEnvironment>;
+/**
+ * The host for `server.listen`, for an address that may be `::`. Without a host, Node listens on all addresses of both
+ * families, and on IPv4 only where the kernel has no IPv6; a listener on `::` would fail there.
+ */
+export const listenHost = (host: string): string | undefined => (host === "::" ? undefined : host);
 
 // --- Heartbeats: worker -> coordinator, POST /heartbeat -------------------------------------------------------------
 
 export const PHASES = ["warming", "ready", "running", "done"] as const;
 export type Phase = (typeof PHASES)[number];
 
-const counts = { committed: z.int(), rejected: z.int(), unknown: z.int() };
+const counts = {
+  committed: z.int().describe("Operations that the database acknowledged"),
+  rejected: z.int().describe("Operations that were certainly not applied"),
+  unknown: z.int().describe("Operations whose COMMIT was not answered: each may have been applied or not"),
+};
 
 /** A writer's report on its own operations, complete only once the worker is done. */
 export const WriterFinal = z.strictObject({
-  writer: z.int(),
-  /** Operations begun: ids 1..attempted of this writer. */
-  attempted: z.int(),
-  /** One bit for each operation from 1 on, least significant bit first, base64: 1 if it was acknowledged. */
-  acknowledged: z.base64(),
-  unknown: z.array(z.int()),
+  writer: z.int().describe("Id of the writer, as registered in the database"),
+  attempted: z.int().describe("Operations begun: their sequence numbers are 1 to this number"),
+  acknowledged: z
+    .base64()
+    .describe("One bit for each operation from 1 on, least significant bit first, base64: 1 if it was acknowledged"),
+  unknown: z.array(z.int()).describe("Sequence numbers of the operations whose COMMIT was not answered"),
 });
 export type WriterFinal = z.infer<typeof WriterFinal>;
+
+/** Parts of the planned duration in which a worker counts its rejections. */
+export const REJECTED_PARTS = 60;
+
+/** What the program of a user's own lock says of itself, and what one worker saw of it. */
+export const OwnLockSeen = z.strictObject({
+  program: z.string().describe("Name and version of the lock, as its program gives them"),
+  claims: Claims,
+  pingMs: z.number().describe("Median round trip of one message between worker and program, milliseconds"),
+  holds: z.int().describe("How often the lock was held"),
+  tokensGrown: z.int().describe("Holds with a token greater than all that the worker had seen for the key before"),
+  lossesTold: z.int().describe("Holds that the program said were lost"),
+});
+export type OwnLockSeen = z.infer<typeof OwnLockSeen>;
 
 /** A worker's own final numbers, which the coordinator compares with Prometheus and with the ledger. */
 export const WorkerFinal = z.strictObject({
   ...counts,
-  /** Sum of the raises that were acknowledged. */
-  raised: z.int(),
-  /** The naive check: operations whose read-back version was not the version read + 1. */
-  naive: z.int(),
-  releaseFailures: z.int(),
-  /** By the database's clock, microseconds since 1970. */
-  startedAtUs: z.number(),
-  endedAtUs: z.number(),
-  writers: z.array(WriterFinal),
-  /** How often each class of error occurred, with one example. */
-  errors: z.array(
-    z.strictObject({
-      class: z.string(),
-      /** `retried`: the error did not end the operation, which was retried. */
-      outcome: z.enum([...OUTCOMES, "retried"]),
-      count: z.int(),
-      example: z.string(),
-    }),
-  ),
-  /** How often the run's fault happened in this worker; 0 or left out if it did not. */
-  faulted: z.int().optional(),
-  /** The process ends now, in the middle of an operation, because of the run's fault. */
-  died: z.literal(true).optional(),
-  /** Peak resident memory of the process, bytes. */
-  residentBytes: z.int(),
+  raised: z.int().describe("Sum of the raises that were acknowledged, salary units"),
+  naive: z.int().describe("The naive check: operations whose read-back version was not the version read + 1"),
+  releaseFailures: z.int().describe("Locks that could not be released"),
+  startedAtUs: z.number().describe("Start of the operations, microseconds since 1970, by the clock of the database"),
+  endedAtUs: z.number().describe("End of the operations, microseconds since 1970, by the clock of the database"),
+  writers: z.array(WriterFinal).describe("Its loops, each with the operations that it attempted"),
+  errors: z
+    .array(
+      z.strictObject({
+        class: z.string().describe("Class of the error, one of docs/errors.md"),
+        outcome: z
+          .enum([...OUTCOMES, "retried"])
+          .describe("How the operation ended; retried: the error did not end the operation"),
+        count: z.int().describe("How often it occurred"),
+        example: z.string().describe("The message of one of them"),
+      }),
+    )
+    .describe("The errors of its operations by class and outcome"),
+  galeraServers: z
+    .array(z.string())
+    .optional()
+    .describe("Names of the servers of a Galera cluster that its connections led to; absent if there were none"),
+  faulted: z.int().optional().describe("How often the run's faults happened in this worker; absent if they did not"),
+  faultTimes: z
+    .array(
+      z.strictObject({
+        startedAtUs: z.number().describe("Its start, microseconds since 1970"),
+        endedAtUs: z.number().describe("Its planned end, microseconds since 1970"),
+      }),
+    )
+    .optional()
+    .describe(
+      "When it did, the first times, by the database's clock as this worker read it at its start; absent if it did not",
+    ),
+  rejectedParts: z
+    .array(z.int())
+    .optional()
+    .describe(
+      "Rejected operations in each of 60 equal parts of the planned duration, from startedAtUs on; later ones are in the last; absent if there were none",
+    ),
+  died: z
+    .literal(true)
+    .optional()
+    .describe("The process ended in the middle of an operation, because of the run's fault; absent otherwise"),
+  residentBytes: z.int().describe("Peak resident memory of the process, bytes"),
+  ownLock: OwnLockSeen.optional().describe("What it saw of the user's own lock; absent where there is none"),
 });
 export type WorkerFinal = z.infer<typeof WorkerFinal>;
 

@@ -19,7 +19,7 @@ const ATTEMPT_MS_MAX = 3_000;
 
 /** Sends heartbeats until stopped. `now()` sends one at once, and resolves when it was answered or has failed. */
 export function startHeartbeats(options: HeartbeatOptions) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  let agent = newAgent();
   let answeredAt = performance.now();
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
@@ -32,6 +32,9 @@ export function startHeartbeats(options: HeartbeatOptions) {
       if (!stopped) options.onCommand(command);
     } catch (error) {
       last = error;
+      // Whatever answered may not be the coordinator, so the next attempt looks the name up and connects again.
+      agent.destroy();
+      agent = newAgent();
       if (!stopped && performance.now() - answeredAt > options.lostMs) {
         stopped = true;
         options.onLost(
@@ -56,6 +59,8 @@ export function startHeartbeats(options: HeartbeatOptions) {
   };
 }
 
+const newAgent = () => new Agent({ keepAlive: true, maxSockets: 1 });
+
 function postJson(agent: Agent, { url, token, lostMs }: HeartbeatOptions, body: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const payload = JSON.stringify(body);
@@ -74,13 +79,15 @@ function postJson(agent: Agent, { url, token, lostMs }: HeartbeatOptions, body: 
       },
       (response) => {
         let text = "";
+        const from = response.socket.remoteAddress;
         response.setEncoding("utf8");
         response.on("data", (chunk) => {
           text += chunk;
         });
         response.on("error", reject);
         response.on("end", () => {
-          if (response.statusCode !== 200) return reject(new Error(`status ${response.statusCode}: ${text.trim()}`));
+          if (response.statusCode !== 200)
+            return reject(new Error(`${from} answered with status ${response.statusCode}: ${text.trim()}`));
           try {
             resolve(JSON.parse(text));
           } catch (error) {

@@ -12,6 +12,7 @@ export function lockedSession(lock: Lock, { rows, spec }: Pick<Resources, "rows"
         const employee = await row.read(operation.employeeId, held.fence);
         const salary = await operation.compute(employee);
         // The last moment at which a lost lock can be noticed here. A guard notices it later, in the write.
+        await held.check?.();
         held.signal.throwIfAborted();
         await row.write(operation, employee, salary, held.fence);
       }),

@@ -91,7 +91,7 @@ async function loop(options: LoopOptions, history: History, tally: Tally, deadli
       if (failed.class === "connection" || failed.class === "LockUnreachable") await sleep(AFTER_CONNECTION_ERROR_MS);
     }
     metrics.operation(outcome, (performance.now() - begun) / 1_000, granted);
-    tally.operation(outcome, granted);
+    tally.operation(outcome, granted, 1 - (deadline - performance.now()) / spec.durationMs);
     history.end(sequence, outcome);
     const restMs = msToNextBeat?.() ?? spec.pauseMs;
     if (restMs > 0) await sleep(restMs, undefined, { signal: stop }).catch(() => {});

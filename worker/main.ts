@@ -14,14 +14,19 @@ import { leasesOf, redisConnections } from "./connections.ts";
 import type { Heartbeat, WorkerFinal } from "./contract.ts";
 import { createControl } from "./control.ts";
 import { readEnvironment } from "./environment.ts";
-import { withFailpoints } from "./failpoints.ts";
+import { createFailpoints, type Failpoints, needsNetwork } from "./failpoints.ts";
 import { startHeartbeats } from "./heartbeat.ts";
 import { LockUnreachable, messageOf } from "./locks/lock.ts";
 import { type LoopResult, type Loops, runLoops } from "./loop.ts";
 import { createMetrics, serveMetrics } from "./metrics.ts";
 import { OperationError, outcomeOf } from "./outcome.ts";
 import { seededRandom } from "./random.ts";
-import { createRows, type Employee, type Rows } from "./rows.ts";
+import { createRows, type Employee } from "./rows.ts";
+import { explainMysql, explainRedis, type Remedy } from "./server-errors.ts";
+import { explainConsul } from "./servers/consul-errors.ts";
+import { explainEtcd } from "./servers/etcd-errors.ts";
+import { mysqlServerOf } from "./servers/mysql.ts";
+import { createNetwork } from "./servers/network.ts";
 import { strategies } from "./strategies/index.ts";
 import { type Session, Unavailable } from "./strategy.ts";
 import { createTally } from "./tally.ts";
@@ -36,6 +41,8 @@ interface WorkerState {
   readonly status: Pick<Heartbeat, "phase" | "readyMs" | "failure" | "unavailable" | "waitingFor" | "final">;
   /** The loops, and the moment when they started by the database's clock and by this process's. */
   running?: { readonly loops: Loops; readonly startedUs: number; readonly startedMs: number };
+  /** The program of a user's own lock. */
+  program?: Session["program"];
 }
 const state: WorkerState = { status: { phase: "warming" } };
 
@@ -69,16 +76,21 @@ const heartbeats = startHeartbeats({
 // --- 2. to 4. The strategy and its operations -----------------------------------------------------------------------
 
 const random = seededRandom(spec.seed, index);
+const galeraServers = new Set<string>();
+const faults = [...(spec.fault === undefined ? [] : [spec.fault]), ...(spec.soak ?? [])];
+const network = needsNetwork(faults, index) ? createNetwork(random) : undefined;
 const rows = createRows({
-  url: environment.MYSQL_URL,
-  password: environment.MYSQL_PASSWORD,
+  server: mysqlServerOf(environment, index),
   spec,
   wrote(readVersion, newVersion) {
     if (newVersion === readVersion + 1) return;
     tally.naive();
     metrics.naive();
   },
+  onGalera: (name) => galeraServers.add(name),
+  network,
 });
+const failpoints = createRunFailpoints();
 
 try {
   const writers = await registerWriters();
@@ -122,14 +134,15 @@ async function registerWriters(): Promise<number[]> {
   return writers;
 }
 
-function openSession(): Promise<Session> {
-  const redis = redisConnections(environment);
+async function openSession(): Promise<Session> {
+  const redis = redisConnections(environment, network);
   const strategy = spec.mix?.[index % spec.mix.length] ?? spec.strategy;
-  return strategies[strategy].open({
+  const session = await strategies[strategy].open({
     spec,
-    rows: rowsWithFault(),
+    rows: failpoints?.inRows(rows) ?? rows,
     redis: redis.connect,
     redisServers: redis.servers,
+    lockServices: environment,
     lockFolder: environment.HOLDFAST_LOCK_FOLDER,
     leases: () => leasesOf(environment),
     worker: index,
@@ -144,9 +157,14 @@ function openSession(): Promise<Session> {
       tally.error(errorClass, "retried", message);
     },
   });
+  state.program = session.program;
+  return failpoints?.inSession(session) ?? session;
 }
 
-/** Retries while a server does not answer: a node on which a whole fleet starts is slow. */
+/**
+ * Retries while a server does not answer, because a node on which a whole fleet starts is slow. An error that waiting
+ * does not resolve, such as a rejected certificate, is thrown at once, with what to do about it.
+ */
 async function retryUntilReached<T>(open: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + REACH_MS;
   for (;;) {
@@ -155,12 +173,31 @@ async function retryUntilReached<T>(open: () => Promise<T>): Promise<T> {
       state.status.waitingFor = undefined;
       return opened;
     } catch (error) {
-      const silent = error instanceof OperationError ? error.class === "connection" : error instanceof LockUnreachable;
-      if (!silent || control.stop.aborted || performance.now() > deadline) throw error;
+      const remedy = remedyOf(error);
+      if (!mayHeal(error, remedy) || control.stop.aborted || performance.now() > deadline)
+        throw remedy === undefined ? error : withFix(error, remedy);
       state.status.waitingFor = messageOf(error);
       await sleep(RETRY_MS);
     }
   }
+}
+
+function remedyOf(error: unknown): Remedy | undefined {
+  return error instanceof OperationError ? explainMysql(error.cause) : undefined;
+}
+
+function mayHeal(error: unknown, remedy: Remedy | undefined): boolean {
+  if (remedy !== undefined) return !remedy.final;
+  if (error instanceof LockUnreachable) {
+    const known = explainRedis(error.cause) ?? explainConsul(error.cause) ?? explainEtcd(error.cause);
+    return known?.final !== true;
+  }
+  return error instanceof OperationError && error.class === "connection";
+}
+
+/** Adds the fix to an error of the database. Errors of locks contain it already. */
+function withFix(error: unknown, { reason, fix }: Remedy): Error {
+  return new Error(`${reason === undefined ? messageOf(error) : `MySQL: ${reason}`}; ${fix}`, { cause: error });
 }
 
 async function becomeReady() {
@@ -189,28 +226,44 @@ async function makeOperations(session: Session, writers: readonly number[]) {
 
 function finalNumbers({ faulted, ...counts }: LoopResult, endedAtUs: number): WorkerFinal {
   const residentBytes = process.resourceUsage().maxRSS * 1_024;
-  const ofFault = spec.fault === undefined ? {} : { faulted };
-  return { ...counts, ...ofFault, startedAtUs: state.running?.startedUs ?? 0, endedAtUs, residentBytes };
+  const faultTimes = tally.faultTimes().map(({ fromMs, untilMs }) => ({
+    startedAtUs: databaseUs(fromMs),
+    endedAtUs: databaseUs(untilMs),
+  }));
+  const ofFault = faults.length === 0 ? {} : { faulted, faultTimes };
+  const ofCluster = galeraServers.size === 0 ? {} : { galeraServers: [...galeraServers] };
+  const ofProgram = state.program === undefined ? {} : { ownLock: state.program.seen() };
+  const times = { startedAtUs: state.running?.startedUs ?? 0, endedAtUs };
+  return { ...counts, ...ofFault, ...ofCluster, ...ofProgram, ...times, residentBytes };
 }
 
-/** The rows as the strategy gets them: with the run's fault, if it has one. */
-function rowsWithFault(): Rows {
-  const { fault } = spec;
-  if (fault === undefined) return rows;
+/** The places where the run's faults happen; undefined if it has none. */
+function createRunFailpoints(): Failpoints | undefined {
+  if (faults.length === 0) return undefined;
   const elapsedMs = () => (state.running === undefined ? undefined : performance.now() - state.running.startedMs);
-  return withFailpoints(rows, { fault, index, elapsedMs, onFault: tally.faulted, die });
+  const signalProgram = (signal: "SIGSTOP" | "SIGCONT") => state.program?.signal(signal);
+  return createFailpoints({ faults, index, elapsedMs, network, signalProgram, onFault: tally.faulted, die });
+}
+
+/** The database's clock, microseconds since 1970, at a moment by `performance.now()`. */
+function databaseUs(ms: number): number {
+  const { startedUs = 0, startedMs = 0 } = state.running ?? {};
+  return Math.round(startedUs + (ms - startedMs) * 1_000);
 }
 
 /** Kills this process, as the run's fault demands, but reports the numbers first, which would be lost otherwise. */
 async function die(employee?: Employee): Promise<never> {
   const { running } = state;
   if (running === undefined) throw new Error("a worker cannot die of a fault before its start");
+  // At the same moment: it must not release what the worker holds.
+  state.program?.signal("SIGSTOP");
   // If the answer with the database's time came late, the computed end is too early: it cannot be before the read.
   const readAtUs = employee === undefined ? 0 : parseMicroseconds(employee.readAt);
-  const endedAtUs = Math.max(readAtUs, Math.round(running.startedUs + (performance.now() - running.startedMs) * 1_000));
+  const endedAtUs = Math.max(readAtUs, databaseUs(performance.now()));
   state.status.final = { ...finalNumbers(running.loops.interrupted(), endedAtUs), died: true };
   state.status.phase = "done";
   await heartbeats.now();
+  state.program?.signal("SIGKILL");
   process.kill(process.pid, "SIGKILL");
   // The first process of a container cannot be killed from inside.
   return end(137, "ended itself as planned");

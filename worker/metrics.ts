@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { METRICS, OUTCOMES, type Outcome, SECONDS_BUCKETS, type WorkerSpec } from "./contract.ts";
+import { listenHost, METRICS, OUTCOMES, type Outcome, SECONDS_BUCKETS, type WorkerSpec } from "./contract.ts";
 
 export interface WorkerMetrics {
   operation(outcome: Outcome, seconds: number, raise: number): void;
@@ -19,7 +19,7 @@ export function createMetrics(spec: WorkerSpec, index: number, uid: string): Wor
   registry.setDefaultLabels({
     report: spec.report,
     run: spec.run,
-    strategy: spec.strategy,
+    strategy: spec.ownLock?.name ?? spec.strategy,
     worker: `worker-${index}`,
     uid,
   });
@@ -71,7 +71,7 @@ export async function serveMetrics(registry: Registry, host: string, port: numbe
     response.end(await registry.metrics());
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(port, host, resolve);
+    server.once("error", reject).listen(port, listenHost(host), resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,

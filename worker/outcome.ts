@@ -1,6 +1,6 @@
 /** The one place where an error becomes the outcome of its operation. */
 import type { Outcome } from "./contract.ts";
-import { LockDenied, LockError } from "./locks/lock.ts";
+import { LockDenied, LockError, messageOf } from "./locks/lock.ts";
 
 /** Every class of an {@link OperationError}, explained in docs/errors.md. Errors of locks count by their names. */
 export const ERROR_CLASSES = [
@@ -39,12 +39,22 @@ export function rejected(error: unknown): OperationError {
   return new OperationError("rejected", errorClass, `MySQL: ${messageOf(error)}`, error);
 }
 
-/** The error of a COMMIT that was not answered: it may have been applied. */
+/** The error of a COMMIT that was not answered, or whose answer does not tell its outcome: it may have been applied. */
 export const unanswered = (error: unknown) =>
-  new OperationError("unknown", "commit-unanswered", `no answer to COMMIT: ${messageOf(error)}`, error);
+  new OperationError(
+    "unknown",
+    "commit-unanswered",
+    `${isAnswer(error) ? "COMMIT failed, perhaps after it was applied" : "no answer to COMMIT"}: ${messageOf(error)}`,
+    error,
+  );
+
+/** Whether this error of a COMMIT says that nothing was applied. */
+export const isCommitRefused = (error: unknown) =>
+  // A Galera cluster that is lost during a COMMIT gives this error, and its other servers may apply the transaction.
+  isAnswer(error) && (error as { code?: unknown }).code !== "ER_ERROR_DURING_COMMIT";
 
 /** Whether the server answered with an error, as opposed to not answering. */
-export const isAnswer = (error: unknown) =>
+const isAnswer = (error: unknown) =>
   error instanceof Error && "sqlState" in error && !("fatal" in error && error.fatal);
 
 /** Whether the connection on which this was thrown can be used again after a ROLLBACK. */
@@ -63,5 +73,3 @@ const CLASSES: Record<string, ErrorClass> = {
   ER_LOCK_NOWAIT: "row-locked",
   PROTOCOL_SEQUENCE_TIMEOUT: "statement-timeout",
 };
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message || String(error) : String(error));

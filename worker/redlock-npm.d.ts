@@ -1,7 +1,7 @@
 /** The part of the npm package redlock 4 that is used; the package has no types. */
 declare module "redlock" {
   import type { EventEmitter } from "node:events";
-  import type { Redis } from "ioredis";
+  import type { Cluster, Redis } from "ioredis";
 
   interface Lock {
     /** By `Date.now()`. */
@@ -15,7 +15,7 @@ declare module "redlock" {
     readonly retryJitter?: number;
   }
   export default class Redlock extends EventEmitter<{ clientError: [error: Error] }> {
-    constructor(clients: readonly Redis[], options?: Options);
+    constructor(clients: readonly (Redis | Cluster)[], options?: Options);
     lock(resource: string, ttlMs: number): Promise<Lock>;
   }
 }

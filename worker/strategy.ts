@@ -1,7 +1,8 @@
-import type { Redis } from "ioredis";
-import type { WorkerRedisUser, WorkerSpec } from "./contract.ts";
+import type { Cluster, Redis } from "ioredis";
+import type { OwnLockSeen, WorkerRedisUser, WorkerSpec } from "./contract.ts";
 import type { LeaseApi } from "./locks/k8s-lease-lock.ts";
 import type { Employee, Rows } from "./rows.ts";
+import type { LockServiceVariables } from "./servers/lock-services.ts";
 
 /** One way to prevent lost updates of a row under concurrent mutations. */
 export interface Strategy {
@@ -21,6 +22,11 @@ export interface Session {
    */
   mutate(operation: Operation): Promise<void>;
   close(): Promise<void>;
+  /** Only of a lock that is a process of its own: the faults of the worker must reach it. */
+  readonly program?: {
+    signal(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): void;
+    seen(): OwnLockSeen;
+  };
 }
 
 export interface Operation {
@@ -48,10 +54,12 @@ export interface Resources {
   readonly spec: WorkerSpec;
   /** The contested rows and their ledger. */
   readonly rows: Rows;
-  /** Opens a connection of its own, logged in as this user of helm/files/users.acl. */
-  redis(user: WorkerRedisUser): Promise<Redis>;
+  /** Opens a connection of its own, or a client of the cluster, logged in as this user of helm/files/users.acl. */
+  redis(user: WorkerRedisUser): Promise<Redis | Cluster>;
   /** Creates a connection to each of the independent servers, not yet open: some of them may be down. */
-  redisServers(user: WorkerRedisUser): readonly Redis[];
+  redisServers(user: WorkerRedisUser): readonly (Redis | Cluster)[];
+  /** Addresses and logins of the lock services beside Redis; a service without a URL is not there. */
+  readonly lockServices: LockServiceVariables;
   /** A folder that all workers should share; undefined if none is configured. */
   readonly lockFolder: string | undefined;
   /** Lease objects of the cluster; undefined if this worker has no service account for them. */

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { SEED_KEY_PREFIX } from "../contract.ts";
 import {
   checkMilliseconds,
@@ -26,7 +26,7 @@ export interface ConstantValueLockOptions extends LockOptions {
  * releases that one's lock; neither gets an error, because the value does not say whose lock it is. Without a TTL, a
  * holder that dies keeps the lock for ever.
  */
-export function createConstantValueLock(connection: Redis, options: ConstantValueLockOptions): Lock {
+export function createConstantValueLock(connection: Redis | Cluster, options: ConstantValueLockOptions): Lock {
   const { ttlMs, pollMs } = options;
   checkMilliseconds("pollMs", pollMs, 1);
   if (ttlMs !== undefined) checkMilliseconds("ttlMs", ttlMs, 1);
@@ -83,7 +83,7 @@ export function createConstantValueLock(connection: Redis, options: ConstantValu
   });
 }
 
-type Script = (this: Redis, key: string) => Promise<number>;
+type Script = (this: Redis | Cluster, key: string) => Promise<number>;
 
 const VALUE = "locked";
 

@@ -29,6 +29,8 @@ export interface Held {
   readonly fence: number;
   /** Aborted, with a LockLost as its reason, once the lock can no longer be relied on. */
   readonly signal: AbortSignal;
+  /** Asks whether the lock is still held, just before a write. Throws LockLost if not. Only where a lock can be asked. */
+  check?(): Promise<void>;
   /** Restarts the lease. Throws LockLost if it had ended. Does nothing if the lock has no time limit. */
   extend(): Promise<void>;
   /** Releases the lock, once. Throws LockLost if it had been lost, so that others may have held it as well. */
@@ -147,7 +149,9 @@ export const timedOut = (key: string, timeoutMs: number) =>
 export const closedWait = (key: string) =>
   new LockAborted(`the wait for lock "${key}" ended because the lock was closed; acquire before calling close()`);
 
-export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+/** The message; of an error without one, such as that of a host with several addresses that all refuse, its code. */
+export const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code || String(error) : String(error);
 
 function warn(error: unknown) {
   process.emitWarning(error instanceof Error ? error : messageOf(error));

@@ -1,8 +1,11 @@
 import { abortedWait, closedWait, DEFAULT_TIMEOUT_MS, type LockError, timedOut, type Wait } from "./lock.ts";
 
 export interface Attempts<T> {
-  /** Tries once to acquire; undefined if others hold the lock. An error that it throws ends the wait. */
-  readonly attempt: () => Promise<T | undefined>;
+  /**
+   * Tries once to acquire; undefined if others hold the lock. An error that it throws ends the wait. An attempt that
+   * waits itself, for a message of the server, returns once `over` is aborted.
+   */
+  readonly attempt: (over: AbortSignal) => Promise<T | undefined>;
   /** Releases what an attempt acquired after the wait had ended. */
   readonly undo: (result: T) => unknown;
   /** How long to wait before the next attempt, milliseconds. */
@@ -21,7 +24,7 @@ export function poll<T>(
   if (closing.aborted) return Promise.reject(closedWait(key));
   return new Promise((resolve, reject) => {
     const once = timeoutMs === 0;
-    let over = false;
+    const over = new AbortController();
     let next: NodeJS.Timeout | undefined;
     const deadline = setTimeout(
       () => refuse(late() ?? timedOut(key, timeoutMs)),
@@ -34,16 +37,16 @@ export function poll<T>(
     async function tryOnce() {
       let result: T | undefined;
       try {
-        result = await attempt();
+        result = await attempt(over.signal);
       } catch (error) {
         return refuse(error);
       }
       if (result !== undefined) {
-        if (over) return undo(result);
+        if (over.signal.aborted) return undo(result);
         end();
         return resolve(result);
       }
-      if (over) return;
+      if (over.signal.aborted) return;
       if (once) return refuse(late() ?? timedOut(key, timeoutMs));
       next = setTimeout(tryOnce, delayMs());
     }
@@ -55,12 +58,12 @@ export function poll<T>(
       refuse(closedWait(key));
     }
     function refuse(error: unknown) {
-      if (over) return;
+      if (over.signal.aborted) return;
       end();
       reject(error);
     }
     function end() {
-      over = true;
+      over.abort();
       clearTimeout(next);
       clearTimeout(deadline);
       signal?.removeEventListener("abort", aborted);

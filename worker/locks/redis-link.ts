@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { LockDenied, type LockError, type LockUnreachable } from "./lock.ts";
+import { LockDenied, type LockError } from "./lock.ts";
 import { refusal, unreachable as unreachableBecause } from "./redis-errors.ts";
 import { grantChannel, type LockScripts, lockScripts } from "./redis-scripts.ts";
 
@@ -15,7 +15,7 @@ export interface Link {
   /** The error that a failed command means for its sender; undefined if only the connection was lost. */
   classify(error: unknown, doing: string): LockError | undefined;
   /** An error with the reason why Redis is unreachable, as far as it is known. */
-  unreachable(doing: string): LockUnreachable;
+  unreachable(doing: string): LockError;
   close(): Promise<void>;
 }
 
@@ -48,7 +48,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
     }
     opening = true;
     try {
-      await connection.subscribe(channel);
+      await connection.ssubscribe(channel);
       up = true;
       lastError = undefined;
     } catch (error) {
@@ -82,9 +82,15 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
       const denied = classify(error, "log in");
       if (denied instanceof LockDenied) listener.failed(denied);
     },
-    message: (from: string, message: string) => {
+    // The slot of the channel has left this node; the next connection finds the node that has it now.
+    moved: () => {
+      up = false;
+      connection.disconnect(true);
+    },
+    smessage: (from: string, message: string) => {
       if (from !== channel) return;
-      const [id, token, serverTimeUs] = message.split(" ");
+      // The id of a waiter may contain spaces: in a cluster, the key is a part of it.
+      const [, id, token, serverTimeUs] = /^(.+) (\d+) (\d+)$/s.exec(message) ?? [];
       listener.granted(id!, Number(token), Number(serverTimeUs));
     },
   };
@@ -116,7 +122,7 @@ export function openLink(connection: Redis, client: string, listener: LinkListen
       up = false;
       for (const waiter of upWaiters) waiter(false);
       for (const [event, handler] of Object.entries(events)) connection.off(event, handler);
-      if (connection.status === "ready") await connection.unsubscribe(channel).catch(() => {});
+      if (connection.status === "ready") await connection.sunsubscribe(channel).catch(() => {});
     },
   };
 }

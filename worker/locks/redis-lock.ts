@@ -1,34 +1,18 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Redis, RedisOptions } from "ioredis";
-import { createHold, type Hold, type Lease, TTL_MS_MIN } from "./hold.ts";
-import {
-  checkMilliseconds,
-  closedWait,
-  completeLock,
-  DEFAULT_TIMEOUT_MS,
-  type Held,
-  type Lock,
-  type LockOptions,
-} from "./lock.ts";
-import { openLink } from "./redis-link.ts";
-import { createWaiter, type Waiter } from "./redis-waiter.ts";
+import { Cluster, type Redis, type RedisOptions } from "ioredis";
+import { completeLock, type Lock } from "./lock.ts";
+import { isElsewhere } from "./redis-errors.ts";
+import { createNodeLock, type NodeLock, type RedisLockOptions } from "./redis-node-lock.ts";
+import { connectToSlotOf } from "./redis-slot.ts";
 
-export interface RedisLockOptions extends LockOptions {
-  /** The lease: how long the lock outlives a holder that died, milliseconds. */
-  readonly ttlMs: number;
-  /** Whether a held lock is extended at a third of its TTL, for as long as the process runs. Default true. */
-  readonly extend?: boolean | undefined;
-  /** Uniform in [0, 1); spreads the requests of waiters whose holder has not released the lock in time. */
-  readonly random?: (() => number) | undefined;
-}
+export type { RedisLockOptions } from "./redis-node-lock.ts";
 
 /**
  * Options of a connection for this lock. Every command of the lock may be sent twice, but a caller must learn at once
  * that an answer was lost, to decide by the clock whether it still holds the lock: so ioredis must neither resend nor
  * queue commands. The check before "ready" needs INFO, which the lock's user may not run. The lock opens its channel
  * itself after every reconnect. No script takes long, so a server that does not answer for 5 s is asked again over a
- * new connection.
+ * new connection. After a failover the right server may be another one, which a new connection finds.
  */
 export const lockConnectionOptions = {
   protocol: 3,
@@ -38,6 +22,7 @@ export const lockConnectionOptions = {
   autoResubscribe: false,
   maxRetriesPerRequest: 0,
   socketTimeout: 5_000,
+  reconnectOnError: isElsewhere,
 } as const satisfies RedisOptions;
 
 /**
@@ -48,117 +33,57 @@ export const lockConnectionOptions = {
  * It is a lease. If a holder is stalled for longer than `ttlMs`, or Redis loses its data, there are two holders, and
  * one of them learns it too late. Prevent what must never happen by checking `held.fence` in the write itself.
  *
- * The connection speaks RESP3 (Redis 6 or later), carries the commands and the grants, and is closed by the caller; see
- * {@link lockConnectionOptions}. Resolves once grants can arrive; throws LockDenied or LockUnreachable.
+ * The connection speaks RESP3 to Redis 7 or later and is closed by the caller; see {@link lockConnectionOptions}. In a
+ * Redis Cluster, each key has a connection of its own to the node that serves it, which is closed with the client of the
+ * cluster. Resolves once grants can arrive; throws LockDenied or LockUnreachable.
  */
-export async function createRedisLock(connection: Redis, options: RedisLockOptions): Promise<Lock> {
-  const { extend = true, random = Math.random, timeoutMs: openingMs = DEFAULT_TIMEOUT_MS } = options;
-  const ttlMs = Math.ceil(options.ttlMs);
-  checkMilliseconds("ttlMs", ttlMs, TTL_MS_MIN);
-  checkMilliseconds("timeoutMs", openingMs);
-  if (connection.options.protocol !== 3) throw new RangeError("the connection of a lock needs the option protocol: 3");
-
-  const client = randomUUID();
-  /** Waiters, and those that have given up until Redis has confirmed their removal. */
-  const waiters = new Map<string, Waiter>();
-  const holds = new Set<Hold>();
-  const opening = Promise.withResolvers<boolean>();
-  let closed = false;
-  let sequence = 0;
-
-  const link = openLink(connection, client, {
-    granted: (id, token, serverTimeUs) => waiters.get(id)?.granted(token, serverTimeUs),
-    up() {
-      for (const waiter of waiters.values()) waiter.ask();
-      for (const hold of holds) hold.reconnected();
-    },
-    failed(error) {
-      opening.reject(error);
-      for (const waiter of waiters.values()) waiter.fail(error);
-    },
-  });
-  link.untilUp(openingMs).then(opening.resolve);
+export async function createRedisLock(client: Redis | Cluster, options: RedisLockOptions): Promise<Lock> {
+  const locks = client instanceof Cluster ? inCluster(client, options) : inOneServer(client, options);
   try {
-    if (!(await opening.promise)) throw link.unreachable("open the lock");
+    // Any key shows whether Redis answers and lets this user subscribe.
+    await locks.of("any").opened;
   } catch (error) {
-    await link.close();
+    await locks.close();
     throw error;
   }
-
-  function leaseOf(key: string, id: string): Lease {
-    const { scripts } = link;
-    return {
-      async extend() {
-        const doing = `extend lock "${key}"`;
-        try {
-          return (await scripts.extend(key, id)) === 1;
-        } catch (error) {
-          throw link.classify(error, doing) ?? link.unreachable(doing);
-        }
-      },
-      async release(deadline) {
-        const doing = `release lock "${key}"`;
-        for (let attempt = 1; ; attempt += 1) {
-          try {
-            // After a lost answer, "not yours" may be the result of a release that succeeded.
-            return (await scripts.release(key, id)) === 1 || attempt > 1;
-          } catch (error) {
-            const refused = link.classify(error, doing);
-            if (refused !== undefined) throw refused;
-            if (!(await link.untilUp(deadline - performance.now()))) throw link.unreachable(doing);
-          }
-        }
-      },
-    };
-  }
-
-  function hold(key: string, id: string, fence: number, leaseStart: number): Held {
-    const held = createHold({
-      lease: leaseOf(key, id),
-      key,
-      fence,
-      leaseStart,
-      ttlMs,
-      extend,
-      ended: () => holds.delete(held),
-    });
-    holds.add(held);
-    return held;
-  }
-
   return completeLock(options, {
     inOrder: true,
-    acquire: async (key, wait) =>
-      new Promise((resolve, reject) => {
-        if (closed) return reject(closedWait(key));
-        const id = `${client}:${(sequence++).toString(36)}:${ttlMs}`;
-        const waiter = createWaiter({
-          link,
-          key,
-          id,
-          ttlMs,
-          wait,
-          random,
-          entered(fence, leaseStart) {
-            waiters.delete(id);
-            resolve(hold(key, id, fence, leaseStart));
-          },
-          gaveUp: reject,
-          forgotten: () => waiters.delete(id),
-        });
-        waiters.set(id, waiter);
-        waiter.ask();
-        link.open();
-      }),
-    async close() {
-      closed = true;
-      const waiting = [...waiters.values()];
-      for (const waiter of waiting) waiter.fail(closedWait(waiter.key));
-      await Promise.race([
-        Promise.all(waiting.map((waiter) => waiter.leave())),
-        sleep(ttlMs, undefined, { ref: false }),
-      ]);
-      await link.close();
+    async acquire(key, wait) {
+      const lock = locks.of(key);
+      // Without a wait, the first acquisition of a key would fail because its connection is not open yet.
+      if (wait.timeoutMs === 0) await lock.opened;
+      return lock.acquire(key, wait);
     },
+    close: locks.close,
   });
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function inOneServer(connection: Redis, options: RedisLockOptions) {
+  const lock = createNodeLock(connection, randomUUID(), options);
+  return { of: (_key: string) => lock, close: () => lock.close() };
+}
+
+function inCluster(cluster: Cluster, options: RedisLockOptions) {
+  const locks = new Map<string, NodeLock>();
+  const connections: Redis[] = [];
+  cluster.once("end", () => {
+    for (const connection of connections) connection.disconnect();
+  });
+  return {
+    of(key: string) {
+      let lock = locks.get(key);
+      if (lock === undefined) {
+        const connection = connectToSlotOf(cluster);
+        connections.push(connection);
+        lock = createNodeLock(connection, `{${key}}${randomUUID()}`, options);
+        locks.set(key, lock);
+      }
+      return lock;
+    },
+    async close() {
+      await Promise.all([...locks.values()].map((lock) => lock.close()));
+    },
+  };
 }

@@ -8,6 +8,8 @@ import { GRANT_CHANNEL_PREFIX, LOCK_KEY_PREFIX } from "../contract.ts";
  *   fence  the last fencing token that was given out
  * An id is `client:sequence:ttl`: the client names the channel where its grants arrive, the ttl is the lease it asks
  * for. Every script is idempotent, so a command whose answer was lost can be sent again.
+ *
+ * The channels are sharded (Redis 7): in a Redis Cluster, a channel belongs to the nodes of its slot as a key does.
  */
 
 /** Queue and fence of an unused lock expire after a day. */
@@ -35,7 +37,9 @@ local function take(of, token)
   return token
 end
 
--- Hands the lock to the first waiter in the queue that can be notified. The channel of a dead process has no listener.
+-- Hands the lock to the first waiter in the queue that can be notified. The channel of a dead process has no subscriber.
+-- This is asked before anything is published: a message also reaches the subscribers of replicas, which are not counted,
+-- and a waiter that was passed over must not be told that it holds the lock.
 -- The client that runs the script learns its own grant from the reply.
 local function hand_over()
   local token
@@ -43,9 +47,10 @@ local function hand_over()
     local next = redis.call('LPOP', queue)
     if not next then return nil end
     token = token or new_token()
-    local channel = '${GRANT_CHANNEL_PREFIX}' .. string.match(next, '^[^:]+')
-    if next == id or redis.call('PUBLISH', channel, string.format('%s %.0f %.0f', next, token, now)) > 0 then
+    local channel = '${GRANT_CHANNEL_PREFIX}' .. string.match(next, '^(.+):%w+:%d+$')
+    if next == id or redis.call('PUBSUB', 'SHARDNUMSUB', channel)[2] > 0 then
       take(next, token)
+      if next ~= id then redis.call('SPUBLISH', channel, string.format('%s %.0f %.0f', next, token, now)) end
       return next, token
     end
   end

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { LOCK_KEY_PREFIX } from "../contract.ts";
 import { createHold, driftMs, type Lease, TTL_MS_MIN } from "./hold.ts";
 import {
@@ -39,7 +39,7 @@ export interface RedlockOptions extends LockOptions {
  *
  * The caller makes the connections with `lockConnectionOptions` and closes them. Resolves once a majority is reachable.
  */
-export async function createRedlock(connections: readonly Redis[], options: RedlockOptions): Promise<Lock> {
+export async function createRedlock(connections: readonly (Redis | Cluster)[], options: RedlockOptions): Promise<Lock> {
   const { ttlMs, extend = true, random = Math.random, retryMs = 20, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const { serverTimeoutMs = Math.max(1, ttlMs / 20) } = options;
   if (connections.length === 0) throw new RangeError("redlock needs at least one server");
@@ -138,7 +138,7 @@ export async function createRedlock(connections: readonly Redis[], options: Redl
 // --- One server -----------------------------------------------------------------------------------------------------
 
 interface Failure {
-  readonly connection: Redis;
+  readonly connection: Redis | Cluster;
   readonly error: unknown;
 }
 
@@ -150,7 +150,7 @@ interface Vote {
 
 type Server = ReturnType<typeof openServer>;
 
-function openServer(connection: Redis, timeoutMs: number) {
+function openServer(connection: Redis | Cluster, timeoutMs: number) {
   let lastError: unknown;
   connection.on("error", (error) => {
     lastError = error;
