@@ -1,50 +1,40 @@
 /** Flags and environment, read once and strictly. After this no file of the coordinator reads `process.env`. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import * as z from "zod";
-import { REDIS_USERS, STRATEGIES } from "../worker/contract.ts";
+import { LOCK_SERVICE_VARIABLES } from "../worker/servers/lock-services.ts";
+import { MYSQL_VARIABLES, mysqlServers } from "../worker/servers/mysql.ts";
+import { PROMETHEUS_VARIABLES } from "../worker/servers/prometheus.ts";
+import { REDIS_VARIABLES } from "../worker/servers/redis.ts";
+import { readSecretNow, secretVariables } from "../worker/servers/secrets.ts";
+import { checkServerVariables } from "../worker/servers/variables.ts";
 import { ConfigError } from "./errors.ts";
-import { duration, kebabCase, parse, readVariables, toMs } from "./plan/options.ts";
-import { type PlannedRun, planRuns, SCENARIOS } from "./plan/scenarios/index.ts";
-import { isDefault, RunOptions, readRunOptions, type ScenarioSettings } from "./plan/settings.ts";
+import { addCheckLock, CHECK_LOCK_SUMMARY, type CheckLockFlags } from "./plan/check-lock-flags.ts";
+import { helpText } from "./plan/help.ts";
+import { addHistory, HISTORY_SUMMARY, type HistoryFlags } from "./plan/history-flags.ts";
+import { duration, readVariables, toMs } from "./plan/options.ts";
+import { addReportCommands, REPORT_COMMANDS, type ReportCommand } from "./plan/report-commands.ts";
+import { type PlannedRun, planRuns } from "./plan/scenarios/index.ts";
+import { isDefault, type RunOptions, readRunOptions, type ScenarioSettings } from "./plan/settings.ts";
+import { runFlags } from "./run-flags.ts";
 
-const Environment = z.object({
-  HOLDFAST_LAUNCHER: z.enum(["local", "kubernetes"]).default("local"),
-  HOLDFAST_LISTEN: z
-    .string()
-    .regex(/^[^:]+:\d+$/, "write host:port")
-    .optional(),
-  HOLDFAST_COORDINATOR_URL: z.url().optional(),
-  HOLDFAST_TOKEN: z.string().min(1).optional(),
-  MYSQL_URL: z
-    .url({ protocol: /^(mysql|mariadb)$/, error: "write mysql://user:password@host:3306/database" })
-    .optional(),
-  MYSQL_PASSWORD: z.string().optional(),
-  REDIS_URL: z.url({ protocol: /^rediss?$/, error: "write redis://host:6379" }).optional(),
-  REDIS_URLS: z.string().optional(),
-  REDIS_PASSWORD_LOCK: z.string().optional(),
-  REDIS_PASSWORD_SEED: z.string().optional(),
-  REDIS_PASSWORD_PEER: z.string().optional(),
-  REDIS_PASSWORD_MONITOR: z.string().optional(),
-  PROMETHEUS_URL: z.url({ protocol: /^https?$/, error: "write http://host:9090" }).optional(),
-  LOG_FORMAT: z.enum(["text", "json"]).default("text"),
-  NO_COLOR: z.string().optional(),
-});
+const Environment = z
+  .object({
+    HOLDFAST_LAUNCHER: z.enum(["local", "kubernetes"]).default("local"),
+    HOLDFAST_LISTEN: z
+      .string()
+      .regex(/^([^:[\]]+|\[[\da-f:.]+\]):\d+$/i, "write host:port, or [address]:port for IPv6")
+      .optional(),
+    HOLDFAST_COORDINATOR_URL: z.url().optional(),
+    ...secretVariables("HOLDFAST_TOKEN"),
+    ...MYSQL_VARIABLES,
+    ...REDIS_VARIABLES,
+    ...PROMETHEUS_VARIABLES,
+    ...LOCK_SERVICE_VARIABLES,
+    LOG_FORMAT: z.enum(["text", "json"]).default("text"),
+    NO_COLOR: z.string().optional(),
+  })
+  .superRefine(checkServerVariables);
 export type Environment = z.infer<typeof Environment>;
-
-/** The passwords of Holdfast's own Redis users that are set. */
-export const redisPasswordsOf = (environment: Environment): Record<string, string> =>
-  Object.fromEntries(
-    REDIS_USERS.flatMap((user) => {
-      const password = environment[`REDIS_PASSWORD_${user.toUpperCase() as Uppercase<typeof user>}`];
-      return password === undefined ? [] : [[user, password]];
-    }),
-  );
-
-/** The URLs of the independent Redis servers that are set. */
-export const redisUrlsOf = ({ REDIS_URL, REDIS_URLS = REDIS_URL ?? "" }: Environment): string[] =>
-  REDIS_URLS.split(",")
-    .map((url) => url.trim())
-    .filter((url) => url !== "");
 
 export interface Config {
   readonly settings: ScenarioSettings;
@@ -55,13 +45,30 @@ export interface Config {
   readonly environment: Environment;
   readonly json: boolean;
   readonly out: string;
+  /** Whether the evidence of each run is written as well. */
+  readonly history: boolean;
+  /** The report to compare with, and the share of its throughput that a run may lose; null allows any loss. */
+  readonly baseline: { readonly file: string; readonly maxDrop: number | null } | undefined;
   /** The whole environment, for the Kubernetes platform, which has a schema of its own. */
   readonly variables: NodeJS.ProcessEnv;
 }
 
 export type Invocation =
   | { readonly command: "run"; readonly config: Config }
+  | ({ readonly command: "compare" } & CompareFlags)
+  | { readonly command: "theory" }
+  | ({ readonly command: "check-lock" } & CheckLockFlags)
+  | ({ readonly command: "history" } & HistoryFlags)
+  | ReportCommand
   | { readonly command: "reset" | "verdict"; readonly waitMs: number; readonly variables: NodeJS.ProcessEnv };
+
+export interface CompareFlags {
+  readonly base: string;
+  readonly new: string;
+  readonly maxDrop: number | null;
+  readonly form: "text" | "json" | "markdown";
+  readonly junit: string | undefined;
+}
 
 /** Throws ConfigError. Prints and exits by itself only for --help and --version. */
 export function readInvocation(argv: readonly string[], variables: NodeJS.ProcessEnv, version: string): Invocation {
@@ -78,6 +85,15 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
     .configureOutput({ writeErr: () => {} })
     .allowExcessArguments(false);
   addRun(program, variables, accept);
+  addCompare(program, accept);
+  addHistory(program, (flags) => accept({ command: "history", ...flags }));
+  addReportCommands(program, accept);
+  program
+    .command("theory")
+    .helpOption("-h, --help", "show this help")
+    .description(THEORY_SUMMARY)
+    .action(() => accept({ command: "theory" }));
+  addCheckLock(program, (flags) => accept({ command: "check-lock", ...flags }));
   addJobCommands(program, variables, accept);
   try {
     program.parse(argv, { from: "user" });
@@ -94,6 +110,15 @@ export function readInvocation(argv: readonly string[], variables: NodeJS.Proces
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
+function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
+  const environment = readVariables(Environment, variables, "the environment");
+  try {
+    return { ...environment, HOLDFAST_TOKEN: readSecretNow(environment, "HOLDFAST_TOKEN") };
+  } catch (error) {
+    throw new ConfigError(`the environment: ${(error as Error).message}`);
+  }
+}
+
 function addRun(program: Command, variables: NodeJS.ProcessEnv, accept: (invocation: Invocation) => void) {
   const run = program
     .command("run", { isDefault: true })
@@ -106,26 +131,88 @@ function addRun(program: Command, variables: NodeJS.ProcessEnv, accept: (invocat
   run
     .addOption(new Option("--json", "print only the report, as JSON, to standard output").default(false))
     .addOption(new Option("--out <folder>", "folder for the report's files").env("HOLDFAST_OUT").default("reports"))
-    .addHelpText("after", HELP)
+    .addOption(new Option("--history", "also write what the verdicts are made of, for holdfast judge").default(false))
+    .addOption(new Option("--baseline <file>", "report.json of an earlier report to compare the new one with"))
+    .addOption(maxDropOption())
+    .addHelpText("after", helpText(COMMANDS))
     .action((flags: Record<string, unknown>, command: Command) => {
-      const { json, out, ...all } = flags;
+      const { json, out, history, baseline, maxDrop, ...all } = flags;
       const { options, settings } = readRunOptions(givenOf(all, command));
-      const environment = readVariables(Environment, variables, "the environment");
-      if (environment.REDIS_URLS !== undefined && environment.REDIS_URL === undefined)
-        throw new ConfigError(
-          'REDIS_URLS also needs REDIS_URL, the server for all strategies except "redlock" and "redlock-npm"',
-        );
+      const environment = readEnvironment(variables);
       const config = {
         settings,
-        plans: planRuns(settings),
+        plans: planRuns(settings).map((plan) => ({ ...plan, ...acrossServers(environment, plan) })),
         options,
         environment,
         json: json === true,
         out: String(out),
+        history: readHistory(history, environment),
+        baseline: readBaseline(baseline, maxDrop, environment),
         variables,
       };
       accept({ command: "run", config });
     });
+}
+
+function readHistory(wanted: unknown, { HOLDFAST_LAUNCHER }: Environment): boolean {
+  if (wanted === true && HOLDFAST_LAUNCHER === "kubernetes")
+    throw new ConfigError(
+      "--history works on one machine only, because a ConfigMap is too small for the ledger: on Kubernetes, set the chart's value history.volume",
+    );
+  return wanted === true;
+}
+
+function readBaseline(file: unknown, maxDrop: unknown, { HOLDFAST_LAUNCHER }: Environment): Config["baseline"] {
+  if (file === undefined) {
+    if (maxDrop !== undefined) throw new ConfigError("--max-drop needs the report to compare with: add --baseline");
+    return undefined;
+  }
+  if (HOLDFAST_LAUNCHER === "kubernetes")
+    throw new ConfigError(
+      "--baseline works on one machine only: on Kubernetes, compare the files of make report with holdfast compare",
+    );
+  return { file: String(file), maxDrop: (maxDrop as number | undefined) ?? null };
+}
+
+function addCompare(program: Command, accept: (invocation: Invocation) => void) {
+  program
+    .command("compare <base.json> <new.json>")
+    .helpOption("-h, --help", "show this help")
+    .description("compares two reports: verdicts that changed first, then cost; docs/ci.md has the rules")
+    .addOption(maxDropOption())
+    .addOption(new Option("--json", "print the comparison as JSON").conflicts("markdown"))
+    .addOption(new Option("--markdown", "print the comparison as Markdown"))
+    .addOption(new Option("--junit <file>", "also write the comparison to a file, as JUnit"))
+    .addHelpText("after", COMPARE_HELP)
+    .action((base: string, next: string, flags: Record<string, unknown>) => {
+      const { maxDrop = null, json, markdown, junit } = flags as Partial<CompareFlags> & Record<string, unknown>;
+      const form = json ? "json" : markdown ? "markdown" : "text";
+      accept({ command: "compare", base, new: next, maxDrop, form, junit });
+    });
+}
+
+const COMPARE_HELP = `
+Exit status: 0 same or better, 1 a verdict got worse, 2 a file cannot be used, 3 the reports cannot be compared,
+5 slower than --max-drop allows.`;
+
+const maxDropOption = () =>
+  new Option("--max-drop <percent>", "largest loss of throughput of a run, for example 20%; otherwise any").argParser(
+    (text: string) => {
+      const percent = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];
+      if (percent === undefined || Number(percent) >= 100)
+        throw new InvalidArgumentError("write a percentage below 100%, such as 20%");
+      return Number(percent) / 100;
+    },
+  );
+
+/** What theory needs to know of MYSQL_URLS. Each worker uses one of the servers. */
+function acrossServers(
+  { MYSQL_URL, ...others }: Environment,
+  { workers }: PlannedRun,
+): Pick<PlannedRun, "mysqlServers"> {
+  const count = MYSQL_URL === undefined ? 1 : mysqlServers({ ...others, MYSQL_URL }).length;
+  const used = Math.min(count, workers);
+  return used > 1 ? { mysqlServers: used } : {};
 }
 
 /** What the chart's hook and its test run. */
@@ -139,36 +226,23 @@ function addJobCommands(program: Command, variables: NodeJS.ProcessEnv, accept: 
       .action((flags: { wait: string }) => accept({ command, waitMs: toMs(flags.wait), variables }));
 }
 
+const COMPARE = "compares two reports: holdfast compare base.json new.json --max-drop 20%";
 const JOB_COMMANDS = [
   ["reset", "on Kubernetes: delete the last coordinator Job, so that the next one can be created"],
   ["verdict", "on Kubernetes: wait for the report, print it and exit with its status"],
 ] as const;
 
-const HELP = `
-Commands (run is the default; holdfast <command> --help shows the options of the others):
-${JOB_COMMANDS.map(([name, description]) => `  ${name.padEnd(16)}${description}`).join("\n")}
+const THEORY_SUMMARY = "print what theory expects of each strategy, with and without faults";
 
-Servers (for each one that is not set, Holdfast starts a private MySQL or MariaDB, Redis or Prometheus):
-  MYSQL_URL, MYSQL_PASSWORD       mysql://user@host:3306/database, with helm/files/schema.sql loaded
-  REDIS_URL                       redis://host:6379, with user and password in it, or one password for each user in:
-  ${REDIS_USERS.map((user) => `REDIS_PASSWORD_${user.toUpperCase()}`).join(", ")}
-  REDIS_URLS                      redis://host:6379,redis://...: independent servers, for redlock and redlock-npm
-  PROMETHEUS_URL                  http://host:9090; its http_sd must read http://<HOLDFAST_LISTEN>/targets
-  HOLDFAST_LISTEN                 host:port on which the coordinator listens, default a free port on 127.0.0.1
-
-Strategies:
-${Object.entries(STRATEGIES)
-  .map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`)
-  .join("\n")}
-
-Scenarios:
-${Object.entries(SCENARIOS)
-  .map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`)
-  .join("\n")}
-
-Exit status: 0 all as theory expects, 1 a strategy that should hold was violated, 2 configuration invalid,
-3 unknown (a control not violated, too little overlap, metrics incomplete, a worker lost), 4 a server unreachable.
-`;
+/** All but run, for --help. */
+const COMMANDS = [
+  ["compare", COMPARE] as const,
+  ["history", HISTORY_SUMMARY] as const,
+  ...REPORT_COMMANDS,
+  ["theory", THEORY_SUMMARY] as const,
+  ["check-lock", CHECK_LOCK_SUMMARY] as const,
+  ...JOB_COMMANDS,
+];
 
 /** The options that the user set. The chart sets every variable, so one with the default's value counts as left out. */
 const givenOf = (flags: Record<string, unknown>, command: Command): Record<string, unknown> =>
@@ -178,45 +252,6 @@ const givenOf = (flags: Record<string, unknown>, command: Command): Record<strin
       return source === "cli" || (source === "env" && !isDefault(key as keyof RunOptions, value));
     }),
   );
-
-/** One flag and one variable for each option of the schema. */
-function runFlags(): Option[] {
-  return Object.entries(RunOptions.shape).map(([key, schema]) => {
-    const kebab = kebabCase(key);
-    const inner = schema.unwrap();
-    const fallback = schema.parse(undefined);
-    const flag =
-      inner instanceof z.ZodBoolean
-        ? `--${kebab} <true|false>`
-        : inner instanceof z.ZodArray
-          ? `--${kebab} <names>`
-          : `--${kebab} <${placeholder(inner)}>`;
-    const option = new Option(flag, schema.description).env(`HOLDFAST_${kebab.replaceAll("-", "_").toUpperCase()}`);
-    const shown = Array.isArray(fallback) ? undefined : fallback;
-    if (shown !== undefined) option.default(shown);
-    return option.argParser((text: string) => read(inner, kebab, text));
-  });
-}
-
-const placeholder = (schema: z.ZodType) =>
-  schema instanceof z.ZodNumber ? "n" : schema instanceof z.ZodEnum ? "name" : "duration";
-
-function read(schema: z.ZodType, name: string, text: string): unknown {
-  const value =
-    schema instanceof z.ZodBoolean
-      ? ({ true: true, false: false }[text] ?? text)
-      : schema instanceof z.ZodNumber
-        ? text.trim() === ""
-          ? text
-          : Number(text)
-        : schema instanceof z.ZodArray
-          ? text
-              .split(",")
-              .map((part) => part.trim())
-              .filter((part) => part !== "")
-          : text;
-  return parse(schema, value, `--${name} ${text}`);
-}
 
 function checkedDuration(text: string): string {
   const result = duration.safeParse(text);

@@ -4,6 +4,7 @@
  */
 export class ServerError extends Error {
   override name = "ServerError";
+  readonly thing: string;
   /** The reason alone, without the server and the fix. */
   readonly reason: string;
   readonly final: boolean;
@@ -14,6 +15,7 @@ export class ServerError extends Error {
     options: { readonly cause?: unknown; readonly final?: boolean } = {},
   ) {
     super(`${thing}: ${reason}; ${fix}`, { cause: options.cause });
+    this.thing = thing;
     this.reason = reason;
     this.final = options.final ?? false;
   }

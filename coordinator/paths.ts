@@ -13,6 +13,13 @@ export function filesFolder(): string {
   return folder;
 }
 
+/** Returns the script that installs the servers; undefined in the image, which does not contain it. */
+export function installScript(): string | undefined {
+  // In the npm package, as in the source tree, dist/ is next to coordinator/.
+  const folders = [here, join(here, "../coordinator")];
+  return folders.map((folder) => join(folder, "platform/local/servers/install.sh")).find((file) => existsSync(file));
+}
+
 /**
  * Returns the path of another process's program: `source`, relative to coordinator/, or, when this code runs from a bundle,
  * the bundle `name` in the same folder.

@@ -1,24 +1,22 @@
-/** Where the servers of a report are, and with which passwords its users log in. */
+import type { LockService } from "../../worker/contract.ts";
+import type { PrometheusVariables } from "../../worker/servers/prometheus.ts";
+import type { ServerVariables } from "../../worker/servers/variables.ts";
+import type { ServerFaultName } from "../plan/run-plan.ts";
 
+/** Where the servers of a report are, and with which passwords its users log in. */
 export interface ServerAddresses {
-  readonly mysqlUrl: string;
-  readonly mysqlPassword?: string | undefined;
-  readonly redisUrl: string;
-  /** All independent servers, `redisUrl` first. A lock on a majority uses all of them. */
+  /** The variables that name the servers, the user's or private ones. Each client takes what it needs. */
+  readonly variables: ServerVariables &
+    PrometheusVariables &
+    Record<"MYSQL_URL" | "REDIS_URL" | "PROMETHEUS_URL", string>;
+  /** All independent servers. A lock on a majority uses all of them. */
   readonly redisUrls: readonly string[];
-  /** One password for each user of helm/files/users.acl; empty where the user in the URL is used for everything. */
-  readonly redisPasswords: Readonly<Record<string, string>>;
-  readonly prometheusUrl: string;
+  /** Why a lock service that a strategy needs is not there. */
+  readonly missingServices: Readonly<Partial<Record<LockService, string>>>;
+  /** Why a fault of the servers cannot be made. */
+  readonly missingFaults: Readonly<Partial<Record<ServerFaultName, string>>>;
   /** Whether the workers are pods that can reach an API server. */
   readonly cluster: boolean;
   /** Facts about the servers that the report shows under its environment, such as their versions. */
   readonly notes: Readonly<Record<string, string>>;
-}
-
-/** Returns the URL of a server with this user and password in place of its own. */
-export function urlWithLogin(url: string, user: string, password: string): string {
-  const changed = new URL(url);
-  changed.username = user;
-  changed.password = encodeURIComponent(password);
-  return changed.href;
 }

@@ -4,9 +4,11 @@
  */
 import * as z from "zod";
 import { METRICS } from "../../worker/contract.ts";
+import type { PrometheusVariables } from "../../worker/servers/prometheus.ts";
 import { ServerError } from "../errors.ts";
 import type { PrometheusEvidence } from "../judge/evidence.ts";
 import type { Quantiles } from "../judge/report-data.ts";
+import { connectPrometheus } from "./prometheus-http.ts";
 
 const Answer = z.object({
   status: z.literal("success"),
@@ -23,34 +25,24 @@ export interface Sample {
 
 export type Prometheus = ReturnType<typeof createPrometheus>;
 
-export function createPrometheus(url: string) {
+export function createPrometheus(variables: PrometheusVariables) {
+  const { where, ask } = connectPrometheus(variables);
+
   /** Makes an instant query. Throws ServerError. */
   async function query(expression: string, atMs?: number): Promise<readonly Sample[]> {
-    const target = new URL("api/v1/query", url.endsWith("/") ? url : `${url}/`);
-    const body = new URLSearchParams({
+    const form = new URLSearchParams({
       query: expression,
       ...(atMs === undefined ? {} : { time: (atMs / 1_000).toFixed(3) }),
     });
-    const content = await post(target, body);
+    const content = await ask("api/v1/query", form);
     const answer = Answer.safeParse(content);
     if (!answer.success)
       throw new ServerError(
-        `Prometheus at ${url}`,
+        where,
         `unexpected answer ${JSON.stringify(content).slice(0, 200)}`,
         "check that PROMETHEUS_URL is a Prometheus of version 2.42 or later",
       );
     return answer.data.data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
-  }
-
-  async function post(target: URL, body: URLSearchParams): Promise<unknown> {
-    try {
-      const response = await fetch(target, { method: "POST", body, signal: AbortSignal.timeout(5_000) });
-      return await response.json();
-    } catch (error) {
-      throw new ServerError(`Prometheus at ${url}`, describeCause(error), "start it or correct PROMETHEUS_URL", {
-        cause: error,
-      });
-    }
   }
 
   /** Returns the indexes of the workers whose gauge was 1 in their last scrape. */
@@ -63,10 +55,11 @@ export function createPrometheus(url: string) {
   async function read(run: string, atMs: number, windowMs: number): Promise<PrometheusEvidence> {
     const window = `${Math.ceil(windowMs / 1_000)}s`;
     const last = (name: string) => `last_over_time(${name}{run="${run}"}[${window}])`;
-    const [operations, raised, naive, operation, lockWait] = await Promise.all([
-      query(last(METRICS.operations.name), atMs),
-      query(last(METRICS.raised.name), atMs),
-      query(last(METRICS.naive.name), atMs),
+    const [operations, raised, naive, ready, operation, lockWait] = await Promise.all([
+      query(newest("worker, uid, outcome", last(METRICS.operations.name)), atMs),
+      query(newest("uid", last(METRICS.raised.name)), atMs),
+      query(newest("uid", last(METRICS.naive.name)), atMs),
+      query(last(METRICS.ready.name), atMs),
       quantiles(METRICS.operationSeconds.name, last, atMs),
       quantiles(METRICS.lockWaitSeconds.name, last, atMs),
     ]);
@@ -83,33 +76,44 @@ export function createPrometheus(url: string) {
       raised: findCounter(raised, uid),
       naive: findCounter(naive, uid),
     }));
-    return { workers: workers.sort((a, b) => a.worker - b.worker), operation, lockWait };
+    const duplicates = findDuplicates(ready);
+    return {
+      workers: workers.sort((a, b) => a.worker - b.worker),
+      ...(duplicates === undefined ? {} : { duplicates }),
+      operation,
+      lockWait,
+    };
   }
 
   async function quantiles(name: string, last: (name: string) => string, atMs: number): Promise<Quantiles> {
     const one = async (expression: string) => (await query(expression, atMs))[0]?.value;
-    const quantile = (q: number) => one(`histogram_quantile(${q}, sum by (le) (${last(`${name}_bucket`)}))`);
-    const [count, sum, p50, p95, p99] = await Promise.all([
-      one(`sum(${last(`${name}_count`)})`),
-      one(`sum(${last(`${name}_sum`)})`),
+    const quantile = (q: number) =>
+      one(`histogram_quantile(${q}, sum by (le) (${newest("uid, le", last(`${name}_bucket`))}))`);
+    const [count, sum, buckets, p50, p95, p99] = await Promise.all([
+      one(`sum(${newest("uid", last(`${name}_count`))})`),
+      one(`sum(${newest("uid", last(`${name}_sum`))})`),
+      query(`sum by (le) (${newest("uid, le", last(`${name}_bucket`))})`, atMs).then(readBuckets),
       quantile(0.5),
       quantile(0.95),
       quantile(0.99),
     ]);
     if (!count || sum === undefined || p50 === undefined || p95 === undefined || p99 === undefined) return { count: 0 };
-    return { count, average: sum / count, p50, p95, p99 };
+    return { count, average: sum / count, p50, p95, p99, buckets };
   }
 
   return {
     query,
     workersWith,
     read,
+    /** Returns the time by the clock of the server, which may differ from that of this process. Throws ServerError. */
+    async nowMs(): Promise<number> {
+      const [now] = await query("vector(time())");
+      return (now?.value ?? Number.NaN) * 1_000;
+    },
     /** Returns the version. Throws ServerError unless Prometheus answers queries. */
     async check(): Promise<string> {
       await query("vector(1)");
-      const info = await fetch(new URL("/api/v1/status/buildinfo", url), { signal: AbortSignal.timeout(5_000) })
-        .then((response) => response.json())
-        .catch(() => undefined);
+      const info = await ask("api/v1/status/buildinfo").catch(() => undefined);
       return (
         z.object({ data: z.object({ version: z.string() }) }).safeParse(info).data?.data.version ?? "unknown version"
       );
@@ -119,11 +123,34 @@ export function createPrometheus(url: string) {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-const workerIndex = (labels: Readonly<Record<string, string>>) => Number(labels.worker?.replace("worker-", ""));
+/**
+ * One series for each combination of these labels. A worker has several series where two jobs scrape it, or where two
+ * servers do and one answers for both. All count the same process, whose counters only grow, so the largest is the newest:
+ * every counter and bucket then comes from the same scrape.
+ */
+const newest = (labels: string, expression: string) => `max by (${labels}) (${expression})`;
 
-/** `fetch` reports only "fetch failed"; the reason is in its cause. */
-function describeCause(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? error.cause : error;
-  return cause.message || ("code" in cause ? String(cause.code) : cause.name);
+/** The buckets of a histogram that are not empty. Those of Prometheus are cumulative. */
+function readBuckets(samples: readonly Sample[]): NonNullable<Quantiles["buckets"]> {
+  const sorted = samples
+    .map(({ labels, value }) => ({ bound: Number(labels.le?.replace("+Inf", "Infinity")), value }))
+    .sort((a, b) => a.bound - b.bound);
+  return sorted
+    .map(({ bound, value }, index) => ({
+      atMost: Number.isFinite(bound) ? bound : null,
+      count: value - (sorted[index - 1]?.value ?? 0),
+    }))
+    .filter(({ count }) => count > 0);
 }
+
+/** How many series there are of one worker, and the labels in which they differ; undefined where each worker has one. */
+function findDuplicates(samples: readonly Sample[]): PrometheusEvidence["duplicates"] {
+  const byWorker = [...Map.groupBy(samples, ({ labels }) => labels.uid).values()];
+  const series = Math.max(0, ...byWorker.map(({ length }) => length));
+  if (series <= 1) return undefined;
+  const names = new Set(samples.flatMap(({ labels }) => Object.keys(labels)));
+  const differs = (name: string) => byWorker.some((alike) => new Set(alike.map(({ labels }) => labels[name])).size > 1);
+  return { series, labels: [...names].filter(differs).sort() };
+}
+
+const workerIndex = (labels: Readonly<Record<string, string>>) => Number(labels.worker?.replace("worker-", ""));

@@ -1,38 +1,45 @@
 /** Tries on real connections what the users of helm/files/users.acl must be able to do, and what Redis must refuse them. */
 import { randomBytes } from "node:crypto";
-import { Redis } from "ioredis";
-import { GRANT_CHANNEL_PREFIX, LOCK_KEY_PREFIX, PEER_KEY_PREFIX, SEED_KEY_PREFIX } from "../../worker/contract.ts";
+import {
+  GRANT_CHANNEL_PREFIX,
+  GUEST_PREFIX,
+  LOCK_KEY_PREFIX,
+  PEER_KEY_PREFIX,
+  type RedisUser,
+  SEED_KEY_PREFIX,
+} from "../../worker/contract.ts";
+import { isComplaintAboutArguments, isRefusal } from "../../worker/server-errors.ts";
+import {
+  openRedis,
+  type RedisLogin,
+  type RedisVariables,
+  redisAddress,
+  redisKind,
+  redisLogin,
+  redisUrls,
+  redisUsers,
+} from "../../worker/servers/redis.ts";
 import { ServerError } from "../errors.ts";
 import type { AclProbe } from "../judge/report-data.ts";
-import { urlWithLogin } from "./addresses.ts";
-import { isComplaintAboutArguments, isRefusal, ONE_SHOT_OPTIONS } from "./redis.ts";
-
-export interface AclOptions {
-  readonly redisUrl: string;
-  /** By user of helm/files/users.acl. */
-  readonly passwords: Readonly<Record<string, string>>;
-}
-
-export interface ProbeOptions extends AclOptions {
-  /** Tries every command as every user. Otherwise the user `lock` tries all of them and the others a few. */
-  readonly matrix?: boolean;
-}
+import { ONE_SHOT_OPTIONS } from "./redis.ts";
+import { toRedisError } from "./redis-errors.ts";
 
 type Command = readonly [name: string, ...args: string[]];
 
 /**
  * Tries what must be refused, and returns what Redis answered. Each attempt is the real command, with arguments that make
  * it harmless if it is allowed: Redis checks the permission before the arguments, so a complaint about those means that the
- * user's rules allow the command. Throws ServerError when Redis is unreachable.
+ * user's rules allow the command. With `matrix`, every user tries every command; otherwise the user `lock` tries all of
+ * them and the others a few. Throws ServerError when Redis is unreachable.
  */
-export async function probeAcl({ redisUrl, passwords, matrix = false }: ProbeOptions): Promise<AclProbe[]> {
-  const users = [...Object.keys(passwords), "health", ANONYMOUS];
-  const probes = users.flatMap((user) =>
-    listAttempts(user, Object.keys(passwords), matrix).map((command) => ({ user, command })),
+export async function probeAcl(variables: RedisVariables, { matrix = false } = {}): Promise<AclProbe[]> {
+  const known = redisUsers(variables);
+  const probes = [...known, "health", ANONYMOUS].flatMap((user) =>
+    listAttempts(user, known, matrix).map((command) => ({ user, command })),
   );
   return Promise.all(
     probes.map(async ({ user, command }) => {
-      const { answer, error } = await send(redisUrl, user, passwords, command);
+      const { answer, error } = await send(variables, user, command);
       return {
         user,
         attempt: command.map(quoteWord).join(" "),
@@ -56,28 +63,40 @@ export interface Granted {
 }
 
 /**
- * Throws ServerError with the user, the command and the refusal, unless the users may do what a run needs. The commands
+ * Throws ServerError with the user, the command and the error, unless the users may do what a run needs. The commands
  * that it returns also show that `probeAcl` can tell an allowed command from a refused one.
  */
-export async function checkAccess({ redisUrl, passwords }: AclOptions): Promise<Granted[]> {
+export async function checkAccess(variables: RedisVariables): Promise<Granted[]> {
   const granted: Granted[] = [];
-  for (const [user, commands] of Object.entries(permissions())) {
-    if (passwords[user] === undefined) continue;
+  const known = redisUsers(variables);
+  for (const [role, needed] of Object.entries(permissions())) {
+    const commands = redisKind(variables) === "cluster" ? [...needed, FIND_NODES] : needed;
+    // Without Holdfast's own users, one user does everything.
+    const user = known.length === 0 ? (redisLogin(variables, "lock").user ?? "default") : role;
+    const isOptional = known.length > 0 || role === "guest";
+    if (isOptional && !known.some((name) => name === role)) continue;
     granted.push({ user, attempts: commands.map(([name]) => name) });
     for (const command of commands) {
-      const { error } = await send(redisUrl, user, passwords, command);
+      const { error } = await send(variables, user, command);
       if (error === undefined) continue;
-      throw new ServerError(
-        `Redis at ${new URL(redisUrl).host}, user ${user}, ${command[0]}`,
-        error,
-        error.startsWith("WRONGPASS")
-          ? `give the user's password in REDIS_PASSWORD_${user.toUpperCase()}`
-          : `compare the user's rules with helm/files/users.acl (ACL GETUSER ${user})`,
-        { final: true },
-      );
+      const where = `Redis at ${redisAddress(variables)}, user ${user}, ${command[0]}`;
+      throw await toRedisError(where, variables, user, new Error(error));
     }
   }
   return granted;
+}
+
+/**
+ * Checks the other servers of REDIS_URLS in the same way. A lock on the majority does not need all of them, so a server
+ * that does not answer is left out; only an error that waiting does not resolve is thrown.
+ */
+export async function checkOtherServers(variables: RedisVariables): Promise<void> {
+  for (const url of redisUrls(variables)) {
+    if (url === variables.REDIS_URL) continue;
+    await checkAccess({ ...variables, REDIS_URL: url }).catch((error) => {
+      if (!(error instanceof ServerError) || error.final) throw error;
+    });
+  }
 }
 
 // --- What is tried --------------------------------------------------------------------------------------------------
@@ -92,6 +111,7 @@ const KEY_PREFIXES: Readonly<Record<string, string>> = {
   lock: LOCK_KEY_PREFIX,
   seed: SEED_KEY_PREFIX,
   peer: PEER_KEY_PREFIX,
+  guest: GUEST_PREFIX,
 };
 
 const FORBIDDEN: readonly Command[] = [
@@ -100,7 +120,9 @@ const FORBIDDEN: readonly Command[] = [
   ["EVAL", `return redis.call('GET', '${FOREIGN}')`, "0"],
   ["EVAL", "return redis.call('FLUSHALL', 'no')", "0"],
   ["PUBLISH", FOREIGN, "1"],
+  ["SPUBLISH", FOREIGN, "1"],
   ["SUBSCRIBE", FOREIGN],
+  ["SSUBSCRIBE", FOREIGN],
   ["PSUBSCRIBE", "*"],
   ["KEYS", `${FOREIGN}*`],
   ["SCAN", "0"],
@@ -135,12 +157,16 @@ function listAttempts(user: string, users: readonly string[], matrix: boolean): 
   return [first!, ...(user === "lock" ? forbidden : forbidden.filter(([name]) => BRIEF_COMMANDS.includes(name)))];
 }
 
+/** How every client of a cluster finds the nodes. */
+const FIND_NODES: Command = ["CLUSTER", "SLOTS"];
+
 /** The commands that each user needs. They take effect, so their keys have a new name in each call. */
-function permissions(): Readonly<Record<string, readonly Command[]>> {
+function permissions(): Readonly<Record<RedisUser, readonly Command[]>> {
   const probe = `probe-${randomBytes(6).toString("hex")}`;
   const [lock, queue] = [`${LOCK_KEY_PREFIX}{${probe}}:owner`, `${LOCK_KEY_PREFIX}{${probe}}:queue`];
   const [seed, peer] = [`${SEED_KEY_PREFIX}${probe}`, `${PEER_KEY_PREFIX}${probe}`];
   const channel = `${GRANT_CHANNEL_PREFIX}${probe}`;
+  const guest = `${GUEST_PREFIX}${probe}`;
   return {
     lock: [
       ["PING"],
@@ -155,8 +181,9 @@ function permissions(): Readonly<Record<string, readonly Command[]>> {
       ["LREM", queue, "0", "1"],
       ["LPOP", queue],
       ["DEL", lock],
-      ["PUBLISH", channel, "1"],
-      ["SUBSCRIBE", channel],
+      ["PUBSUB", "SHARDNUMSUB", channel],
+      ["SPUBLISH", channel, "1"],
+      ["SSUBSCRIBE", channel],
     ],
     seed: [
       ["PING"],
@@ -173,6 +200,19 @@ function permissions(): Readonly<Record<string, readonly Command[]>> {
       ["EVAL", "return redis.call('DEL', KEYS[1])", "1", peer],
     ],
     monitor: [["PING"], ["INFO", "server"]],
+    guest: [
+      ["PING"],
+      ["SET", guest, "1", "NX", "PX", "5000"],
+      ["GET", guest],
+      ["PEXPIRE", guest, "5000"],
+      ["PTTL", guest],
+      ["SCRIPT", "LOAD", "return redis.call('DEL', KEYS[1])"],
+      ["EVAL", "return redis.call('DEL', KEYS[1])", "1", guest],
+      ["HSET", guest, "owner", "1"],
+      ["DEL", guest],
+      ["PUBLISH", guest, "1"],
+      ["SUBSCRIBE", guest],
+    ],
   };
 }
 
@@ -180,16 +220,18 @@ const quoteWord = (word: string) => (word === "" || word.includes(" ") ? JSON.st
 
 // --- Sending --------------------------------------------------------------------------------------------------------
 
-/** Sends one command on a connection of its own. `error` is the reply with which Redis rejects the login or the command. */
+/**
+ * Sends one command on a connection of its own. `error` is the reply with which Redis rejects the login or the command. In
+ * a cluster, the first node of REDIS_URL is asked, and the node that it names if it does not have the key.
+ */
 async function send(
-  redisUrl: string,
+  variables: RedisVariables,
   user: string,
-  passwords: Readonly<Record<string, string>>,
   [name, ...args]: Command,
+  node: { readonly host?: string; readonly port?: number } = {},
 ): Promise<{ readonly answer: string; readonly error?: string | undefined }> {
-  const login = user === ANONYMOUS ? (["", ""] as const) : ([user, passwords[user] ?? WRONG_PASSWORD] as const);
   // Protocol 2 needs no HELLO, so a connection can be open without a login.
-  const connection = new Redis(urlWithLogin(redisUrl, ...login), { ...ONE_SHOT_OPTIONS, protocol: 2 });
+  const connection = openRedis(variables, loginOf(variables, user), { ...ONE_SHOT_OPTIONS, ...node, protocol: 2 });
   let failure: Error | undefined;
   connection.on("error", (error) => {
     failure = error;
@@ -201,11 +243,20 @@ async function send(
   } catch (error) {
     // ioredis emits a refused login as an event, and rejects the call only with "connection is closed".
     const reason = (error as Error).name === "ReplyError" ? (error as Error) : (failure ?? (error as Error));
+    const [, host, port] = /^MOVED \d+ (.+):(\d+)$/.exec(reason.message) ?? [];
+    if (redisKind(variables) === "cluster" && host !== undefined && node.host === undefined)
+      return await send(variables, user, [name, ...args], { host, port: Number(port) });
     if (reason.name === "ReplyError") return { answer: "", error: reason.message };
-    throw new ServerError(`Redis at ${new URL(redisUrl).host}`, reason.message, "start it or correct REDIS_URL", {
-      cause: error,
-    });
+    throw await toRedisError(`Redis at ${redisAddress(variables)}`, variables, user, reason);
   } finally {
     connection.disconnect();
   }
+}
+
+function loginOf(variables: RedisVariables, user: string): RedisLogin {
+  if (user === ANONYMOUS) return {};
+  const users = redisUsers(variables);
+  if (users.length === 0) return redisLogin(variables, "lock");
+  const known = users.find((name) => name === user);
+  return known === undefined ? { user, password: WRONG_PASSWORD } : redisLogin(variables, known);
 }

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { REDIS_USERS, type RedisUser, WORKER_REDIS_USERS } from "../../worker/contract.ts";
+import { REDIS_USERS, type RedisUser } from "../../worker/contract.ts";
+import { passwordVariable } from "../../worker/servers/redis.ts";
 
 export type RedisPasswords = Readonly<Record<RedisUser, string>>;
 
@@ -23,8 +24,11 @@ export function fillUsersFile(template: string, passwords: RedisPasswords): stri
   return filled;
 }
 
-/** The passwords that workers may know, as environment variables. */
-export const passwordVariables = (passwords: Readonly<Record<string, string>>): Record<string, string | undefined> =>
-  Object.fromEntries(WORKER_REDIS_USERS.map((user) => [`REDIS_PASSWORD_${user.toUpperCase()}`, passwords[user]]));
+/** The passwords as environment variables. */
+export const passwordVariables = (passwords: RedisPasswords) =>
+  Object.fromEntries(REDIS_USERS.map((user) => [passwordVariable(user), passwords[user]])) as Record<
+    ReturnType<typeof passwordVariable<RedisUser>>,
+    string
+  >;
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

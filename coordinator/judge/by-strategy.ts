@@ -1,6 +1,6 @@
 /** What the workers of each strategy did in a run of several strategies. Pure. */
 import { type StrategyName, writerOf } from "../../worker/contract.ts";
-import { workerIndexes } from "../plan/run-plan.ts";
+import { strategyOfWorker, workerIndexes } from "../plan/run-plan.ts";
 import type { Evidence } from "./evidence.ts";
 import { isStale } from "./ledger.ts";
 import type { RunReport } from "./report-data.ts";
@@ -9,20 +9,19 @@ import type { RunReport } from "./report-data.ts";
  * For each strategy of a mix: the writes of its workers, how many of them were stale, and how many were lost under a
  * stale write of any worker.
  */
-export function partsOf(mix: readonly StrategyName[], evidence: Evidence): NonNullable<RunReport["parts"]> {
+export function splitByStrategy(mix: readonly StrategyName[], evidence: Evidence): NonNullable<RunReport["parts"]> {
   const { ledger, plan, workers, writers } = evidence;
-  const strategyOf = (worker: number) => mix[worker % mix.length]!;
-  const byWriter = new Map(writers.map(({ id, worker }) => [id, strategyOf(worker)]));
+  const byWriter = new Map(writers.map(({ id, worker }) => [id, strategyOfWorker(plan, worker)]));
   const names = [...new Set(mix)];
   const parts = new Map(
     names.map((strategy) => [
       strategy,
       {
         strategy,
-        workers: workerIndexes(plan).filter((i) => strategyOf(i) === strategy).length,
+        workers: workerIndexes(plan).filter((i) => strategyOfWorker(plan, i) === strategy).length,
         committed: 0,
         rejected: workers
-          .filter(({ index }) => strategyOf(index) === strategy)
+          .filter(({ index }) => strategyOfWorker(plan, index) === strategy)
           .reduce((sum, { final }) => sum + (final?.rejected ?? 0), 0),
         staleWrites: 0,
         overwritten: 0,
@@ -45,15 +44,15 @@ export function partsOf(mix: readonly StrategyName[], evidence: Evidence): NonNu
 /** Has a 1 for each row whose version a later write did not read. */
 function markOverwrittenRows({ ledger }: Evidence): Uint8Array {
   const lost = new Uint8Array(ledger.length);
-  const rowsOf = new Map<number, number[]>();
+  const earlier = new Map<number, number[]>();
   for (let row = 0; row < ledger.length; row++) {
-    const before = rowsOf.get(ledger.employee[row]!) ?? [];
+    const before = earlier.get(ledger.employee[row]!) ?? [];
     for (let index = before.length - 1; index >= 0; index--) {
       if (ledger.newVersion[before[index]!]! <= ledger.readVersion[row]!) break;
       lost[before[index]!] = 1;
     }
     before.push(row);
-    rowsOf.set(ledger.employee[row]!, before);
+    earlier.set(ledger.employee[row]!, before);
   }
   return lost;
 }

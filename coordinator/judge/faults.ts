@@ -1,11 +1,43 @@
 /** The faults of a run: how often they happened, and how long the recovery took. Pure. */
 import type { Fault } from "../../worker/contract.ts";
+import type { ServerFault, ServerFaultName } from "../plan/run-plan.ts";
 import { duration, plural } from "../text/format.ts";
 import type { Evidence } from "./evidence.ts";
+import type { RunReport } from "./report-data.ts";
 
-/** Describes what was made to fail, and how often it did. Empty where it never happened. */
-export function describeFaults(fault: Fault, { workers }: Evidence): string[] {
-  const times = workers.reduce((sum, { final }) => sum + (final?.faulted ?? 0), 0);
+type FaultTimes = NonNullable<RunReport["faultTimes"]>;
+
+/** Describes what was made to fail in a run, and how often it did. Empty where nothing happened. */
+export const describeFaults = (evidence: Evidence): string[] => [
+  ...(evidence.plan.fault === undefined ? [] : describeWorkerFault(evidence.plan.fault, evidence)),
+  ...(evidence.plan.soak ?? []).flatMap((fault) => describeWorkerFault(fault, evidence)),
+  ...(evidence.plan.serverFaults ?? []).flatMap((fault) => describeServerFault(fault, evidence)),
+];
+
+/** Whether theory was asked what becomes of a strategy when something fails. */
+export const hasFaults = ({
+  fault,
+  soak,
+  serverFaults,
+}: Pick<Evidence["plan"], "fault" | "soak" | "serverFaults">): boolean =>
+  fault !== undefined || soak !== undefined || serverFaults !== undefined;
+
+function describeServerFault({ name, forMs }: ServerFault, { serverFaults = [] }: Evidence): string[] {
+  const times = serverFaults.filter((fault) => fault.name === name).length;
+  return times === 0 ? [] : [`${SERVER_FAULTS[name](forMs)}, ${plural(times, "time")}`];
+}
+
+const SERVER_FAULTS: Record<ServerFaultName, (forMs: number) => string> = {
+  "lock-deleted": () => "somebody deleted the key of the lock",
+  "redis-data-loss": () => "Redis lost all its data",
+  "redis-stall": (forMs) => `Redis answered nobody for ${duration(forMs)}`,
+  "foreign-writer": () => "a foreign writer wrote the row without the lock",
+  "mysql-kill-connections": () => "MySQL ended all connections of its clients",
+};
+
+function describeWorkerFault(fault: Fault, { workers }: Evidence): string[] {
+  const concerned = workers.filter(({ index }) => fault.worker === undefined || fault.worker === index);
+  const times = concerned.reduce((sum, { final }) => sum + (final?.faulted ?? 0), 0);
   if (times === 0) return [];
   const where = PLACES[fault.at];
   const who = fault.worker === undefined ? "a worker" : `worker-${fault.worker}`;
@@ -17,10 +49,44 @@ export function describeFaults(fault: Fault, { workers }: Evidence): string[] {
       return [`${who} was stalled for ${duration(fault.forMs)} ${where}, ${often}`];
     case "die":
       return [`${who} died ${where} and released nothing`];
+    case "partition":
+      return [`nothing passed between ${who} and ${serversOf(fault)} for ${duration(fault.forMs)}, ${often}`];
+    case "slow-network":
+      return [
+        `what passed between ${who} and ${serversOf(fault)} took about ${duration(fault.delayMs ?? 0)} longer in each direction, for ${duration(fault.forMs)}, ${often}`,
+      ];
+    case "lost-answer":
+      return [`${who} lost the answer to ${REQUESTS[fault.at]}, ${often}`];
     default:
       return fault.action satisfies never;
   }
 }
+
+/** When the run's faults happened, by the database's clock, in the order of their starts. */
+export const faultTimesOf = ({ workers, serverFaults = [] }: Evidence): FaultTimes =>
+  [
+    ...workers.flatMap(({ index, final }) => (final?.faultTimes ?? []).map((time) => ({ worker: index, ...time }))),
+    ...serverFaults.map(({ name, ...time }) => ({ server: name, ...time })),
+  ].sort((a, b) => a.startedAtUs - b.startedAtUs);
+
+/**
+ * The longest time without a write that overlaps a fault, seconds; null if there was no fault, or no write on one side of
+ * it. Workers know the database's clock to a few milliseconds only.
+ */
+export function measureQuiet(evidence: Evidence): number | null {
+  const written = evidence.ledger.writtenAtUs.toSorted();
+  const quietUs = faultTimesOf(evidence).flatMap(({ startedAtUs, endedAtUs }) => {
+    let longestUs: number | undefined;
+    for (let next = 1; next < written.length; next += 1) {
+      const [from, until] = [written[next - 1]!, written[next]!];
+      if (until < startedAtUs - CLOCK_SLACK_US || from > endedAtUs + CLOCK_SLACK_US) continue;
+      longestUs = Math.max(longestUs ?? 0, until - from);
+    }
+    return longestUs ?? [];
+  });
+  return quietUs.length === 0 ? null : Math.max(...quietUs) / 1e6;
+}
+const CLOCK_SLACK_US = 5_000;
 
 /** Seconds from the death of a holder to the next write; null where nobody died or nothing was written after it. */
 export function measureRecovery({ workers, ledger }: Evidence): number | null {
@@ -30,7 +96,20 @@ export function measureRecovery({ workers, ledger }: Evidence): number | null {
   return next === undefined ? null : (next - death) / 1e6;
 }
 
+const serversOf = ({ link }: Fault) => (link === undefined ? "its servers" : { redis: "Redis", mysql: "MySQL" }[link]);
+
+const REQUESTS: Record<Fault["at"], string> = {
+  "before-acquire": "its request for the lock",
+  "after-read": "the request after its read",
+  "before-write": "its write",
+  "before-commit": "its COMMIT",
+  "before-release": "its release",
+};
+
 const PLACES: Record<Fault["at"], string> = {
+  "before-acquire": "before it asked for the lock",
+  "before-commit": "just before the COMMIT",
+  "before-release": "just before the release",
   "after-read": "between read and write",
   "before-write": "just before the write",
 };

@@ -1,5 +1,6 @@
 /** Builds a ledger from rows: all at once in tests, row by row while the database streams. */
 import type { Ledger } from "./evidence.ts";
+import { findSerialOrder } from "./serial-order.ts";
 
 /** In the order that `append` expects, after `seq`. */
 export const LEDGER_COLUMNS = [
@@ -19,12 +20,12 @@ export const LEDGER_COLUMNS = [
 export type LedgerColumn = (typeof LEDGER_COLUMNS)[number];
 export type LedgerRow = Readonly<Record<LedgerColumn, number>>;
 
-/** `seq` and then the columns, as the database returns them. `seq` is not stored, since it is the order of the rows. */
+/** `seq` and then the columns, as the database returns them. `seq` is not stored, since the rows are appended in its order. */
 export type LedgerValues = readonly number[];
 
 export interface LedgerBuilder {
   append(row: LedgerValues): void;
-  /** Returns the ledger. Nothing may be appended after that. */
+  /** Returns the ledger, in serial order. Nothing may be appended after that. */
   finish(): Ledger;
 }
 
@@ -51,7 +52,7 @@ export function createLedgerBuilder(expectedRows = 0): LedgerBuilder {
       for (let index = 0; index < columns.length; index++) columns[index]![length] = row[index + 1]!;
       length++;
     },
-    finish: () => ledgerFrom(length, (column) => columns[LEDGER_COLUMNS.indexOf(column)]!.subarray(0, length)),
+    finish: () => serialLedger(length, (column) => columns[LEDGER_COLUMNS.indexOf(column)]!.subarray(0, length)),
   };
 }
 
@@ -59,18 +60,21 @@ export function createLedgerBuilder(expectedRows = 0): LedgerBuilder {
 export const isStale = ({ readVersion, newVersion }: Pick<Ledger, "readVersion" | "newVersion">, row: number) =>
   readVersion[row]! !== newVersion[row]! - 1;
 
-/** Returns a ledger of these rows, in this order. */
-export function ledgerOf(rows: readonly LedgerRow[]): Ledger {
-  return ledgerFrom(rows.length, (column) => Float64Array.from(rows, (row) => row[column]));
+/** Returns a ledger of these rows, which are in the order of `seq`. */
+export function buildLedger(rows: readonly LedgerRow[]): Ledger {
+  return serialLedger(rows.length, (column) => Float64Array.from(rows, (row) => row[column]));
 }
 
-/** Returns the rows of a ledger, the inverse of {@link ledgerOf}. */
-export function rowsOf(ledger: Ledger): LedgerRow[] {
-  return Array.from(
-    { length: ledger.length },
-    (_, row) => Object.fromEntries(LEDGER_COLUMNS.map((column) => [column, ledger[column][row]!])) as LedgerRow,
-  );
+/** Returns one row of a ledger. */
+export function rowAt(ledger: Ledger, row: number): LedgerRow {
+  const values = {} as Record<LedgerColumn, number>;
+  for (const name of LEDGER_COLUMNS) values[name] = ledger[name][row]!;
+  return values;
 }
+
+/** Returns the rows of a ledger, the inverse of {@link buildLedger}. */
+export const listRows = (ledger: Ledger): LedgerRow[] =>
+  Array.from({ length: ledger.length }, (_, row) => rowAt(ledger, row));
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
@@ -80,8 +84,16 @@ function grown(column: Float64Array, capacity: number) {
   return larger;
 }
 
-function ledgerFrom(length: number, column: (name: LedgerColumn) => Float64Array): Ledger {
-  return { length, ...(Object.fromEntries(LEDGER_COLUMNS.map((name) => [name, column(name)])) as Columns) };
+function serialLedger(length: number, column: (name: LedgerColumn) => Float64Array): Ledger {
+  const ledger = { length, ...(Object.fromEntries(LEDGER_COLUMNS.map((name) => [name, column(name)])) as Columns) };
+  const order = findSerialOrder(ledger);
+  if (order === undefined) return ledger;
+  // In place and one column at a time, so that at most one is held twice.
+  for (const name of LEDGER_COLUMNS) {
+    const values = ledger[name].slice();
+    for (let index = 0; index < length; index++) ledger[name][index] = values[order[index]!]!;
+  }
+  return ledger;
 }
 
 type Columns = Record<LedgerColumn, Float64Array>;

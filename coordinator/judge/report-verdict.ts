@@ -1,15 +1,41 @@
 /** The verdict on the whole report, which decides the exit status. Pure. */
 
+import { LOCK_SERVICE_TITLES } from "../../worker/contract.ts";
 import { namesAmong, quotedLabelsOf } from "../plan/run-names.ts";
 import { ASPECTS } from "../plan/run-plan.ts";
 import { isControlStrategy, isPromised } from "../plan/theory.ts";
 import { joined, list, quoted } from "../text/format.ts";
-import { type AclProbe, EXIT, type Report, type RunReport } from "./report-data.ts";
+import { repeatsOf } from "./repeats.ts";
+import { type AclProbe, EXIT, type Report, type ReportFacts, type RunReport } from "./report-data.ts";
+
+/** The report of these runs, with the verdict on all of them. Without any run, planned or made, it is on the Redis users. */
+export function concludeReport({ skipped, ...facts }: ReportFacts, runs: RunReport[]): Report {
+  const repeats = repeatsOf(runs);
+  const nothingPlanned = runs.length === 0 && skipped.length === 0;
+  return {
+    schema: "holdfast/report/v2",
+    ...facts,
+    runs,
+    ...(repeats === undefined ? {} : { repeats }),
+    skipped,
+    verdict: nothingPlanned ? judgeAcl(facts.acl, facts.aclNote) : judgeReport(runs, skipped, facts.acl),
+  };
+}
 
 /** The part of a run that the verdict on the whole report depends on. */
 export type JudgedRun = Pick<
   RunReport,
-  "strategy" | "mix" | "guard" | "plan" | "control" | "expects" | "data" | "exclusion" | "agreement" | "reasons"
+  | "strategy"
+  | "mix"
+  | "ownLock"
+  | "guard"
+  | "plan"
+  | "control"
+  | "expects"
+  | "data"
+  | "exclusion"
+  | "agreement"
+  | "reasons"
 >;
 
 /** The verdict on the Redis users alone, without any run. `note` says why nothing was tried. */
@@ -22,7 +48,11 @@ export function judgeAcl(acl: readonly AclProbe[], note = "nothing was tried"): 
     const others = unanswered.length > 1 ? `; and ${unanswered.length - 1} more` : "";
     return conclude("unknown", `unknown: ${unanswered[0]}${others}`, unanswered);
   }
-  return conclude("expected", `as the ACL requires: Redis refused all ${acl.length} forbidden attempts`, []);
+  return conclude(
+    "expected",
+    `as the ACL requires: ${describeServers(acl)} refused all ${acl.length} forbidden attempts`,
+    [],
+  );
 }
 
 /**
@@ -70,10 +100,19 @@ const conclude = (value: Report["verdict"]["value"], text: string, reasons: read
   reasons: [...reasons],
 });
 
+const serverOf = (service: AclProbe["service"]) => (service === undefined ? "Redis" : LOCK_SERVICE_TITLES[service]);
+
+/** The servers that were asked, in words. */
+export const describeServers = (acl: readonly AclProbe[]): string =>
+  list([...new Set(acl.map(({ service }) => serverOf(service)))]);
+
 const describeAllowed = (acl: readonly AclProbe[]) =>
   acl
     .filter(({ outcome }) => outcome === "allowed")
-    .map(({ user, attempt }) => `Redis lets user ${quoted(user)} run ${attempt}, which must be refused`);
+    .map(
+      ({ service, user, attempt }) =>
+        `${serverOf(service)} lets user ${quoted(user)} run ${attempt}, which must be refused`,
+    );
 
 const describeUnanswered = (acl: readonly AclProbe[]) =>
   acl

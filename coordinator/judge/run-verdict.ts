@@ -1,8 +1,8 @@
 /** The verdict on one run: evidence in, judgement out. Pure. */
 
 import { ASPECTS, type Aspect, workerIndexes } from "../plan/run-plan.ts";
-import { isPromised, type Theory, theoryOf } from "../plan/theory.ts";
-import { plural } from "../text/format.ts";
+import { isPromised, keepsOverrunLock, noticesOverrun, type Theory, theoryOf } from "../plan/theory.ts";
+import { outOf, plural } from "../text/format.ts";
 import { staleWrites } from "./checks/chain.ts";
 import { CHECKS } from "./checks/index.ts";
 import { reconcile } from "./checks/reconciliation.ts";
@@ -11,6 +11,9 @@ import { sumMoney } from "./checks/value.ts";
 import { orderVersions } from "./checks/version-order.ts";
 import { readHistories } from "./checks/writer-histories.ts";
 import type { Evidence } from "./evidence.ts";
+import { hasFaults } from "./faults.ts";
+import { describeLost } from "./lost-workers.ts";
+import { explanationsOf } from "./notes.ts";
 import type { Agreement, CheckResult, Judgement, Verdict } from "./report-data.ts";
 
 /**
@@ -24,9 +27,13 @@ export function judge(evidence: Evidence): Judgement {
     exclusion: concludeAspect("exclusion", evidence, checks),
   };
   const theory = theoryOf(evidence.plan);
-  const compared = ASPECTS.map((aspect) => compareWithTheory(aspect, theory, verdicts[aspect], evidence, checks));
+  const compared = [
+    ...ASPECTS.map((aspect) => compareWithTheory(aspect, theory, verdicts[aspect], evidence, checks)),
+    findLostLocks(evidence),
+  ];
   const worst = compared.find(({ is }) => is === "mismatch") ?? compared.find(({ is }) => is === "unknown");
-  return { ...verdicts, agreement: worst?.is ?? "expected", reasons: worst?.reasons ?? [], checks, ...measures };
+  const reasons = worst === undefined || worst.is === "expected" ? [] : [...worst.reasons, ...explanationsOf(evidence)];
+  return { ...verdicts, agreement: worst?.is ?? "expected", reasons, checks, ...measures };
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
@@ -74,10 +81,8 @@ function concludeAspect(aspect: Aspect, evidence: Evidence, checks: readonly Che
  * out.
  */
 function findGaps({ plan, workers, problems }: Evidence, checks: readonly CheckResult[]): string[] {
-  const lost = workers.flatMap(({ index, lost: what }) =>
-    what === undefined ? [] : { index, what: `was lost: ${what}` },
-  );
-  const causes = [...problems, ...nameWorkers(lost)];
+  const lost = describeLost(workers, plan.workers, ({ index }) => `worker-${index}`);
+  const causes = [...problems, ...lost.map(({ text }) => text)];
   if (causes.length > 0) return causes;
   const silent = workerIndexes(plan).flatMap((index) => {
     const found = workers.filter((worker) => worker.index === index);
@@ -91,8 +96,8 @@ function findGaps({ plan, workers, problems }: Evidence, checks: readonly CheckR
 }
 
 /** Names the workers one by one, or summed up where the same happened to many. */
-function nameWorkers(lost: readonly { index: number; what: string }[]): string[] {
-  return [...Map.groupBy(lost, ({ what }) => what)].flatMap(([what, alike]) =>
+function nameWorkers(silent: readonly { index: number; what: string }[]): string[] {
+  return [...Map.groupBy(silent, ({ what }) => what)].flatMap(([what, alike]) =>
     alike.length > NAMED_MAX
       ? [`worker-${alike[0]!.index} and ${alike.length - 1} more: each ${what}`]
       : alike.map(({ index }) => `worker-${index} ${what}`),
@@ -108,8 +113,11 @@ function compareWithTheory(
   checks: readonly CheckResult[],
 ): { is: Agreement; reasons: readonly string[] } {
   const expected = theory[aspect];
-  if (verdict.value === "violated" && isPromised(theory, aspect))
-    return { is: "mismatch", reasons: prefixFirst(`${aspect} should hold, but `, verdict.reasons) };
+  if (verdict.value === "violated" && isPromised(theory, aspect)) {
+    const reasons = prefixFirst(`${aspect} should hold, but `, verdict.reasons);
+    const late = explainLateWrites(aspect, evidence, checks);
+    return late === undefined ? { is: "mismatch", reasons } : { is: "unknown", reasons: [...reasons, late] };
+  }
   if (expected === "unclaimed") {
     // Nothing is claimed about the aspect, but complete evidence is expected of every run.
     const [gap] = findGaps(evidence, checks);
@@ -119,7 +127,10 @@ function compareWithTheory(
   if (verdict.value === "holds") {
     if (expected === "holds") return AS_EXPECTED;
     const reason = `${aspect} should be violated, but ${plural(verdict.operations, "operation")} show no violation`;
-    return { is: "mismatch", reasons: [reason] };
+    // A fault hits an operation at one moment, and may miss those that it would break.
+    return !hasFaults(evidence.plan)
+      ? { is: "mismatch", reasons: [reason] }
+      : { is: "unknown", reasons: [`${reason}: the fault was too weak; raise --duration or --workers`] };
   }
   // Theory expects stale writes and overlaps of a control, not lost operations, forged rows or a worker that dies.
   const [gap] = findGaps(evidence, checks);
@@ -132,6 +143,44 @@ function compareWithTheory(
       reasons: prefixFirst("data was violated, but not by lost updates alone: ", verdict.reasons),
     };
   return AS_EXPECTED;
+}
+
+/**
+ * A correct holder that is not extended looks at its lock and then writes. If the write takes longer than what is left of
+ * the TTL, for example on a slow disk, the next holder comes too early. A holder that does not look writes late after
+ * every overrun, so fewer late writes than half of the overruns do not tell the two apart.
+ */
+function explainLateWrites(aspect: Aspect, evidence: Evidence, checks: readonly CheckResult[]): string | undefined {
+  if (!noticesOverrun(evidence.plan)) return undefined;
+  const violated = checks.filter(({ check, status }) => status === "violated" && CHECKS[check].violates === aspect);
+  const stale = staleWrites(evidence.ledger);
+  // A late write explains stale writes and overlaps, and nothing else.
+  const explained = aspect === "data" ? ["chain", "value"] : ["exclusion", "fence"];
+  if (violated.some(({ check, count }) => !explained.includes(check) || (check === "chain" && count > stale)))
+    return undefined;
+  const late = aspect === "data" ? stale : Math.max(...violated.map(({ count }) => count));
+  const overruns = evidence.workers.reduce((sum, { final }) => sum + (final?.faulted ?? 0), 0);
+  if (late * 2 >= overruns) return undefined;
+  return `fewer than half of the ${plural(overruns, "overrun")} of the TTL led to it, so it may be due to a write that took longer than the rest of the TTL`;
+}
+
+/**
+ * Locks that were lost although they are extended. If that happened to most holders that overran their TTL, nothing was
+ * extended; if it happened to a few, their process may have been stalled.
+ */
+function findLostLocks({ plan, workers }: Evidence): { is: Agreement; reasons: readonly string[] } {
+  if (!keepsOverrunLock(plan)) return AS_EXPECTED;
+  // A worker without the fault that loses a lock was stalled, which says nothing about the extension.
+  const faulted = workers.flatMap(({ final }) => (final?.faulted ? [final] : []));
+  const errors = faulted.flatMap(({ errors }) => errors).filter((error) => error.class === "LockLost");
+  const overruns = faulted.reduce((sum, { faulted = 0 }) => sum + faulted, 0);
+  const lost = Math.min(
+    overruns,
+    errors.reduce((sum, { count }) => sum + count, 0),
+  );
+  if (lost === 0) return AS_EXPECTED;
+  const reason = `a holder that overruns its TTL should keep its lock, because the lock is extended, but ${outOf(lost, overruns, "such holder")} lost it: ${errors[0]!.example}`;
+  return { is: lost * 2 >= overruns ? "mismatch" : "unknown", reasons: [reason] };
 }
 
 const AS_EXPECTED = { is: "expected", reasons: [] } as const;

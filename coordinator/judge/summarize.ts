@@ -1,33 +1,46 @@
 /** Puts evidence and judgement into the shape of the report. Pure: nothing is read and nothing is decided here. */
-import { type Outcome, STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
+import { type Outcome, STRATEGIES, type StrategyFacts, type WorkerFinal } from "../../worker/contract.ts";
 import { isControl, theoryOf } from "../plan/theory.ts";
-import { partsOf } from "./by-strategy.ts";
+import { splitByStrategy } from "./by-strategy.ts";
 import { fleetInterval, jain } from "./checks/liveness.ts";
+import { drawingOf } from "./drawing.ts";
 import type { Evidence } from "./evidence.ts";
-import { describeFaults, measureRecovery } from "./faults.ts";
+import { describeFaults, faultTimesOf, hasFaults, measureQuiet, measureRecovery } from "./faults.ts";
+import { notesOf } from "./notes.ts";
+import { mergeErrors, sumSeen } from "./pool.ts";
 import type { Judgement, RunReport } from "./report-data.ts";
 
 export function summarize(evidence: Evidence, judgement: Judgement, startedAt: Date, endedAt: Date): RunReport {
   const { plan, prometheus, ledger, workers } = evidence;
   const facts: StrategyFacts = STRATEGIES[plan.strategy];
-  const { run, strategy, guard, mix, expects: _, ...settings } = plan;
+  const { run, strategy, guard, mix, ownLock, repeat, expects: _, ...settings } = plan;
   const finals = workers.flatMap(({ final }) => final ?? []);
   const seconds = runningSeconds(evidence);
   const complete = prometheus !== undefined && prometheus.workers.length === plan.workers ? prometheus : undefined;
+  const notes = notesOf(evidence);
+  const drawing = drawingOf(evidence, judgement);
   const committed = complete?.workers.map((worker) => worker.committed);
 
   return {
     run,
     strategy,
     ...(mix === undefined ? {} : { mix }),
+    ...(ownLock === undefined ? {} : { ownLock: { name: ownLock.name, ...seenOf(finals) } }),
+    ...(repeat === undefined ? {} : { repeat }),
     guard,
     summary: mix === undefined ? facts.summary : "several strategies at once, in turn by the index of the worker",
     plan: settings,
     control: isControl(plan),
     expects: theoryOf(plan),
     startedAt: startedAt.toISOString(),
-    ...(plan.fault === undefined ? {} : { faults: describeFaults(plan.fault, evidence) }),
-    ...(mix === undefined ? {} : { parts: partsOf(mix, evidence) }),
+    ...(hasFaults(plan)
+      ? {
+          faults: describeFaults(evidence),
+          faultTimes: faultTimesOf(evidence),
+          quietSeconds: measureQuiet(evidence),
+        }
+      : {}),
+    ...(mix === undefined ? {} : { parts: splitByStrategy(mix, evidence) }),
     ...(plan.fault?.action === "die" ? { recoverySeconds: measureRecovery(evidence) } : {}),
     seconds,
     wholeSeconds: (endedAt.getTime() - startedAt.getTime()) / 1_000,
@@ -39,13 +52,23 @@ export function summarize(evidence: Evidence, judgement: Judgement, startedAt: D
     lockWaitSeconds: complete?.lockWait ?? null,
     throughput: committed === undefined || seconds === 0 ? null : sum(committed) / seconds,
     fairness: committed === undefined ? null : jain(committed),
-    errors: mergeErrors(evidence),
+    errors: mergeErrors(finals.flatMap(({ errors }) => errors)),
     ...judgement,
     problems: evidence.problems,
+    ...(evidence.servers === undefined ? {} : { servers: evidence.servers }),
+    ...(notes.length === 0 ? {} : { notes }),
+    ...(drawing === undefined ? {} : { drawing }),
   };
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** What all workers saw of the user's own lock: sums, and the median of their round trips. */
+function seenOf(finals: readonly WorkerFinal[]): Pick<NonNullable<RunReport["ownLock"]>, "seen"> {
+  const seen = finals.flatMap(({ ownLock }) => ownLock ?? []);
+  if (seen[0] === undefined) return {};
+  return { seen: { ...seen[0], ...sumSeen(seen) } };
+}
 
 function sum(values: readonly number[] | Float64Array): number {
   let total = 0;
@@ -67,16 +90,4 @@ function runningSeconds({ workers, ledger }: Evidence): number {
   const interval = fleetInterval(workers);
   if (interval !== undefined) return (interval.endedAtUs - interval.startedAtUs) / 1e6;
   return ledger.length === 0 ? 0 : (ledger.writtenAtUs.at(-1)! - ledger.readAtUs[0]!) / 1e6;
-}
-
-function mergeErrors({ workers }: Evidence): RunReport["errors"] {
-  const merged = new Map<string, RunReport["errors"][number]>();
-  for (const { final } of workers)
-    for (const error of final?.errors ?? []) {
-      const key = `${error.class} ${error.outcome}`;
-      const seen = merged.get(key);
-      if (seen === undefined) merged.set(key, { ...error });
-      else seen.count += error.count;
-    }
-  return [...merged.values()].sort((a, b) => b.count - a.count);
 }

@@ -1,5 +1,6 @@
 /** What a report will do and how long that takes, in one line, before anything is started. */
 import { count, duration, list, plural } from "../text/format.ts";
+import { nameOfStrategy } from "./run-names.ts";
 import type { PlannedRun, ScenarioName } from "./scenarios/index.ts";
 
 /** Time in addition to the operations, milliseconds, as measured on two cores: before the first run, and in each run. */
@@ -16,7 +17,7 @@ export function announce(
   if (plans.length === 0) return `scenario "${scenario}": no workers, some seconds`;
   const overhead = OVERHEAD_MS[platform];
   const totalMs = plans.reduce((total, { durationMs }) => total + durationMs + overhead.run, overhead.start as number);
-  const strategies = [...new Set(plans.flatMap(({ strategy, mix = [strategy] }) => mix))].map((name) => `"${name}"`);
+  const strategies = [...new Set(plans.flatMap((plan) => plan.mix ?? nameOfStrategy(plan)))].map((name) => `"${name}"`);
   const workers = range(
     plans.map((plan) => plan.workers),
     count,

@@ -1,8 +1,9 @@
 /** The options that every scenario has, with their defaults and units. */
 import ms from "ms";
 import * as z from "zod";
-import { GUARDS, KEY_SCOPES, STRATEGY_NAMES } from "../../worker/contract.ts";
+import { GUARDS, KEY_SCOPES, OwnLock, STRATEGY_NAMES, type StrategyName } from "../../worker/contract.ts";
 import { ConfigError } from "../errors.ts";
+import { FAULT_NAMES } from "./fault-theory.ts";
 
 export const duration = z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, {
   error: ({ input }) => `${JSON.stringify(input)} is not a duration: write 250ms, 5s or 2m`,
@@ -11,9 +12,17 @@ export const duration = z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, {
 /** What a user decides about the runs of a scenario: flags, HOLDFAST_* variables and values of the chart. */
 export const CommonOptions = z.strictObject({
   strategies: z
-    .array(z.enum(STRATEGY_NAMES))
+    .array(z.string().min(1))
     .default([])
     .describe("strategies to run, in this order; empty: those of the scenario"),
+  faults: z
+    .array(z.enum(FAULT_NAMES))
+    .default([])
+    .describe("faults that the scenarios faults and soak make; empty: all that are possible here"),
+  lock: z
+    .array(z.string())
+    .default([])
+    .describe("a lock of your own, as name=command; may be given several times; see docs/own-lock.md"),
   workers: z.int().min(1).max(500).default(4).describe("workers in the fleet, each a process or a pod of its own"),
   concurrency: z.int().min(1).max(100).default(1).describe("concurrent loops in each worker"),
   duration: duration.default("5s").describe("how long the fleet changes the rows"),
@@ -42,6 +51,12 @@ export const CommonOptions = z.strictObject({
     .max(2 ** 31 - 1)
     .default(1)
     .describe("seed of the random raises and waits"),
+  repeat: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(1)
+    .describe("how often to make each run, in random order; from 4 on, numbers have an interval"),
   startDeadline: duration
     .default("60s")
     .describe("how long the fleet may take until all workers are ready and scraped"),
@@ -51,7 +66,10 @@ export type CommonOptions = z.infer<typeof CommonOptions>;
 type DurationOption = "duration" | "hold" | "pause" | "lockTtl" | "lockTimeout" | "startDeadline";
 
 /** The same options with durations in milliseconds. */
-export interface RunSettings extends Omit<CommonOptions, DurationOption> {
+export interface RunSettings extends Omit<CommonOptions, DurationOption | "strategies" | "lock"> {
+  /** All locks of the user's own are one strategy here, `own`. */
+  readonly strategies: readonly StrategyName[];
+  readonly locks: readonly OwnLock[];
   readonly durationMs: number;
   readonly holdMs: number;
   readonly pauseMs: number;
@@ -60,10 +78,18 @@ export interface RunSettings extends Omit<CommonOptions, DurationOption> {
   readonly startDeadlineMs: number;
 }
 
+/** Throws ConfigError. */
 export function toSettings(options: CommonOptions): RunSettings {
-  const { duration, hold, pause, lockTtl, lockTimeout, startDeadline, ...rest } = options;
+  const { strategies, lock, duration, hold, pause, lockTtl, lockTimeout, startDeadline, ...rest } = options;
+  const locks = lock.map(readLock);
+  const twice = locks.find(({ name }, index) => locks.findIndex((other) => other.name === name) < index);
+  if (twice !== undefined) throw new ConfigError(`--lock: two locks are named "${twice.name}": rename one of them`);
   return {
     ...rest,
+    strategies: strategies
+      .map((name) => strategyNamed(name, locks))
+      .filter((name, index, names) => name !== "own" || names.indexOf(name) === index),
+    locks,
     durationMs: toMs(duration),
     holdMs: toMs(hold),
     pauseMs: toMs(pause),
@@ -77,6 +103,8 @@ export const toMs = (text: string): number => ms(text as ms.StringValue);
 
 /** `lockTtl` as the flag `lock-ttl`. */
 export const kebabCase = (option: string) => option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+export const linesOf = (text: string) => text.split("\n").filter((line) => line.trim() !== "");
 
 /** Throws ConfigError that lists all mistakes in one line. `what` names the source of the value, `fix` says what to do. */
 export function parse<T>(schema: z.ZodType<T>, value: unknown, what: string, fix = "see --help"): T {
@@ -97,6 +125,25 @@ export function readVariables<T>(schema: z.ZodType<T>, variables: NodeJS.Process
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function readLock(text: string): OwnLock {
+  const { name = "", command = "" } = /^(?<name>[^=]*)=(?<command>.*)$/s.exec(text)?.groups ?? {};
+  const mistake = (reason: string) => new ConfigError(`--lock ${JSON.stringify(text)}: ${reason}`);
+  if (!OwnLock.shape.name.safeParse(name).success)
+    throw mistake("write name=command; a name has 1 to 30 lower-case letters, digits and hyphens, a letter first");
+  if (STRATEGY_NAMES.some((strategy) => strategy === name))
+    throw mistake(`"${name}" is a built-in strategy: choose another name`);
+  if (command.trim() === "") throw mistake(`the command is empty: write ${name}=command`);
+  return { name, command: ["/bin/sh", "-c", command] };
+}
+
+function strategyNamed(name: string, locks: readonly OwnLock[]): StrategyName {
+  if (locks.some((lock) => lock.name === name)) return "own";
+  const known = STRATEGY_NAMES.find((strategy) => strategy === name);
+  if (known !== undefined) return known;
+  const names = [...STRATEGY_NAMES, ...locks.map((lock) => lock.name)].join(", ");
+  throw new ConfigError(`--strategies: ${JSON.stringify(name)} is not one of ${names}; see --help`);
+}
 
 /** A mistake in words of the option; undefined keeps the message of the schema. */
 function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {

@@ -1,7 +1,14 @@
 /** Names of runs: the shortest name that distinguishes a run from the others, and its settings in words. Pure. */
-import { type Fault, type Guard, type PairRules, STRATEGIES, type StrategyName } from "../../worker/contract.ts";
+import {
+  type Fault,
+  type Guard,
+  type Link,
+  type PairRules,
+  STRATEGIES,
+  type StrategyName,
+} from "../../worker/contract.ts";
 import { duration, plural, quoted } from "../text/format.ts";
-import type { PlanSettings } from "./run-plan.ts";
+import type { PlanSettings, ServerFaultName } from "./run-plan.ts";
 import type { Theory } from "./theory.ts";
 
 /** What the name of a run is made of. */
@@ -9,19 +16,26 @@ export interface NamedRun {
   readonly strategy: StrategyName;
   readonly guard: Guard;
   readonly mix?: readonly StrategyName[] | undefined;
+  readonly ownLock?: { readonly name: string } | undefined;
   readonly plan: PlanSettings;
+  readonly repeat?: number | undefined;
 }
+
+/** The strategy; of a lock of the user's own, the name that the user gave it. */
+export const nameOfStrategy = ({ strategy, ownLock }: Pick<NamedRun, "ownLock"> & { readonly strategy: string }) =>
+  ownLock?.name ?? strategy;
 
 /**
  * The strategy, with its guard or with the other strategies of a mix: `redis`, `redis+version`, `redis next to none`.
  */
-export function labelOf({ strategy, guard, mix = [strategy] }: Omit<NamedRun, "plan">): string {
-  const names = [...new Set(mix)].join(NEXT_TO);
+export function labelOf(run: Omit<NamedRun, "plan" | "repeat">): string {
+  const { strategy, guard, mix = [strategy] } = run;
+  const names = run.mix === undefined ? nameOfStrategy(run) : [...new Set(mix)].join(NEXT_TO);
   return isGuarded(guard, mix) ? `${names}+${guard}` : names;
 }
 
 /** The same inside a sentence: `"redis"`, `"redis+version"`, `"redis" next to "none"`. */
-export function quotedLabelOf(run: Omit<NamedRun, "plan">): string {
+export function quotedLabelOf(run: Omit<NamedRun, "plan" | "repeat">): string {
   const { guard, mix } = run;
   if (mix === undefined) return quoted(labelOf(run));
   const names = [...new Set(mix)].map(quoted).join(NEXT_TO);
@@ -30,7 +44,7 @@ export function quotedLabelOf(run: Omit<NamedRun, "plan">): string {
 
 /**
  * The label of each run and the settings that distinguish it from the others with the same label, for tables: `redis, 8
- * workers, holder dies`. A fault is always named.
+ * workers, holder dies`. A fault and a repeat are always named.
  */
 export const labelsOf = <Run extends NamedRun>(runs: readonly Run[]): ReadonlyMap<Run, string> =>
   nameAll(runs, (run, settings) => [labelOf(run), ...settings].join(", "));
@@ -75,11 +89,19 @@ function nameAll<Run extends NamedRun>(
   runs: readonly Run[],
   name: (run: Run, settings: readonly string[]) => string,
 ): ReadonlyMap<Run, string> {
-  const twins = Map.groupBy(runs, labelOf);
+  // A fault of the servers decides the times of its run, so they say nothing next to its name.
+  const kindOf = (run: Run) => `${labelOf(run)} ${describeFault({ serverFaults: run.plan.serverFaults })}`;
+  const twins = Map.groupBy(runs, kindOf);
   return new Map(
     runs.map((run) => {
-      const differing = differingSettings(twins.get(labelOf(run)) ?? []);
-      const settings = [...differing.map((setting) => TERSE[setting](run.plan)), describeFault(run.plan)];
+      const differing = differingSettings(twins.get(kindOf(run)) ?? []);
+      const settings = [
+        ...differing.map((setting) => TERSE[setting](run.plan)),
+        // Rounds of a soak may have the same faults at other times.
+        run.plan.soak === undefined ? "" : `seed ${run.plan.seed}`,
+        describeFault(run.plan),
+        run.repeat === undefined ? "" : `repeat ${run.repeat}`,
+      ];
       return [
         run,
         name(
@@ -92,7 +114,9 @@ function nameAll<Run extends NamedRun>(
 }
 
 /** The settings of a plan that change what a run shows. The seed of the random numbers is not one of them. */
-export type Setting = Exclude<keyof PlanSettings, "seed" | "fault" | "pair"> | keyof PairRules;
+export type Setting =
+  | Exclude<keyof PlanSettings, "seed" | "fault" | "soak" | "serverFaults" | "pair" | "mysqlServers">
+  | keyof PairRules;
 
 const DEADLOCKS: Record<PairRules["onDeadlock"], string> = {
   "give-up": "gives up on deadlocks",
@@ -124,9 +148,42 @@ const FAULTS: Record<Fault["action"], string> = {
   sleep: "holder overruns its TTL",
   stall: "holder is stalled",
   die: "holder dies",
+  partition: "partition",
+  "slow-network": "slow network",
+  "lost-answer": "lost answer",
 };
 
-const describeFault = ({ fault }: PlanSettings) => (fault === undefined ? "" : FAULTS[fault.action]);
+const PLACES: Record<Fault["at"], string> = {
+  "before-acquire": "acquire",
+  "after-read": "read",
+  "before-write": "write",
+  "before-commit": "COMMIT",
+  "before-release": "release",
+};
+
+const SERVER_FAULTS: Record<ServerFaultName, string> = {
+  "lock-deleted": "lock deleted",
+  "redis-data-loss": "Redis loses its data",
+  "redis-stall": "Redis is stalled",
+  "foreign-writer": "foreign writer",
+  "mysql-kill-connections": "connections killed",
+};
+
+/** The faults of a run in a few words; empty in a run without any. */
+export function describeFault({
+  fault,
+  soak = [],
+  serverFaults = [],
+}: Pick<PlanSettings, "fault" | "soak" | "serverFaults">): string {
+  const ofWorkers = [...(fault === undefined ? [] : [fault]), ...soak].map(describeOne);
+  return [...ofWorkers, ...serverFaults.map(({ name }) => SERVER_FAULTS[name])].join(", ");
+}
+
+function describeOne({ action, at, link }: Fault): string {
+  if (action === "lost-answer") return `lost answer to ${PLACES[at]}`;
+  return action === "partition" && link !== undefined ? `partition from ${SERVERS[link]}` : FAULTS[action];
+}
+const SERVERS = { redis: "Redis", mysql: "MySQL" } as const satisfies Record<Link, string>;
 
 const settingOf = (plan: PlanSettings, setting: Setting) =>
   setting === "order" || setting === "onDeadlock" ? plan.pair?.[setting] : plan[setting];

@@ -1,5 +1,5 @@
 /** What one run is made of, and what theory expects of it. */
-import type * as z from "zod";
+import * as z from "zod";
 import { type Expectation, WorkerSpec } from "../../worker/contract.ts";
 
 /** The settings of one run: what its workers get, except where their servers are. Times are milliseconds. */
@@ -14,31 +14,73 @@ export const RunSetup = WorkerSpec.omit({
 });
 export type RunSetup = Readonly<z.infer<typeof RunSetup>>;
 
+/** Faults of the servers, which the coordinator makes while the operations run. */
+export const SERVER_FAULT_NAMES = [
+  "lock-deleted",
+  "redis-data-loss",
+  "redis-stall",
+  "foreign-writer",
+  "mysql-kill-connections",
+] as const;
+export type ServerFaultName = (typeof SERVER_FAULT_NAMES)[number];
+
+export const ServerFault = z.strictObject({
+  name: z.enum(SERVER_FAULT_NAMES).describe("The fault, one of docs/scenarios/faults.md"),
+  afterMs: z.number().nonnegative().describe("When it happens first, milliseconds after the start of the operations"),
+  everyMs: z.number().positive().describe("From the start of one to the start of the next, milliseconds"),
+  times: z.int().positive().describe("How often it happens"),
+  forMs: z.number().nonnegative().default(0).describe("How long it takes, milliseconds; 0 where it takes no time"),
+});
+export type ServerFault = Readonly<z.infer<typeof ServerFault>>;
+
 /** The settings of a run without what names it. */
-export const PlanSettings = RunSetup.omit({ run: true, strategy: true, mix: true, guard: true });
+export const PlanSettings = RunSetup.omit({ run: true, strategy: true, mix: true, guard: true, ownLock: true }).extend({
+  mysqlServers: z
+    .int()
+    .positive()
+    .optional()
+    .describe("Servers of one MySQL cluster that the workers wrote to; one if left out"),
+  serverFaults: z.array(ServerFault).readonly().optional().describe("Faults of the servers; absent if there are none"),
+});
 export type PlanSettings = Readonly<z.infer<typeof PlanSettings>>;
-
-/** One run: one fleet, from reset of the rows to verdict. With a `mix`, `strategy` is the first of it. */
-export interface RunPlan extends RunSetup {
-  /** What theory expects of this run, where that differs from what it expects of the strategy in general. */
-  readonly expects?: ExpectedOfRun | undefined;
-}
-
-/** The indexes of all workers of a run: 0, 1, 2 and so on. */
-export const workerIndexes = ({ workers }: Pick<RunPlan, "workers">): number[] =>
-  Array.from({ length: workers }, (_, index) => index);
 
 /** What a verdict is about: the row, and whether two were inside at the same time. */
 export const ASPECTS = ["data", "exclusion"] as const;
 export type Aspect = (typeof ASPECTS)[number];
 
-export interface ExpectedOfRun {
-  readonly data: Expectation;
-  readonly exclusion: Expectation;
-  /** Why, in one sentence without its full stop. */
-  readonly because: string;
-  /** Aspects that are not claimed because the run could not show them, but that the strategy promises all the same. */
-  readonly unbroken?: readonly Aspect[];
-  /** The violation is more than lost updates: a half of an operation is applied. */
-  readonly halfApplied?: true;
-}
+const EXPECTATIONS = ["holds", "violated", "unclaimed"] as const satisfies readonly Expectation[];
+
+export const ExpectedOfRun = z.strictObject({
+  data: z.enum(EXPECTATIONS).describe("Expected verdict on the data; unclaimed: theory promises nothing"),
+  exclusion: z.enum(EXPECTATIONS).describe("Expected verdict on exclusion; unclaimed: theory promises nothing"),
+  because: z.string().describe("Why, in one sentence without its full stop"),
+  unbroken: z
+    .array(z.enum(ASPECTS))
+    .readonly()
+    .optional()
+    .describe("Aspects that are not claimed to hold here, and still must not be violated; absent if there are none"),
+  halfApplied: z
+    .literal(true)
+    .optional()
+    .describe("The violation is more than lost updates: a half of an operation is applied; absent otherwise"),
+});
+export type ExpectedOfRun = Readonly<z.infer<typeof ExpectedOfRun>>;
+
+/** One run: one fleet, from reset of the rows to verdict. With a `mix`, `strategy` is the first of it. */
+export const RunPlan = RunSetup.extend({
+  expects: ExpectedOfRun.optional().describe(
+    "What theory expects of this run; absent where that is what it expects of the strategy in general",
+  ),
+  mysqlServers: PlanSettings.shape.mysqlServers,
+  serverFaults: PlanSettings.shape.serverFaults,
+  repeat: z.int().optional().describe("Which repeat of the run, from 1; absent in a report without repeats"),
+});
+export type RunPlan = Readonly<z.infer<typeof RunPlan>>;
+
+/** The indexes of all workers of a run: 0, 1, 2 and so on. */
+export const workerIndexes = ({ workers }: Pick<RunPlan, "workers">): number[] =>
+  Array.from({ length: workers }, (_, index) => index);
+
+/** The strategy of one worker of a run. */
+export const strategyOfWorker = ({ strategy, mix = [strategy] }: Pick<RunPlan, "strategy" | "mix">, worker: number) =>
+  mix[worker % mix.length]!;

@@ -8,6 +8,10 @@ import { SCENARIO_NAMES, SCENARIOS, type Scenario, type ScenarioName } from "./s
 export const RunOptions = z.strictObject({
   scenario: z.enum(SCENARIO_NAMES).default("compare").describe("which runs to make"),
   ...CommonOptions.shape,
+  verbose: z
+    .boolean()
+    .default(false)
+    .describe("print the whole report: all tables, each refused command, every count, the environment"),
 });
 export type RunOptions = z.infer<typeof RunOptions>;
 
@@ -18,9 +22,12 @@ export interface ScenarioSettings extends RunSettings {
 
 /** `given`: what the user set; the scenario's defaults stand in for the rest. Throws ConfigError. */
 export function readRunOptions(given: Record<string, unknown>): { options: RunOptions; settings: ScenarioSettings } {
+  if (Array.isArray(given.lock) && given.lock.length === 0)
+    throw new ConfigError("--lock is empty: write name=command");
   const { scenario } = parse(RunOptions.pick({ scenario: true }).loose(), given, "options");
   const options = parse(RunOptions, { ...SCENARIOS[scenario].defaults, ...given }, "options");
-  const settings = { ...toSettings(options), scenario };
+  const { verbose: _, ...common } = options;
+  const settings = { ...toSettings(common), scenario };
   const mistake = mistakeIn(options, settings, given);
   if (mistake !== undefined) throw new ConfigError(mistake);
   return { options, settings };
@@ -37,15 +44,19 @@ function mistakeIn(
   settings: ScenarioSettings,
   given: Record<string, unknown>,
 ): string | undefined {
-  const { duration, hold, lockTtl, rows, scenario, strategies, workers } = options;
+  const { duration, hold, lockTtl, rows, scenario, workers } = options;
+  const { strategies } = settings;
   const { unused, workersMin, breaksLocks, raisesRows, mistake }: Scenario = SCENARIOS[scenario];
   if (settings.durationMs < 500) return `--duration ${duration} is too short to show anything: at least 500ms`;
   if (settings.lockTtlMs < 50) return `--lock-ttl ${lockTtl} may be shorter than a round trip: at least 50ms`;
-  const idle = unused.filter((option) => given[option] !== undefined && !isDefault(option, given[option]));
+  const foreign = scenario === "faults" || scenario === "soak" ? [] : (["faults"] as const);
+  const idle = [...unused, ...foreign].filter(
+    (option) => given[option] !== undefined && !isDefault(option, given[option]),
+  );
   if (idle.length > 0)
     return `scenario "${scenario}" does not use ${idle.map((option) => `--${kebabCase(option)}`).join(", ")}: leave it out`;
   if (workers < workersMin) return `scenario "${scenario}" needs at least ${workersMin} workers, not ${workers}`;
-  const own = mistake?.(options);
+  const own = mistake?.(settings);
   if (own !== undefined) return own;
   const narrow = strategies.find((strategy) => rowsMin(strategy) > rows);
   if (narrow !== undefined && !raisesRows)

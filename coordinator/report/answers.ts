@@ -1,22 +1,12 @@
 /** Answers in words. Each sentence is made from the numbers of this report; there is no other advice. */
 import { STRATEGIES, type StrategyFacts } from "../../worker/contract.ts";
+import { poolReport } from "../judge/repeats.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
 import { namesAmong, quotedLabelsOf, sharedSettings } from "../plan/run-names.ts";
-import {
-  atMost,
-  count,
-  joined,
-  list,
-  milliseconds,
-  NO_DATA,
-  oneLine,
-  percent,
-  perSecond,
-  plural,
-  quoted,
-} from "../text/format.ts";
+import { atMost, count, joined, list, oneLine, plural, quoted } from "../text/format.ts";
 import { choice } from "./choice.ts";
-import { moneyOf, rejectedShare } from "./describe-run.ts";
+import { cost, keptBy } from "./cost.ts";
+import { describeCertainty } from "./intervals.ts";
 import { answerScenario } from "./scenario-answers.ts";
 
 export interface Answers {
@@ -30,18 +20,62 @@ export interface Answers {
 }
 
 /** Answers which strategies held, what each cost, which one to choose when, and what the report does not show. */
-export function answers(report: Report): Answers {
+export function answers(made: Report): Answers {
+  const { shown, controls, held, costs, choices, limits, moreLimits, uses } = sentences(poolReport(made));
+  return {
+    shown,
+    held: [...controls, ...held.kept, ...held.others, ...held.overlaps],
+    cost: costs.flatMap(({ fastest, others, remarks }) => [...fastest, ...others, ...remarks]),
+    choice: choices.flatMap(({ fastest, onFailure, untested }) => [
+      ...fastest.map(({ condition, found }) => `Fastest ${condition}: ${found}.`),
+      ...onFailure,
+      ...untested,
+    ]),
+    cannotShow: [...limits, ...moreLimits, ...uses],
+  };
+}
+
+/** The same without the sentences that only repeat what the verdict, the table or another sentence says. */
+export function briefAnswers(made: Report): {
+  readonly findings: readonly string[];
+  readonly limits: readonly string[];
+} {
+  const { shown, controls, held, costs, choices, limits, uses } = sentences(poolReport(made));
+  return {
+    findings: [
+      ...shown,
+      ...controls,
+      ...held.kept,
+      ...held.overlaps,
+      ...costs.flatMap(({ fastest, remarks }) => [...fastest, ...remarks]),
+      ...choices.flatMap(({ fastest, onFailure }) => [
+        ...[...Map.groupBy(fastest, ({ found }) => found)].map(
+          ([found, alike]) => `Fastest ${list(alike.map(({ condition }) => condition))}: ${found}.`,
+        ),
+        ...onFailure,
+      ]),
+    ],
+    limits: [...limits, ...uses],
+  };
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function sentences(report: Report) {
   const labels = quotedLabelsOf(report.runs);
   const name = (run: RunReport) => labels.get(run) ?? quoted(run.strategy);
   const names = (runs: readonly RunReport[]) => list(namesAmong(runs, report.runs));
   const shown = answerScenario(report, name);
+  // A scenario with answers of its own gives the cost there, if it is about cost.
+  const compared = shown.length > 0 ? [] : groupByLoad(report.runs);
   return {
     shown,
-    held: [...controls(report, name, names), ...held(report, name, names)],
-    // A scenario with answers of its own gives the cost there, if it is about cost.
-    cost: shown.length > 0 ? [] : groupByLoad(report.runs).flatMap((runs) => cost(runs, name)),
-    choice: shown.length > 0 ? [] : groupByLoad(report.runs).flatMap((runs) => choice(keptBy(runs), name)),
-    cannotShow: [...limits(report, name), ...describeUses(report)],
+    controls: controls(report, name, names),
+    held: held(report, name, names),
+    costs: compared.map((runs) => cost(runs, name)),
+    choices: compared.map((runs) => choice(keptBy(runs), name)),
+    ...limits(report, name),
+    uses: describeUses(report),
   };
 }
 
@@ -69,29 +103,31 @@ function controls({ runs }: Report, name: Name, names: Names): string[] {
   ];
 }
 
-function held({ runs }: Report, name: Name, names: Names): string[] {
+function held({ runs }: Report, name: Name, names: Names) {
   const controls = runs.filter((run) => run.control);
   const candidates = runs.filter((run) => !run.control && run.expects.data !== "unclaimed");
   const kept = candidates.filter(holds);
-  return [
-    ...(kept.length > 0 ? [`The data held with ${names(kept)}.`] : []),
-    ...candidates.flatMap((run) => {
-      if (run.data.value === "violated" && run.expects.data === "violated")
-        return controls.length > 0 ? `The data did not hold with ${name(run)}, as expected.` : [];
-      if (run.data.value === "violated")
-        return `The data did not hold with ${name(run)}: ${oneLine(joined(run.data.reasons))}.`;
-      if (run.data.value === "unknown")
-        return `Nothing was shown about ${name(run)}: ${oneLine(joined(run.data.reasons))}.`;
-      return [];
-    }),
-    ...kept.flatMap((run) => {
+  return {
+    kept: kept.length > 0 ? [`The data held with ${names(kept)}.`] : [],
+    others: candidates
+      .flatMap((run) => {
+        if (run.data.value === "violated" && run.expects.data === "violated")
+          return controls.length > 0 ? `The data did not hold with ${name(run)}, as expected.` : [];
+        if (run.data.value === "violated")
+          return `The data did not hold with ${name(run)}: ${oneLine(joined(run.data.reasons))}.`;
+        if (run.data.value === "unknown")
+          return `Nothing was shown about ${name(run)}: ${oneLine(joined(run.data.reasons))}.`;
+        return [];
+      })
+      .map(singleStop),
+    overlaps: kept.flatMap((run) => {
       if (run.exclusion.value !== "violated") return [];
       const overlaps = plural(run.exclusion.count, "time");
       const promised =
         run.expects.exclusion === "unclaimed" ? "which it does not promise to prevent" : "which it promises to prevent";
       return `${name(run)} kept the data although operations overlapped ${overlaps}, ${promised}.`;
     }),
-  ].map(singleStop);
+  };
 }
 
 /** The settings that define the load of a run. */
@@ -102,86 +138,38 @@ function groupByLoad(runs: readonly RunReport[]): RunReport[][] {
   return [...Map.groupBy(runs, (run) => JSON.stringify(LOAD.map((key) => run.plan[key]))).values()];
 }
 
-function cost(runs: readonly RunReport[], name: Name): string[] {
-  const kept = keptBy(runs);
-  const fastest = kept.find((run) => run.throughput);
-  if (!fastest?.throughput) {
-    return runs.some((run) => !run.control)
-      ? ["No strategy that held has throughput numbers, so there is no cost to compare."]
-      : [];
-  }
-  const full = fastest.throughput;
-  if (runs.length === 1)
-    return [`${name(fastest)}, the only run with this load: ${perSecond(full)} committed/s, ${p99(fastest)}.`];
-  const control = runs.filter((run) => run.control && run.data.value === "violated").sort(byThroughput)[0];
-  return [
-    `${name(fastest)} was the fastest that held: ${perSecond(full)} committed/s, ${p99(fastest)}${rejectedSentence(fastest)}.`,
-    ...kept.filter((run) => run !== fastest).map((run) => `${name(run)}: ${compareWithFastest(run, fastest, full)}.`),
-    ...(control?.throughput ? [describeControl(control, control.throughput, name(fastest), full, name)] : []),
-    ...kept
-      .filter((run) => run.fairness !== null && run.fairness < UNEVEN)
-      .map((run) => `${name(run)} served its workers unevenly: Jain's index is ${run.fairness?.toFixed(2)}.`),
-  ];
-}
-
-/** Jain's index below which some workers clearly got less: with 4 workers, about one that got half of its share. */
-const UNEVEN = 0.95;
-
-function compareWithFastest(run: RunReport, fastest: RunReport, full: number): string {
-  if (run.throughput === null) return `throughput ${NO_DATA}`;
-  const throughput = `${percent(run.throughput / full)} of that throughput (${perSecond(run.throughput)}/s)`;
-  const mine = run.operationSeconds?.p99;
-  const its = fastest.operationSeconds?.p99;
-  // A rejection is fast but does no work, so times with rejections are not compared with times without.
-  const comparable = mine !== undefined && its && (rejected(run) === 0) === (rejected(fastest) === 0);
-  return `${throughput}, ${p99(run)}${comparable ? `, ${(mine / its).toFixed(2)} times the p99 of the fastest` : ""}${rejectedSentence(run)}`;
-}
-
-function describeControl(control: RunReport, throughput: number, fastest: string, full: number, name: Name): string {
-  const money = moneyOf(control);
-  const lost =
-    money && money.granted > 0 && money.lost > 0
-      ? ` and lost ${percent(money.lost / money.granted)} of the raises`
-      : "";
-  return `${name(control)} committed ${(throughput / full).toFixed(2)} times as many operations as ${fastest}${lost}.`;
-}
-
-function p99(run: RunReport): string {
-  const value = run.operationSeconds?.p99;
-  const whole = rejected(run) > 0 ? " (rejected operations included)" : "";
-  return `p99 ${value === undefined ? NO_DATA : `${milliseconds(value)} ms`}${whole}`;
-}
-
-function rejectedSentence(run: RunReport): string {
-  const share = rejectedShare(run);
-  return share === undefined || share === 0
-    ? ""
-    : `; ${percent(share)} of its operations were rejected, and the caller must retry them`;
-}
-
-const rejected = (run: RunReport) => run.operations?.rejected ?? 0;
-
-function limits(report: Report, name: Name): string[] {
+/** `moreLimits`: what the settings in the heading of a report say as well. */
+function limits(report: Report, name: Name): { limits: string[]; moreLimits: string[] } {
   const { runs } = report;
   const weakest = runs
     .flatMap((run) => (!run.control && run.data.value === "holds" ? [{ run, ...run.data }] : []))
     .sort((a, b) => b.rateBelow - a.rateBelow)[0];
   const nodes = new Set(runs.flatMap((run) => run.reconciliation.map((row) => row.node)));
+  const servers = Math.max(1, ...runs.map(({ plan: { mysqlServers = 1 } }) => mysqlServers));
   const compared = runs.filter((run) => !run.control && holds(run)).length > 1;
   const load = compared ? sharedSettings(runs, LOAD) : [];
-  return [
-    ...(weakest
-      ? [
-          `A violation rarer than ${atMost(weakest.rateBelow)} of operations (${name(weakest.run)}, 3 in ${count(weakest.operations)}) may have gone undetected.`,
-        ]
-      : []),
-    ...(runs.length > 0 && runs.every((run) => !run.faults?.length)
-      ? ["No fault was injected: a stalled holder, a lost server and a cut connection were not tested."]
-      : []),
-    ...(nodes.size === 1 ? ["All workers ran on one node, so no network between nodes was involved."] : []),
-    ...(load.length > 0 ? [`Other loads may order the strategies differently: each run had ${list(load)}.`] : []),
-    ...report.skipped.map(({ strategy, reason }) => `${quoted(strategy)} was not run: ${oneLine(reason)}.`),
-  ];
+  return {
+    limits: [
+      ...(weakest
+        ? [
+            `A violation rarer than ${atMost(weakest.rateBelow)} of operations (${name(weakest.run)}, 3 in ${count(weakest.operations)}) may have gone undetected.`,
+          ]
+        : []),
+      ...(runs.length > 0 && runs.every((run) => !run.faults?.length)
+        ? ["No fault was injected: a stalled holder, a lost server and a cut connection were not tested."]
+        : []),
+      ...(servers > 1
+        ? [
+            `The workers wrote to ${servers} servers of a MySQL cluster, each with its own clock and row locks, so exclusion is not claimed.`,
+          ]
+        : []),
+      ...(nodes.size === 1 ? ["All workers ran on one node, so no network between nodes was involved."] : []),
+      ...(compared && runs.every(({ faults }) => faults === undefined) ? describeCertainty(runs) : []),
+      ...report.skipped.map(({ strategy, reason }) => `${quoted(strategy)} was not run: ${oneLine(reason)}.`),
+    ],
+    moreLimits:
+      load.length > 0 ? [`Other loads may order the strategies differently: each run had ${list(load)}.`] : [],
+  };
 }
 
 /** What the strategies that need no lock can be used for, if they were run. */
@@ -192,10 +180,7 @@ function describeUses({ runs }: Report): string[] {
   });
 }
 
-/** The runs that held, the fastest first. */
-const keptBy = (runs: readonly RunReport[]) => runs.filter((run) => !run.control && holds(run)).sort(byThroughput);
 const holds = (run: RunReport) => run.data.value === "holds";
-const byThroughput = (a: RunReport, b: RunReport) => (b.throughput ?? 0) - (a.throughput ?? 0);
 
 /** Ends the sentence in one full stop: reasons come with or without one. */
 const singleStop = (sentence: string) => sentence.replace(/\.+$/, ".");

@@ -1,8 +1,10 @@
 /** Descriptions of a run that all forms of the report share: its money, its verdicts, its problems. */
 
+import { LOCK_SERVICE_TITLES } from "../../worker/contract.ts";
+import { describeLost } from "../judge/lost-workers.ts";
 import type { Quantiles, Report, RunReport } from "../judge/report-data.ts";
 import type { Aspect } from "../plan/run-plan.ts";
-import { atMost, count, joined, milliseconds, NO_DATA, oneLine, plural } from "../text/format.ts";
+import { atMost, count, joined, milliseconds, NO_DATA, oneLine, percent, plural } from "../text/format.ts";
 import type { Tone } from "../text/paint.ts";
 
 /** Printed in place of the tables. */
@@ -51,28 +53,56 @@ export function describeStrength(run: RunReport, aspect: Aspect): string {
   return `n ${count(verdict.operations)}: < ${atMost(verdict.rateBelow)}`;
 }
 
+/** Theory knows nothing of a lock of the user's own, unless a fault or a guard decides what becomes of any lock. */
+export const isJudgedByClaims = ({ ownLock, expects }: RunReport): boolean =>
+  ownLock !== undefined && expects.because === undefined;
+
 export function describeAgreement(run: RunReport): { text: string; tone: Tone } {
-  if (run.agreement === "mismatch") return { text: "NOT AS EXPECTED", tone: "alarm" };
+  if (run.agreement === "mismatch")
+    return { text: isJudgedByClaims(run) ? "NOT AS ITS AUTHOR CLAIMS" : "NOT AS EXPECTED", tone: "alarm" };
   if (run.agreement === "unknown") return { text: "unknown", tone: "unsure" };
+  if (isJudgedByClaims(run)) return { text: "as its author claims", tone: "plain" };
   return { text: run.control ? "as expected, control" : "as expected", tone: "plain" };
 }
+
+type Row = RunReport["reconciliation"][number];
 
 /**
  * What went wrong in a run, each once: reasons of its verdict that say more than the rest, its problems, its lost
  * workers.
  */
 export function listTroubles(run: RunReport): { text: string; log?: string | undefined }[] {
-  const lost = run.reconciliation.filter((row) => row.lost !== undefined);
-  const listed = new Set([...run.problems, ...lost.map((row) => `worker-${row.worker} was lost: ${row.lost}`)]);
+  const lostBy = (nameOf: (row: Row) => string) => describeLost(run.reconciliation, run.plan.workers, nameOf);
+  const listed = new Set([...run.problems, ...lostBy(({ worker }) => `worker-${worker}`).map(({ text }) => text)]);
   const others = run.reasons.filter((reason) => !listed.has(reason));
   return [
     ...(others.length === 0 ? [] : [{ text: joined(others) }]),
     ...[...new Set(run.problems)].map((text) => ({ text })),
-    ...lost.map(({ worker, node, lost, log }) => ({
-      text: `worker-${worker}${node === "" ? "" : ` on ${node}`} was lost: ${lost}`,
-      log,
+    ...lostBy(({ worker, node }) => `worker-${worker}${node === "" ? "" : ` on ${node}`}`).map(({ text, first }) => ({
+      text,
+      log: first.log,
     })),
   ];
+}
+
+/** The title above the notes of all runs. */
+export const NOTES_TITLE = "What the servers did during the runs";
+
+/**
+ * What the servers did, or how they are set up, unless it is already among the reasons of the run. Each note has the name
+ * of its run, or `all runs` if all of them have it.
+ */
+export function listNotes(runs: readonly RunReport[], labels: ReadonlyMap<RunReport, string>) {
+  const all = runs.flatMap((run) =>
+    (run.notes ?? []).filter((note) => !run.reasons.includes(note)).map((note) => ({ run, text: oneLine(note) })),
+  );
+  return [...Map.groupBy(all, ({ text }) => text).values()].flatMap((alike) => {
+    const common = runs.length > 1 && alike.length === runs.length;
+    return (common ? alike.slice(0, 1) : alike).map(({ run, text }) => ({
+      name: common ? "all runs" : (labels.get(run) ?? run.strategy),
+      text,
+    }));
+  });
 }
 
 /**
@@ -112,6 +142,10 @@ export const rowAgrees = (row: RunReport["reconciliation"][number]) =>
   row.reported === row.ledger &&
   (row.prometheus === row.ledger || (row.died === true && row.prometheus !== null && row.prometheus <= row.ledger));
 
+/** The user of a probe, with the server if that is not Redis. */
+export const userOf = ({ service, user }: Report["acl"][number]): string =>
+  service === undefined ? user : `${user} (${LOCK_SERVICE_TITLES[service]})`;
+
 export const refusedProbes = (report: Report) => report.acl.filter(({ outcome }) => outcome === "refused").length;
 
 /** Rejected operations as a share of all; undefined where there were none, or no numbers. */
@@ -121,6 +155,11 @@ export function rejectedShare({ operations }: RunReport): number | undefined {
   return all === 0 ? undefined : operations.rejected / all;
 }
 
+export function rejectedText(run: RunReport): string {
+  const share = rejectedShare(run);
+  return share === undefined ? NO_DATA : percent(share);
+}
+
 /** In ms. A dash where nothing was measured (a strategy without a lock waits for none), which is not missing data. */
-export const quantileText = (quantiles: Quantiles | null, key: Exclude<keyof Quantiles, "count">) =>
+export const quantileText = (quantiles: Quantiles | null, key: Exclude<keyof Quantiles, "count" | "buckets">) =>
   quantiles?.count === 0 ? "–" : milliseconds(quantiles?.[key]);

@@ -1,30 +1,49 @@
 /** The report as GitHub-flavored Markdown: the verdict first, because a page is read from the top. */
-import { markdownTable } from "markdown-table";
+
+import { describeRepeats, listDetailed, poolReport, repeatedOf } from "../judge/repeats.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
+import { describeServers } from "../judge/report-verdict.ts";
 import { labelsOf, sharedSettings } from "../plan/run-names.ts";
-import { count, NO_DATA, oneLine, percent } from "../text/format.ts";
+import { count, NO_DATA, percent } from "../text/format.ts";
 import type { Column } from "../text/layout.ts";
+import { bullets, escaped, tableOf } from "../text/markdown.ts";
+import { drawnAt } from "./anchors.ts";
 import { answers } from "./answers.ts";
 import {
   countsTitle,
   describeMoney,
   describeVerdict,
+  listNotes,
   listTroubles,
   listWitnesses,
   moneyOf,
+  NOTES_TITLE,
   nothingRan,
   refusedProbes,
   STRENGTH_NOTE,
+  userOf,
 } from "./describe-run.ts";
+import { describeIntervals } from "./intervals.ts";
+import { describeOwnLock, OWN_LOCKS_TITLE } from "./own-locks.ts";
 import { scenarioTables } from "./scenario-tables.ts";
-import { costColumns, happenedColumns, verdictColumns } from "./tables.ts";
+import {
+  costColumns,
+  EACH_REPEAT,
+  happenedColumns,
+  INTERVALS,
+  intervalColumns,
+  repeatColumns,
+  verdictColumns,
+} from "./tables.ts";
 
-export function formatMarkdown(report: Report): string {
+export function formatMarkdown(made: Report): string {
+  const report = poolReport(made);
   const labels = labelsOf(report.runs);
+  const detailed = listDetailed(report.runs);
   const sections = [
     ...conclusion(report),
     ...runs(report, labels),
-    ...findings(report, labels),
+    ...findings({ ...report, runs: detailed }, labelsOf(detailed)),
     ...environment(report),
   ];
   return `${sections.join("\n\n")}\n`;
@@ -33,7 +52,9 @@ export function formatMarkdown(report: Report): string {
 type Labels = ReadonlyMap<RunReport, string>;
 
 function conclusion({ version, scenario, runs, verdict, where, startedAt, report }: Report): string[] {
-  const about = [...sharedSettings(runs), where, startedAt, `report ${report}`].map(escaped).join(" · ");
+  const about = [...sharedSettings(runs), ...describeRepeats(runs), where, startedAt, `report ${report}`]
+    .map(escaped)
+    .join(" · ");
   const reasons = bullets(verdict.reasons);
   return [
     `# Holdfast ${version}: ${escaped(scenario)}`,
@@ -64,9 +85,21 @@ function runs(report: Report, labels: Labels): string[] {
     tableOf(happenedColumns(labels), report.runs),
     "## What it cost",
     tableOf(costColumns(labels), report.runs),
+    ...intervals(report, labels),
     "## Verdicts",
     tableOf(verdictColumns(labels), report.runs),
     STRENGTH_NOTE,
+  ];
+}
+
+function intervals({ runs }: Report, labels: Labels): string[] {
+  const repeated = runs.filter((run) => repeatedOf(run) !== undefined);
+  if (repeated.length === 0) return [];
+  const note = describeIntervals(repeated);
+  return [
+    ...(note === undefined ? [] : [`## ${INTERVALS}`, tableOf(intervalColumns(labels), repeated), note]),
+    `## ${EACH_REPEAT}`,
+    tableOf(repeatColumns(labels, repeated), repeated),
   ];
 }
 
@@ -94,6 +127,7 @@ function findings(report: Report, labels: Labels): string[] {
     listWitnesses(run).flatMap(({ check, detail, witnesses }) => [
       `${check}: ${detail}`,
       ...witnesses.map((text) => `${check}: ${text}`),
+      ...(check === "chain" ? [drawnAt(run) ?? []].flat() : []),
     ]),
   );
   const errors = perRun((run) =>
@@ -102,11 +136,13 @@ function findings(report: Report, labels: Labels): string[] {
   const troubles = perRun((run) => listTroubles(run).map(({ text }) => text));
   const skipped = bullets(report.skipped.map(({ strategy, reason }) => `${strategy}: ${reason}`));
   return [
+    ...titled(OWN_LOCKS_TITLE, perRun(describeOwnLock)),
     ...titled("What was violated, and operations that show it", witnessed),
     ...titled("Errors by class, each with one example", errors),
     ...(report.runs.length === 0 ? [] : counts(report, labels)),
     ...probes(report),
     ...titled("Problems", troubles),
+    ...titled(NOTES_TITLE, bullets(listNotes(report.runs, labels).map(({ name, text }) => `${name}: ${text}`))),
     ...titled("Skipped", skipped),
   ];
 }
@@ -134,10 +170,10 @@ function probes(report: Report): string[] {
   const note = report.aclNote ? [escaped(report.aclNote)] : [];
   if (report.acl.length === 0) return ["## What Redis refuses", ...(note.length > 0 ? note : [NO_DATA])];
   return [
-    `## Redis refused ${refusedProbes(report)} of ${report.acl.length} forbidden attempts`,
+    `## ${describeServers(report.acl)} refused ${refusedProbes(report)} of ${report.acl.length} forbidden attempts`,
     tableOf(
       [
-        { head: "user", cell: (probe) => probe.user },
+        { head: "user", cell: userOf },
         { head: "attempt", cell: (probe) => probe.attempt },
         { head: "refused", cell: ({ outcome }) => REFUSED[outcome] },
         { head: "answer", cell: (probe) => probe.answer },
@@ -164,16 +200,3 @@ const environment = (report: Report) =>
   titled("Where it ran", bullets(Object.entries(report.environment).map(([key, value]) => `${key}: ${value}`)));
 
 const titled = (title: string, body: string) => (body === "" ? [] : [`## ${title}`, body]);
-
-const bullets = (items: readonly string[]) => items.map((item) => `- ${escaped(item)}`).join("\n");
-
-/** Puts the group of a column before its heading, because a Markdown table has one line of headings. */
-function tableOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const heads = columns.map(({ group, head }) => [...(group ? [group] : []), head].join(": ").replaceAll("\n", " "));
-  return markdownTable([heads, ...rows.map((row) => columns.map((column) => escaped(column.cell(row))))], {
-    align: columns.map((column) => (column.align === "right" ? "r" : "l")),
-  });
-}
-
-/** Escapes foreign text, so that it makes no table cell, tag or link. The report's own `**` stays bold. */
-const escaped = (text: string) => oneLine(text).replace(/[\\|<>`_[\]]/g, "\\$&");

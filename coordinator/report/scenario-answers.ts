@@ -1,7 +1,7 @@
 /** What a scenario was made to show, in sentences made from its own runs. */
 
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { labelOf, quotedLabelOf } from "../plan/run-names.ts";
+import { labelOf, nameOfStrategy, quotedLabelOf } from "../plan/run-names.ts";
 import type { ScenarioName } from "../plan/scenarios/index.ts";
 import {
   count,
@@ -18,6 +18,7 @@ import {
   quoted,
 } from "../text/format.ts";
 import { moneyOf, rejectedShare } from "./describe-run.ts";
+import { areSpeedsApart } from "./intervals.ts";
 import { keyedLabel, paceOf } from "./scenario-tables.ts";
 
 type Name = (run: RunReport) => string;
@@ -38,6 +39,21 @@ const ANSWERS: Record<ScenarioName, ScenarioAnswers> = {
   contention,
   spread,
   ttl: (runs, name) => runs.map((run) => `${name(run)}: ${describeFaultOutcome(run)}${because(run)}.`),
+  faults: (runs, name) =>
+    runs
+      .filter(
+        ({ plan, agreement, data }) => plan.fault !== undefined && (agreement !== "expected" || data.value !== "holds"),
+      )
+      .map((run) => `${name(run)}: ${describeFaultOutcome(run)}${because(run)}.`),
+  soak: (runs, name) => [
+    ...[
+      ...Map.groupBy(
+        runs.filter(({ control }) => !control),
+        labelOf,
+      ).values(),
+    ].map(sumUpRounds),
+    ...runs.filter(({ agreement }) => agreement === "mismatch").map((run) => describeShortest(run, name)),
+  ],
   mixed: (runs, name) => runs.flatMap((run) => describeMix(run, name)),
   deadlock: (runs, name) => runs.map((run) => `${name(run)}: ${describeDeadlocks(run)}${because(run)}.`),
 };
@@ -126,7 +142,8 @@ function compareOrder(held: string, rejecting: readonly RunReport[], waiting: re
     const other = waiting.find(({ plan }) => plan.workers === run.plan.workers);
     if (!run.throughput || !other?.throughput) return [];
     const ratio = run.throughput / other.throughput;
-    return Math.abs(Math.log(ratio)) < Math.log(CLEAR_RATIO_MIN) ? [] : [{ run, isAhead: ratio > 1 }];
+    const isClear = areSpeedsApart(run, other) ?? Math.abs(Math.log(ratio)) >= Math.log(CLEAR_RATIO_MIN);
+    return isClear ? [{ run, isAhead: ratio > 1 }] : [];
   });
   const [first] = clear;
   if (first === undefined) return [];
@@ -138,7 +155,7 @@ function compareOrder(held: string, rejecting: readonly RunReport[], waiting: re
   return [`${held}, ${ahead} committed more than ${behind} with few workers, and less with ${workers(crossing.run)}.`];
 }
 
-/** Two throughputs of short runs that differ by a smaller factor count as equal. */
+/** Two throughputs of short runs without repeats that differ by a smaller factor count as equal. */
 const CLEAR_RATIO_MIN = 1.2;
 
 const workers = ({ plan }: RunReport) => plural(plan.workers, "worker");
@@ -179,6 +196,30 @@ function describeFaultOutcome(run: RunReport): string {
       ? describeRejections(run) || "no operation was rejected"
       : describeRecovery(run.recoverySeconds, run);
   return `${happened}; ${followed}; ${describeData(run)}`;
+}
+
+function sumUpRounds(runs: readonly RunReport[]): string {
+  const faults = runs.reduce((sum, { faultTimes = [] }) => sum + faultTimes.length, 0);
+  const violated = runs.filter(({ data, exclusion }) => data.value === "violated" || exclusion.value === "violated");
+  const happened = `${plural(runs.length, "round")} with ${plural(faults, "fault")}`;
+  return `${quotedLabelOf(runs[0]!)}: ${happened}, ${violated.length === 0 ? "none violated" : `${count(violated.length)} violated`}.`;
+}
+
+/** What is left of a violated round, and the options that repeat it. */
+function describeShortest(run: RunReport, name: Name): string {
+  const { guard, plan, shortened } = run;
+  const strategy = nameOfStrategy(run);
+  if (shortened === undefined) return `${name(run)} could not be repeated with fewer faults.`;
+  const { faults, repetitions } = shortened;
+  const after = `after ${plural(repetitions, "repetition")}`;
+  if (faults.length === 0)
+    return `${name(run)} is violated without any fault as well, ${after}: see --scenario compare --strategies ${strategy}.`;
+  const options = [
+    `--scenario soak --strategies ${strategy} --faults ${faults.join(",")} --seed ${plan.seed}`,
+    `--duration ${plan.durationMs}ms --workers ${plan.workers} --hold ${plan.holdMs}ms --lock-ttl ${plan.lockTtlMs}ms`,
+    ...(guard === "none" ? [] : [`--guard ${guard}`]),
+  ];
+  return `${name(run)}: the fewest faults that violated it, ${after}: ${list(faults)}. Repeat it with ${options.join(" ")}.`;
 }
 
 function describeRecovery(seconds: number | null, { plan }: RunReport): string {

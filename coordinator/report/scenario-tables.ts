@@ -1,11 +1,12 @@
 /** Tables of scenarios that change one setting: a line for each of its values, with the strategies side by side. */
 
+import { poolRepeats } from "../judge/repeats.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { labelOf } from "../plan/run-names.ts";
+import { describeFault, labelOf } from "../plan/run-names.ts";
 import type { ScenarioName } from "../plan/scenarios/index.ts";
-import { count, duration, NO_DATA, percent, perSecond, plural } from "../text/format.ts";
+import { count, duration, milliseconds, perSecond, plural } from "../text/format.ts";
 import type { Column } from "../text/layout.ts";
-import { quantileText, rejectedShare } from "./describe-run.ts";
+import { quantileText, rejectedText } from "./describe-run.ts";
 
 export interface ScenarioTable {
   readonly title: string;
@@ -20,7 +21,7 @@ export interface Point {
 }
 
 /** The tables of the report's scenario. */
-export const scenarioTables = ({ scenario, runs }: Report): ScenarioTable[] => TABLES[scenario](runs);
+export const scenarioTables = ({ scenario, runs }: Report): ScenarioTable[] => TABLES[scenario](poolRepeats(runs));
 
 /** `redis, one key for all` where one lock guards all rows. */
 export const keyedLabel = (run: RunReport) =>
@@ -43,6 +44,15 @@ const TABLES: Record<ScenarioName, Tables> = {
   mixed: none,
   acl: none,
   deadlock: none,
+  faults: (runs) => [
+    createTable("What each fault did, and how long nobody wrote", runs, {
+      head: "fault",
+      pointOf: ({ plan }) => describeFault(plan) || "none",
+      groupOf: labelOf,
+      cells: UNDER_FAULT,
+    }),
+  ],
+  soak: none,
   contention: (runs) =>
     [...Map.groupBy(runs, ({ plan }) => plan.holdMs)].map(([holdMs, some]) =>
       createTable(`More workers on one row, hold ${duration(holdMs)}`, some, {
@@ -108,10 +118,18 @@ function createTable(
   };
 }
 
-function rejectedText(run: RunReport): string {
-  const share = rejectedShare(run);
-  return share === undefined ? NO_DATA : percent(share);
+/** Marked where it is not as theory expects. */
+function outcomeText({ data, exclusion, lostUpdates, agreement }: RunReport): string {
+  const mark = agreement === "expected" ? "" : " (!)";
+  if (data.value === "violated") return `${count(lostUpdates)} lost${mark}`;
+  if (exclusion.value === "violated") return `not exclusive${mark}`;
+  return data.value === "holds" ? `held${mark}` : `unknown${mark}`;
 }
+
+const UNDER_FAULT: readonly Cell[] = [
+  { head: "data", text: outcomeText },
+  { head: "ms", text: (run) => (run.quietSeconds === undefined ? "" : milliseconds(run.quietSeconds)) },
+];
 
 const CONTENDED: readonly Cell[] = [
   { head: "committed/s", text: (run) => perSecond(run.throughput) },

@@ -1,10 +1,19 @@
 /** The tables of the report with one line for each run, for the terminal and for Markdown. */
 
-import type { RunReport } from "../judge/report-data.ts";
+import { eachRepeat, medianOf } from "../judge/repeats.ts";
+import type { Measure, RunReport } from "../judge/report-data.ts";
 import type { Aspect } from "../plan/run-plan.ts";
-import { count, decimal, NO_DATA, percent, perSecond } from "../text/format.ts";
+import { count, decimal, milliseconds, NO_DATA, percent, perSecond } from "../text/format.ts";
 import type { Column } from "../text/layout.ts";
-import { describeAgreement, describeStrength, describeVerdict, quantileText } from "./describe-run.ts";
+import {
+  describeAgreement,
+  describeStrength,
+  describeVerdict,
+  isJudgedByClaims,
+  quantileText,
+  rejectedText,
+} from "./describe-run.ts";
+import { intervalText } from "./intervals.ts";
 
 type RunColumn = Column<RunReport>;
 type Labels = ReadonlyMap<RunReport, string>;
@@ -15,13 +24,40 @@ export const happenedColumns = (labels: Labels): RunColumn[] => [
   right("committed", (run) => count(run.operations?.committed), "operations"),
   right("rejected", (run) => count(run.operations?.rejected), "operations"),
   right("unknown", (run) => count(run.operations?.unknown), "operations"),
-  {
-    ...right("lost updates", (run) => count(run.lostUpdates)),
-    tone: (run) => (run.lostUpdates ? describeVerdict(run, "data").tone : "plain"),
-  },
+  lostUpdates("lost updates"),
   right("naive", (run) => count(run.naive)),
   right("seconds", (run) => decimal(run.seconds)),
   right("all workers\nactive", (run) => (run.overlap === null ? NO_DATA : percent(run.overlap))),
+];
+
+/** The one table of the short text, narrow enough for 80 columns. */
+export const shortColumns = (labels: Labels, runs: readonly RunReport[]): RunColumn[] => [
+  strategy(labels),
+  ...(["data", "exclusion"] as const).map(
+    (aspect): RunColumn => ({
+      head: `${aspect}\nheld?`,
+      cell: (run) => describeVerdict(run, aspect).word.replace("not claimed", "–"),
+      tone: (run) => describeVerdict(run, aspect).tone,
+    }),
+  ),
+  {
+    head: "expected?",
+    cell: (run) =>
+      isJudgedByClaims(run)
+        ? { expected: "as claimed", mismatch: "NOT AS CLAIMED", unknown: "unknown" }[run.agreement]
+        : { expected: "yes", mismatch: "NO", unknown: "unknown" }[run.agreement],
+    tone: (run) => describeAgreement(run).tone,
+  },
+  lostUpdates("lost\nupdates"),
+  right("committed\nper s", (run) => withInterval(perSecond(run.throughput), run, "throughput", perSecond)),
+  right("p99,\nms", (run) =>
+    withInterval(quantileText(run.operationSeconds, "p99"), run, "operationSeconds.p99", milliseconds),
+  ),
+  right("rejected", rejectedText),
+  // An operation of unknown outcome is rare and matters, so its column is there only where there is one.
+  ...(runs.some(({ operations }) => operations?.unknown)
+    ? [right("unknown\noutcome", (run) => count(run.operations?.unknown))]
+    : []),
 ];
 
 export const costColumns = (labels: Labels): RunColumn[] => [
@@ -31,6 +67,44 @@ export const costColumns = (labels: Labels): RunColumn[] => [
   ...quantiles("operation, ms", (run) => run.operationSeconds),
   ...quantiles("lock wait, ms", (run) => run.lockWaitSeconds),
 ];
+
+/** Above the tables of repeated runs. */
+export const INTERVALS = "How sure the numbers are: intervals of the medians";
+export const EACH_REPEAT = "Each repeat: committed/s, and what was not as expected";
+
+export const intervalColumns = (labels: Labels): RunColumn[] => [
+  strategy(labels),
+  right("committed/s", (run) => intervalText(medianOf(run, "throughput"), perSecond) || NO_DATA),
+  ...(["average", "p50", "p95", "p99"] as const).map((key) =>
+    right(
+      key === "average" ? "avg" : key,
+      (run) => intervalText(medianOf(run, `operationSeconds.${key}`), milliseconds) || NO_DATA,
+      "operation, ms",
+    ),
+  ),
+  right("p99", (run) => intervalText(medianOf(run, "lockWaitSeconds.p99"), milliseconds) || "–", "lock wait, ms"),
+];
+
+/** A column for each repeat. */
+export const repeatColumns = (labels: Labels, runs: readonly RunReport[]): RunColumn[] => [
+  strategy(labels),
+  ...[...new Set(runs.flatMap((run) => eachRepeat(run).flatMap(({ repeat }) => repeat ?? [])))]
+    .sort((a, b) => a - b)
+    .map(
+      (number): RunColumn => ({
+        ...right(String(number), (run) => repeatText(eachRepeat(run).find(({ repeat }) => repeat === number))),
+        tone: (run) => (eachRepeat(run).every(isAsExpected) ? "plain" : "unsure"),
+      }),
+    ),
+];
+
+const isAsExpected = ({ agreement }: RunReport) => agreement === "expected";
+
+function repeatText(run: RunReport | undefined): string {
+  if (run === undefined) return "not made";
+  if (isAsExpected(run)) return perSecond(run.throughput);
+  return `${perSecond(run.throughput)} ${describeAgreement(run).text}`;
+}
 
 export const verdictColumns = (labels: Labels): RunColumn[] => [
   strategy(labels),
@@ -45,6 +119,17 @@ export const verdictColumns = (labels: Labels): RunColumn[] => [
   ]),
   { head: "expected?", cell: (run) => describeAgreement(run).text, tone: (run) => describeAgreement(run).tone },
 ];
+
+const lostUpdates = (head: string): RunColumn => ({
+  ...right(head, (run) => count(run.lostUpdates)),
+  tone: (run) => (run.lostUpdates ? describeVerdict(run, "data").tone : "plain"),
+});
+
+/** `306 (290–330)` where the run was repeated often enough. */
+function withInterval(text: string, run: RunReport, measure: Measure, number: (value: number) => string): string {
+  const range = intervalText(medianOf(run, measure), number);
+  return range === "" ? text : `${text} (${range})`;
+}
 
 const strategy = (labels: Labels): RunColumn => ({ head: "strategy", cell: (run) => labels.get(run) ?? run.strategy });
 

@@ -1,18 +1,52 @@
-/** The sections between the tables and the conclusion: violations, errors, counts, the ACL, problems. */
+/** Sections of the text: violations, errors, counts, refused commands, problems. One without content is an empty string. */
 
 import type { RunReport } from "../judge/report-data.ts";
+import { describeServers } from "../judge/report-verdict.ts";
 import { count, list, NO_DATA, oneLine, plural } from "../text/format.ts";
 import { type Column, flow, nextTo, padded, paragraph, table } from "../text/layout.ts";
 import type { Tone } from "../text/paint.ts";
-import { countsAgree, countsTitle, listTroubles, listWitnesses, refusedProbes, rowAgrees } from "./describe-run.ts";
+import { drawnAt } from "./anchors.ts";
+import {
+  countsAgree,
+  countsTitle,
+  listNotes,
+  listTroubles,
+  listWitnesses,
+  NOTES_TITLE,
+  refusedProbes,
+  rowAgrees,
+  userOf,
+} from "./describe-run.ts";
+import { describeOwnLock, OWN_LOCKS_TITLE } from "./own-locks.ts";
 import { labelWidthMax, type Page, section } from "./page.ts";
 
-/** All sections in order; a section without content is an empty string. */
+/** All sections in order. */
 export function findings(page: Page): string[] {
-  return [witnesses(page), errors(page), counts(page), probes(page), troubles(page), skipped(page), environment(page)];
+  return [
+    ownLocks(page),
+    witnesses(page),
+    errors(page),
+    counts(page),
+    probes(page),
+    troubles(page),
+    notes(page),
+    skipped(page),
+    environment(page),
+  ];
 }
 
-function witnesses(page: Page): string {
+export function ownLocks(page: Page): string {
+  const lines = page.report.runs.flatMap((run) =>
+    labelled(
+      page,
+      run,
+      describeOwnLock(run).map((text) => ({ text })),
+    ),
+  );
+  return lines.length === 0 ? "" : section(page, OWN_LOCKS_TITLE, ...lines);
+}
+
+export function witnesses(page: Page): string {
   const lines = page.report.runs.flatMap((run) =>
     labelled(
       page,
@@ -20,13 +54,14 @@ function witnesses(page: Page): string {
       listWitnesses(run).flatMap(({ check, detail, witnesses }) => [
         { text: `${check}: ${detail}` },
         ...witnesses.map((text) => ({ mark: "· ", text })),
+        ...(check === "chain" ? [drawnAt(run) ?? []].flat().map((text) => ({ mark: "· ", text })) : []),
       ]),
     ),
   );
   return lines.length === 0 ? "" : section(page, "What was violated, and operations that show it", ...lines);
 }
 
-function errors(page: Page): string {
+export function errors(page: Page): string {
   const lines = page.report.runs.flatMap((run) =>
     labelled(
       page,
@@ -39,7 +74,7 @@ function errors(page: Page): string {
   return lines.length === 0 ? "" : section(page, "Errors by class, each with one example", ...lines);
 }
 
-function counts(page: Page): string {
+export function counts(page: Page): string {
   const { runs } = page.report;
   if (runs.length === 0) return "";
   const agreeing = runs.filter(countsAgree);
@@ -102,32 +137,34 @@ const COUNTS: Column<Row>[] = [
   { head: "", cell: (row) => (row.lost === undefined ? "" : "lost"), tone: () => "unsure" },
 ];
 
-function probes(page: Page): string {
+export function probes(page: Page): string {
   const { acl, aclNote } = page.report;
   const note = aclNote ? [paragraph("  ", oneLine(aclNote), { ...page, tone: "quiet" })] : [];
   if (acl.length === 0) return section(page, "What Redis refuses", ...(note.length > 0 ? note : [`  ${NO_DATA}`]));
-  const width = Math.max(...acl.map(({ user }) => user.length));
+  const width = Math.max(...acl.map((probe) => userOf(probe).length));
   const lead = (mark: string, user: string) => `  ${mark} ${padded(user, width)}  `;
   const open = acl
     .filter(({ outcome }) => outcome === "allowed")
-    .map(({ user, attempt, answer }) => {
+    .map((probe) => {
+      const { attempt, answer } = probe;
       const text = `${oneLine(attempt)}: NOT REFUSED, the answer was: ${oneLine(answer) || NO_DATA}`;
-      return paragraph(lead(page.paint("alarm", "✗"), user), text, { ...page, tone: "alarm" });
+      return paragraph(lead(page.paint("alarm", "✗"), userOf(probe)), text, { ...page, tone: "alarm" });
     });
   const unanswered = acl
     .filter(({ outcome }) => outcome === "unanswered")
-    .map(({ user, attempt, answer }) => {
+    .map((probe) => {
+      const { attempt, answer } = probe;
       const text = `${oneLine(attempt)}: neither refused nor allowed, the answer was: ${oneLine(answer) || NO_DATA}`;
-      return paragraph(lead(page.paint("unsure", "?"), user), text, page);
+      return paragraph(lead(page.paint("unsure", "?"), userOf(probe)), text, page);
     });
   const alike = Map.groupBy(
     acl.filter(({ outcome }) => outcome === "refused"),
-    ({ user, answer }) => `${user} ${refusalOf(answer)}`,
+    (probe) => `${userOf(probe)} ${refusalOf(probe.answer)}`,
   );
   const refused = [...alike.values()].flatMap((probes) => {
-    const { user, answer } = probes[0]!;
+    const [first] = probes;
     return [
-      paragraph(lead(page.paint("good", "✓"), user), refusalOf(answer), page),
+      paragraph(lead(page.paint("good", "✓"), userOf(first!)), refusalOf(first!.answer), page),
       flow(
         " ".repeat(width + 6),
         probes.map(({ attempt }) => oneLine(attempt)),
@@ -139,7 +176,7 @@ function probes(page: Page): string {
     ...(index === 0 ? [paragraph("  ", GRANTED, page)] : []),
     flow(lead(page.paint("good", "✓"), user), attempts, { ...page, tone: "quiet" }),
   ]);
-  const title = `Redis refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts; its answers`;
+  const title = `${describeServers(acl)} refused ${refusedProbes(page.report)} of ${acl.length} forbidden attempts; ${acl.some(({ service }) => service !== undefined) ? "their" : "its"} answers`;
   return section(page, title, ...open, ...unanswered, ...refused, ...granted, ...note);
 }
 
@@ -149,7 +186,7 @@ const GRANTED =
 /** The answer of Redis without the name of the command, so that refusals that differ only in it are grouped. */
 const refusalOf = (answer: string) => oneLine(answer).replace(/'[^']*'/g, "'...'") || NO_DATA;
 
-function troubles(page: Page): string {
+export function troubles(page: Page): string {
   const lines = page.report.runs.flatMap((run) =>
     labelled(
       page,
@@ -161,6 +198,13 @@ function troubles(page: Page): string {
     ),
   );
   return lines.length === 0 ? "" : section(page, "Problems", ...lines);
+}
+
+export function notes(page: Page): string {
+  const lines = listNotes(page.report.runs, page.labels).map(({ name, text }) =>
+    nextTo({ before: "  ", label: name, labelWidth: page.labelWidth, after: "  " }, text, page),
+  );
+  return lines.length === 0 ? "" : section(page, NOTES_TITLE, ...lines);
 }
 
 /** The last lines of the log, which say why the worker ended. report.json has all lines that were kept. */

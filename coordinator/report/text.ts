@@ -1,5 +1,6 @@
-/** The report for a terminal. Details come first, so that the screen ends with what matters most: the verdict. */
+/** The report for a terminal, which begins and ends with the verdict: in short, or with the option `verbose` in full. */
 
+import { describeRepeats, listDetailed, poolReport, repeatedOf } from "../judge/repeats.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
 import { labelsOf, sharedSettings } from "../plan/run-names.ts";
 import { count, oneLine, percent } from "../text/format.ts";
@@ -7,10 +8,19 @@ import { bar, nextTo, nextToLines, padded, paragraph, table, wrap } from "../tex
 import { badge, type Paint, painter } from "../text/paint.ts";
 import { answers } from "./answers.ts";
 import { describeMoney, describeVerdict, moneyOf, nothingRan, STRENGTH_NOTE } from "./describe-run.ts";
+import { describeIntervals } from "./intervals.ts";
 import { labelWidthMax, type Page, section } from "./page.ts";
-import { scenarioTables } from "./scenario-tables.ts";
-import { costColumns, happenedColumns, verdictColumns } from "./tables.ts";
+import {
+  costColumns,
+  EACH_REPEAT,
+  happenedColumns,
+  INTERVALS,
+  intervalColumns,
+  repeatColumns,
+  verdictColumns,
+} from "./tables.ts";
 import { findings } from "./text-sections.ts";
+import { curves, shortSections } from "./text-short.ts";
 
 export interface TextOptions {
   /** Escape sequences are written only where this is true. */
@@ -22,22 +32,41 @@ export interface TextOptions {
 }
 
 /** Returns the whole report, which ends with its verdict and a line feed. */
-export function formatReport(report: Report, { color, width, place }: TextOptions): string {
+export function formatReport(made: Report, { color, width, place }: TextOptions): string {
+  const report = poolReport(made);
   const labels = labelsOf(report.runs);
   const pageWidth = Math.min(Math.max(width, 60), 120);
   const longest = Math.max(8, ...[...labels.values()].map((label) => label.length));
   const labelWidth = Math.min(longest, labelWidthMax(pageWidth));
   const page = { report, labels, labelWidth, paint: painter(color), width: pageWidth };
+  const detailed = withDetails(page);
   const sections = [
     heading(page),
-    ...tables(page),
-    ...findings(page),
-    ...scenarioTables(report).map(({ title, columns, points }) => section(page, title, table(columns, points, page))),
-    ...answersSection(page),
-    money(page),
+    ...(report.options.verbose === true ? allSections(page, detailed) : shortSections(page, detailed)),
     conclusion(page, color, place),
   ];
   return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
+}
+
+const allSections = (page: Page, detailed: Page): string[] => [
+  ...curves(page),
+  ...tables(page),
+  ...findings(detailed),
+  ...answersSection(page),
+  money(page),
+];
+
+/** The page of the findings: a run whose repeats are not all as expected stands there with each of its repeats. */
+function withDetails(page: Page): Page {
+  const runs = listDetailed(page.report.runs);
+  const labels = labelsOf(runs);
+  const longest = Math.max(page.labelWidth, ...[...labels.values()].map((label) => label.length));
+  return {
+    ...page,
+    report: { ...page.report, runs },
+    labels,
+    labelWidth: Math.min(longest, labelWidthMax(page.width)),
+  };
 }
 
 /** Settings that are needed to understand the numbers; report.json has the rest. */
@@ -48,10 +77,13 @@ function heading(page: Page): string {
   const seconds = Math.round((Date.parse(report.endedAt) - Date.parse(report.startedAt)) / 1000);
   const started = `${report.startedAt.slice(0, 16).replace("T", " ")} UTC`;
   const about = [oneLine(report.where), started, `${count(seconds)} s in all`, `report ${report.report}`];
+  const settings = [...sharedSettings(report.runs, HEADLINE), ...describeRepeats(report.runs)];
   return [
     paint("title", `Holdfast ${report.version}: ${report.scenario}`),
-    paragraph("", sharedSettings(report.runs, HEADLINE).join(" · "), { ...page, tone: "quiet" }),
-    paragraph("", about.join(" · "), { ...page, tone: "quiet" }),
+    paragraph("", oneLine(report.verdict.line), { ...page, tone: TONES[report.verdict.value] }),
+    ...[settings, about]
+      .filter((items) => items.length > 0)
+      .map((items) => paragraph("", items.join(" · "), { ...page, tone: "quiet" })),
   ].join("\n");
 }
 
@@ -64,8 +96,20 @@ function tables(page: Page): string[] {
   return [
     section(page, "What happened", table(happenedColumns(labels), runs, page)),
     section(page, "What it cost", table(costColumns(labels), runs, page)),
+    ...intervals(page, labels),
     section(page, "Verdicts", table(verdictColumns(labels), runs, page), ...note),
   ];
+}
+
+/** The intervals of repeated runs, and what each repeat committed; nothing without repeats. */
+function intervals(page: Page, labels: Page["labels"]): string[] {
+  const repeated = page.report.runs.filter((run) => repeatedOf(run) !== undefined);
+  if (repeated.length === 0) return [];
+  const note = describeIntervals(repeated);
+  const each = section(page, EACH_REPEAT, table(repeatColumns(labels, repeated), repeated, page));
+  if (note === undefined) return [each];
+  const shown = table(intervalColumns(labels), repeated, page);
+  return [section(page, INTERVALS, shown, paragraph("  ", note, { ...page, tone: "quiet" })), each];
 }
 
 function answersSection(page: Page): string[] {
@@ -123,7 +167,7 @@ function conclusion(
   color: boolean,
   place: string | undefined,
 ): string {
-  const tone = ({ expected: "good", violated: "bad", unknown: "unsure" } as const)[verdict.value];
+  const tone = TONES[verdict.value];
   const line = oneLine(verdict.line);
   // The line gives a single reason itself, except for a run that broke its promise, which it only names.
   const broken = verdict.value === "violated" && runs.some(({ agreement }) => agreement === "mismatch");
@@ -137,3 +181,4 @@ function conclusion(
 }
 
 const VERDICT = "VERDICT: ";
+const TONES = { expected: "good", violated: "bad", unknown: "unsure" } as const;

@@ -1,7 +1,7 @@
 /** The coordinator's HTTP server. It receives heartbeats, and serves targets and metrics for Prometheus. */
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Heartbeat } from "../../worker/contract.ts";
+import { Heartbeat, listenHost } from "../../worker/contract.ts";
 import type { Roster } from "./roster.ts";
 
 export interface CoordinatorServer extends Disposable {
@@ -47,7 +47,7 @@ export async function serveCoordinator(options: CoordinatorServerOptions): Promi
   });
   server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(options.port, options.host, resolve);
+    server.once("error", reject).listen(options.port, listenHost(options.host), resolve);
   });
 
   return {

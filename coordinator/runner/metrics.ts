@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { RunReport, Verdict } from "../judge/report-data.ts";
+import { nameOfStrategy } from "../plan/run-names.ts";
 import { MYSQL_SERIES, REDIS_SERIES, type Server, type ServerSeries } from "./server-series.ts";
 
 /** Phases of a run in order. */
@@ -21,7 +22,10 @@ export type Source = (typeof SOURCES)[number];
 export interface RunKey {
   readonly run: string;
   readonly strategy: string;
+  readonly ownLock?: { readonly name: string } | undefined;
 }
+
+const labelsOf = (key: RunKey) => ({ run: key.run, strategy: nameOfStrategy(key) });
 
 /** The contested rows and their ledger at one moment of a run; sums over all employees. */
 export interface RowState {
@@ -85,21 +89,22 @@ export function createCoordinatorMetrics(report: string) {
     registry,
 
     /** Sets the phase of a run. A finished run has no fleet, so the series of its workers end. */
-    setPhase({ run, strategy }: RunKey, current: RunPhase) {
-      for (const phase of RUN_PHASES) phases.set({ run, strategy, phase }, phase === current ? 1 : 0);
+    setPhase(key: RunKey, current: RunPhase) {
+      const labels = labelsOf(key);
+      for (const phase of RUN_PHASES) phases.set({ ...labels, phase }, phase === current ? 1 : 0);
       if (current !== "finished") return;
-      finished.add(run);
-      for (const phase of WORKER_STATES) workers.remove({ run, strategy, phase });
+      finished.add(key.run);
+      for (const phase of WORKER_STATES) workers.remove({ ...labels, phase });
     },
 
-    setWorkers({ run, strategy }: RunKey, counts: Partial<Record<WorkerState, number>>) {
-      if (finished.has(run)) return;
-      for (const phase of WORKER_STATES) setOrRemove(workers, { run, strategy, phase }, counts[phase]);
+    setWorkers(key: RunKey, counts: Partial<Record<WorkerState, number>>) {
+      if (finished.has(key.run)) return;
+      for (const phase of WORKER_STATES) setOrRemove(workers, { ...labelsOf(key), phase }, counts[phase]);
     },
 
     runJudged(runReport: RunReport) {
-      const { run, strategy, reconciliation } = runReport;
-      const labels = { run, strategy };
+      const { reconciliation } = runReport;
+      const labels = labelsOf(runReport);
       for (const aspect of ["data", "exclusion"] as const) {
         verdict.set({ ...labels, aspect }, VERDICT_VALUE[runReport[aspect].value]);
         theory.set({ ...labels, aspect }, toTheoryValue(runReport.expects[aspect]));
@@ -117,21 +122,22 @@ export function createCoordinatorMetrics(report: string) {
       }
     },
 
-    setRowState({ run, strategy }: RunKey, state: RowState) {
-      version.set({ run, strategy }, state.version);
-      ledgerRows.set({ run, strategy }, state.ledgerRows);
-      staleWrites.set({ run, strategy }, state.staleWrites);
-      moneyLost.set({ run, strategy }, state.moneyLost);
+    setRowState(key: RunKey, state: RowState) {
+      const labels = labelsOf(key);
+      version.set(labels, state.version);
+      ledgerRows.set(labels, state.ledgerRows);
+      staleWrites.set(labels, state.staleWrites);
+      moneyLost.set(labels, state.moneyLost);
     },
 
     /** Sets the series of a server's fields. The series of a field that the server does not have ends. */
     setServerStatus: (server: Server, status: ServerStatus) => servers[server](status),
 
     /** Counts a failed poll. The last values of the source may be outdated, so its series end until the next poll. */
-    pollFailed(source: Source, { run, strategy }: RunKey) {
+    pollFailed(source: Source, key: RunKey) {
       failures.inc({ source });
       if (source !== "row") return servers[source](new Map());
-      for (const gauge of [version, ledgerRows, staleWrites, moneyLost]) gauge.remove({ run, strategy });
+      for (const gauge of [version, ledgerRows, staleWrites, moneyLost]) gauge.remove(labelsOf(key));
     },
   };
 }

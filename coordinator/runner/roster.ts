@@ -42,6 +42,8 @@ export function createRoster(run: string, workers: number) {
   let released = false;
   let abortReason: string | undefined;
 
+  let firstLossMs: number | undefined;
+
   const indexes = workerIndexes({ workers });
   const byIndex = (index: number) => [...seen.values()].filter((worker) => worker.index === index);
 
@@ -98,8 +100,8 @@ export function createRoster(run: string, workers: number) {
    *
    * The first reason of a loss stays, with two exceptions:
    *
-   * - The failure that a worker has sent without final numbers replaces a reason without a log: "MySQL: refused" says more
-   *   than "exited with 1".
+   * - The failure that a worker has sent without final numbers replaces the reason of the launcher, whose log stays:
+   *   "MySQL: refused" says more than "exited with 1".
    * - A fatal problem from the launcher replaces the failure that a worker has sent with its final numbers. Such a worker
    *   was stopped, and the launcher may know by whom.
    */
@@ -107,6 +109,11 @@ export function createRoster(run: string, workers: number) {
     waiting.clear();
     for (const problem of problems) noteProblem(problem);
     for (const worker of seen.values()) noteHeartbeats(worker);
+  }
+
+  function lose(problem: WorkerProblem) {
+    firstLossMs ??= performance.now();
+    lost.set(problem.index, problem);
   }
 
   function noteProblem(problem: WorkerProblem) {
@@ -120,23 +127,22 @@ export function createRoster(run: string, workers: number) {
     const known = lost.get(problem.index);
     const wasStopped = ended.some(({ failure }) => failure === known?.reason);
     const wasAborted = sameIndex.some(({ aborted, failure }) => aborted === true && failure === undefined);
-    if (known === undefined ? !wasAborted : wasStopped) lost.set(problem.index, problem);
+    if (known === undefined ? !wasAborted : wasStopped) lose(problem);
   }
 
   function noteHeartbeats({ index, node, final, failure, waitingFor, lastHeartbeatMs }: SeenWorker) {
     if (waitingFor !== undefined && !waiting.has(index))
       waiting.set(index, { index, reason: waitingFor, fatal: false });
     const known = lost.get(index);
-    const hasBetterReason = final === undefined ? known?.log !== undefined : known !== undefined;
-    if (failure !== undefined && !hasBetterReason) {
-      lost.set(index, { index, reason: failure, fatal: true });
+    if (failure !== undefined && (final === undefined || known === undefined)) {
+      lose({ index, reason: failure, fatal: true, log: known?.log });
       return;
     }
     const silentMs = performance.now() - lastHeartbeatMs;
     if (final !== undefined || known !== undefined || silentMs < SILENCE_MS_MAX) return;
     const reason = `no heartbeat for ${Math.round(silentMs / 1_000)} s (node ${node})`;
     if (startAtMs === undefined) waiting.set(index, { index, reason, fatal: false });
-    else lost.set(index, { index, reason, fatal: true });
+    else lose({ index, reason, fatal: true });
   }
 
   return {
@@ -160,6 +166,8 @@ export function createRoster(run: string, workers: number) {
       abortReason = reason;
     },
     lost: (): readonly WorkerProblem[] => [...lost.values()].sort((a, b) => a.index - b.index),
+    /** Returns how long ago the first worker was lost, milliseconds; undefined if none was. */
+    lostForMs: () => (firstLossMs === undefined ? undefined : performance.now() - firstLossMs),
     /** Returns why the strategy cannot be used where the workers are, as the first worker that reports it says. */
     unavailable: () => [...seen.values()].find((worker) => worker.unavailable !== undefined)?.unavailable,
     /** Returns the first few workers that are waiting with their reasons, and the number of the others. */

@@ -7,26 +7,33 @@
  *  4. start them together, and wait until all are done
  *  5. wait until Prometheus has the final numbers of all
  *  6. read the evidence: Prometheus at one instant, the workers' own numbers, the rows and their ledger
- *  7. judge, then release the workers
+ *  7. judge, release the workers, and hand the evidence to the history
  *
- * A wait that passes its deadline, a lost worker, a server lost after the start of the fleet or a signal does not discard the run: it becomes
- * a problem in the evidence, and the verdict is `unknown` unless a violation was found as well.
+ * A wait that passes its deadline, a lost worker, a server lost after the start of the fleet or a signal does not
+ * discard the run: it becomes a problem in the evidence, and the verdict is `unknown` unless a violation was found.
  */
 import type { WorkerSpec } from "../../worker/contract.ts";
 import type { Database, Rows } from "../clients/mysql.ts";
 import type { Prometheus } from "../clients/prometheus.ts";
+import type { RedisMonitor } from "../clients/redis.ts";
 import { ServerError } from "../errors.ts";
-import type { Evidence, WorkerEvidence } from "../judge/evidence.ts";
+import type { Evidence } from "../judge/evidence.ts";
+import type { RecordedRun } from "../judge/history.ts";
 import { createLedgerBuilder } from "../judge/ledger.ts";
-import type { RunReport } from "../judge/report-data.ts";
+import type { RunReport, ServerStates } from "../judge/report-data.ts";
 import { judge } from "../judge/run-verdict.ts";
 import { summarize } from "../judge/summarize.ts";
-import { type RunPlan, workerIndexes } from "../plan/run-plan.ts";
+import { usesAllRedis } from "../plan/requirements.ts";
+import type { RunPlan } from "../plan/run-plan.ts";
 import type { Fleet, Launcher } from "../platform/launcher.ts";
+import type { MakeFault } from "../platform/platform.ts";
 import { DeadlinePassed, waitUntil } from "../wait.ts";
+import { describeMissing, FleetLost, notReady, notScraped } from "./barriers.ts";
 import type { CoordinatorServer } from "./http-server.ts";
 import type { RunPhase } from "./metrics.ts";
 import { createRoster, type Roster } from "./roster.ts";
+import { createServerFaults, type ServerFaults } from "./server-faults.ts";
+import { collectWorkers, findClaims, findGaleraServers, findUnreachedFault } from "./worker-evidence.ts";
 
 export interface RunServices {
   readonly report: string;
@@ -34,7 +41,12 @@ export interface RunServices {
   readonly server: CoordinatorServer;
   readonly database: Database;
   readonly prometheus: Prometheus;
+  readonly redis: Pick<RedisMonitor, "state">;
+  /** Absent where no faults of servers are made. */
+  readonly makeFault?: MakeFault | undefined;
   readonly startDeadlineMs: number;
+  /** Keeps all that the verdict was made of. Throws ServerError if it cannot. */
+  readonly record?: ((recorded: RecordedRun) => Promise<void>) | undefined;
   /** Receives what happens, for the progress lines and the coordinator's own metrics. */
   readonly watch: RunWatcher;
 }
@@ -62,6 +74,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   watch.phase(plan, "starting");
   await database.reset(plan.run, plan.rows);
   const initial = await database.employees(plan.run);
+  const before = await readServers(plan, services);
 
   // 2. The fleet.
   const roster = createRoster(plan.run, plan.workers);
@@ -69,6 +82,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   await using fleet = await launcher.launch(buildSpec(plan, services));
   using _watching = watchFleet(plan, fleet, roster, watch, problems);
 
+  const faults = createServerFaults(plan, services, problems);
   let waitedFor: string | undefined;
   try {
     // 3. The barrier.
@@ -77,7 +91,9 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     await waitUntil(() => notReady(plan, roster, prometheus), startWithin);
 
     // 4. The operations.
+    await faults.prepare();
     roster.start(START_IN_MS);
+    faults.begin(START_IN_MS);
     watch.phase(plan, "running");
     const drainMs = plan.durationMs + plan.lockTimeoutMs + plan.holdMs + STATEMENT_TIMEOUT_MS + START_IN_MS;
     await waitUntil(() => describeMissing(roster.missing("done"), "not done"), { deadlineMs: drainMs, signal });
@@ -93,16 +109,29 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     else throw error;
     roster.abort("the run is over");
     await waitForAborted(roster);
+  } finally {
+    await faults.end();
   }
 
   // 6. The evidence.
   watch.phase(plan, "judging");
-  const evidence = await readEvidence(plan, services, { roster, initial, startedAt, problems, waitedFor });
+  const evidence = await readEvidence(plan, services, {
+    roster,
+    initial,
+    before,
+    startedAt,
+    problems,
+    waitedFor,
+    faults,
+  });
 
   // 7. The verdict.
-  const report = summarize(evidence, judge(evidence), startedAt, new Date());
+  const judgement = judge(evidence);
+  const endedAt = new Date();
+  const report = summarize(evidence, judgement, startedAt, endedAt);
   roster.release();
   await waitAtMost(() => (roster.unreleased() === 0 ? undefined : "workers not released"), 1_000);
+  await services.record?.({ evidence, startedAt, endedAt });
   watch.phase(plan, "finished");
   return report;
 }
@@ -112,21 +141,14 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
 export const describeInterruption = ({ reason }: AbortSignal) =>
   `interrupted by ${reason instanceof Error ? reason.message : reason}`;
 
-/** The strategy cannot be used where the workers are: there is no run, and the message is the reason. */
-export class StrategyUnavailable extends Error {
-  override name = "StrategyUnavailable";
-}
-
 /** In place of rows that could not be read. Half a ledger would look like lost operations. */
 const NOT_READ: Rows = { final: [], ledger: createLedgerBuilder().finish(), writers: [] };
 
-/** No worker is left to wait for. */
-class FleetLost extends Error {
-  override name = "FleetLost";
-}
-
-/** The plan as the workers get it: with the servers' addresses, and without what theory expects. */
-function buildSpec({ expects, ...plan }: RunPlan, { report, launcher, startDeadlineMs }: RunServices): WorkerSpec {
+/** The plan as the workers get it: with the coordinator's address, and without what only the judge needs. */
+function buildSpec(
+  { expects, mysqlServers, repeat, serverFaults, ...plan }: RunPlan,
+  { report, launcher, startDeadlineMs }: RunServices,
+): WorkerSpec {
   return {
     ...plan,
     report,
@@ -139,47 +161,15 @@ function buildSpec({ expects, ...plan }: RunPlan, { report, launcher, startDeadl
   };
 }
 
-/** What the start still waits for. Throws FleetLost once a worker is lost, because the run cannot be complete then. */
-async function notReady(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
-  const unavailable = roster.unavailable();
-  if (unavailable !== undefined) throw new StrategyUnavailable(unavailable);
-  // The evidence of each lost worker has the reason.
-  if (roster.lost().length > 0) throw new FleetLost("the run did not start, because a worker was lost");
-  const absentWorkers = describeMissing(roster.missing("ready"), "not ready");
-  if (absentWorkers !== undefined) return [absentWorkers, ...roster.waiting()].join("; ");
-  const scraped = await prometheus.workersWith("ready", plan.run).catch((error) => error as Error);
-  if (scraped instanceof Error) return scraped.message;
-  const unscraped = workerIndexes(plan).filter((index) => !scraped.includes(index));
-  return describeMissing(unscraped, "not scraped by Prometheus");
-}
-
-async function notScraped(plan: RunPlan, roster: Roster, prometheus: Prometheus): Promise<string | undefined> {
-  const ended = roster.all().filter(({ final }) => final !== undefined);
-  // A worker that died on purpose, or was stopped before the end, serves no last scrape.
-  const there = ended.filter(({ final, failure }) => !final?.died && failure === undefined);
-  const finished = new Set(there.map(({ index }) => index));
-  if (ended.length === 0) throw new FleetLost("no worker finished");
-  const scraped = await prometheus.workersWith("done", plan.run).catch((error) => error as Error);
-  if (scraped instanceof Error) return scraped.message;
-  return describeMissing(
-    [...finished].filter((index) => !scraped.includes(index)),
-    "without a last scrape by Prometheus",
-  );
-}
-
-function describeMissing(missing: readonly number[], what: string): string | undefined {
-  if (missing.length === 0) return undefined;
-  const names = missing.slice(0, 8).map((index) => `worker-${index}`);
-  return `${names.join(", ")}${missing.length > 8 ? ` and ${missing.length - 8} more` : ""} ${what}`;
-}
-
 interface Observed {
   readonly roster: Roster;
   readonly initial: Evidence["initial"];
+  readonly before: ServerStates;
   readonly startedAt: Date;
   readonly problems: string[];
   /** What a wait that passed its deadline was waiting for. */
   readonly waitedFor: string | undefined;
+  readonly faults: Pick<ServerFaults, "times">;
 }
 
 /**
@@ -188,17 +178,20 @@ interface Observed {
  */
 async function readEvidence(
   plan: RunPlan,
-  { database, prometheus }: RunServices,
-  { roster, initial, startedAt, problems, waitedFor }: Observed,
+  services: RunServices,
+  { roster, initial, before, startedAt, problems, waitedFor, faults }: Observed,
 ): Promise<Evidence> {
+  const { database, prometheus } = services;
   const nowMs = Date.now();
   const workers = collectWorkers(plan, roster);
+  // Scrapes are dated by the clock of Prometheus. If that is ahead, the last ones are later than this process's time.
+  const scrapedUntilMs = await prometheus.nowMs().catch(() => nowMs);
   const rows = await database.snapshot(plan.run).catch((error: unknown) => {
     if (!(error instanceof ServerError)) throw error;
     problems.push(error.message);
     return NOT_READ;
   });
-  const read = () => prometheus.read(plan.run, nowMs, nowMs - startedAt.getTime() + 60_000);
+  const read = () => prometheus.read(plan.run, scrapedUntilMs, nowMs - startedAt.getTime() + 60_000);
   // A busy server may fail the first query; the same instant can be queried again.
   const scraped = await read()
     .catch(read)
@@ -208,13 +201,20 @@ async function readEvidence(
       return undefined;
     });
   return {
-    plan,
+    plan: { ...plan, ...findGaleraServers(plan, workers), ...findClaims(plan, workers) },
     initial,
     ...rows,
     workers,
     prometheus: scraped,
+    servers: { before, after: await readServers(plan, services) },
+    ...(plan.serverFaults === undefined ? {} : { serverFaults: faults.times }),
     problems: [...problems, ...roster.unexpectedWorkers(), ...findUnreachedFault(plan, roster)],
   };
+}
+
+async function readServers(plan: RunPlan, { database, redis }: RunServices): Promise<ServerStates> {
+  const [ofMysql, ofRedis] = await Promise.all([database.state(), redis.state(usesAllRedis(plan) ? "all" : "first")]);
+  return { mysql: ofMysql, redis: ofRedis };
 }
 
 /** Waits, after an abort, until the workers have reported or exited, so that no statement is running when the ledger is read. */
@@ -224,28 +224,6 @@ const waitForAborted = (roster: Roster) =>
 /** A wait whose deadline may pass. */
 const waitAtMost = (look: () => string | undefined, deadlineMs: number) =>
   waitUntil(look, { deadlineMs, signal: new AbortController().signal }).catch(() => {});
-
-function collectWorkers(plan: RunPlan, roster: Roster): Evidence["workers"] {
-  const seen = roster.all();
-  const lost = new Map(roster.lost().map((problem) => [problem.index, problem]));
-  return workerIndexes(plan).flatMap((index): WorkerEvidence[] => {
-    const ofIndex = seen.filter((worker) => worker.index === index);
-    const { reason, log } = lost.get(index) ?? {};
-    if (ofIndex.length === 0) return [{ index, uid: "", node: "", lost: reason ?? "never started", log }];
-    return ofIndex.map(({ uid, node, phase, final, failure, readyMs }) => {
-      // A worker that was ready but never got a start is not lost: the workers that prevented the start have the reason.
-      const silent = phase === "running" || phase === "done" ? "did not finish" : undefined;
-      if (final !== undefined && failure === undefined) return { index, uid, node, final, readyMs };
-      return { index, uid, node, final, readyMs, lost: reason ?? failure ?? silent, log };
-    });
-  });
-}
-
-/** A problem where the planned fault never happened, so that the run has shown nothing about it. */
-function findUnreachedFault({ fault }: RunPlan, roster: Roster): string[] {
-  if (fault === undefined || roster.all().some(({ final }) => (final?.faulted ?? 0) > 0)) return [];
-  return ["the planned fault never happened: no operation reached its failpoint in time"];
-}
 
 /** Checks the fleet once a second until disposed. */
 function watchFleet(plan: RunPlan, fleet: Fleet, roster: Roster, watch: RunWatcher, problems: string[]): Disposable {

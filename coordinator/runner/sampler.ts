@@ -1,6 +1,5 @@
 /** Samples a run from outside while it is running: the contested rows, their ledger, and both servers, once a second. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Redis } from "ioredis";
 import type { Pool } from "mysql2/promise";
 import { type LedgerRow, readLedgerAfter, readStatus, sumVersions } from "../clients/mysql.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
@@ -9,10 +8,10 @@ import { MYSQL_SERIES } from "./server-series.ts";
 
 export interface SamplerOptions {
   readonly mysqlPool: Pool;
-  /** Logged in as the user `monitor`, who may use INFO. Left out where the run has no Redis. */
-  readonly redis?: Redis | undefined;
+  /** Reads INFO of each server. Left out where the run has no Redis. */
+  readonly redis?: { readInfos(): Promise<string[]> } | undefined;
   readonly metrics: Pick<CoordinatorMetrics, "setRowState" | "setServerStatus" | "pollFailed">;
-  readonly run: Pick<RunPlan, "run" | "strategy">;
+  readonly run: Pick<RunPlan, "run" | "strategy" | "ownLock">;
   readonly intervalMs?: number;
   /** A poll of one source that takes longer counts as failed. */
   readonly deadlineMs?: number;
@@ -59,7 +58,7 @@ export function createSampler(options: SamplerOptions): Sampler {
       }),
       redis &&
         pollSource("redis", async () => {
-          const status = parseRedisInfo(await redis.info());
+          const status = sumOf((await redis.readInfos()).map(parseRedisInfo));
           return () => metrics.setServerStatus("redis", status);
         }),
     ]);
@@ -88,6 +87,14 @@ export function parseRedisInfo(info: string): Map<string, number> {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
+/** The series of a cluster show the sums over its primaries. */
+function sumOf(statuses: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {
+  const [first = new Map<string, number>(), ...others] = statuses;
+  return new Map(
+    [...first].map(([field, value]) => [field, others.reduce((sum, other) => sum + (other.get(field) ?? 0), value)]),
+  );
+}
+
 function keepNumbers(pairs: readonly (readonly (string | undefined)[])[]) {
   const known = new Map<string, number>();
   for (const [field, text] of pairs) {
@@ -101,13 +108,14 @@ const PAGE_ROWS = 5_000;
 const PAGES_PER_POLL_MAX = 4;
 
 /**
- * Follows the ledger of a run. Each call reads the new rows and returns the sums so far. A row is stale when the operation
- * that it names as read is not the previous one on the same employee. The money that it overwrote is the difference
- * between the salary that the previous row wrote and the salary that this row read.
+ * Follows the ledger of a run. Each call reads the new rows and returns the sums so far. A row is stale when it was not
+ * written from the version before its own. The money that it overwrote is the difference between the salary that the row
+ * of that version wrote and the salary that this row read.
  *
  * Rows of one employee become visible in the order of `seq`; rows of different employees may not, because a transaction
  * can commit after one with a greater `seq`. Each call therefore reads again what became visible since the call before
- * last, and skips the rows that it has seen. A transaction that stays open for longer is missed, here only.
+ * last, and skips the rows that it has seen. A transaction that stays open for longer is missed, here only, and so may
+ * be rows of a server that assigns `seq` in blocks.
  */
 function followRows(pool: Pool, run: string) {
   const last = new Map<number, LedgerRow>();
@@ -122,9 +130,8 @@ function followRows(pool: Pool, run: string) {
     if (previous !== undefined && row.seq <= previous.seq) return;
     last.set(row.employee, row);
     ledgerRows += 1;
-    if (previous === undefined) return;
-    if (row.readOp !== previous.op) staleWrites += 1;
-    moneyLost += previous.newSalary - row.readSalary;
+    if (row.readVersion !== row.newVersion - 1) staleWrites += 1;
+    if (previous?.newVersion === row.newVersion - 1) moneyLost += previous.newSalary - row.readSalary;
   }
 
   return async (): Promise<RowState | undefined> => {

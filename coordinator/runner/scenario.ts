@@ -3,33 +3,40 @@
  *
  *  1. wait until the servers answer, and check that each is what a run needs
  *  2. try what the Redis users must not be allowed to do
- *  3. make each run of the scenario, in order, and save what is finished
+ *  3. make each run of the scenario, in order, and save what is finished, with its history where one is wanted
  *  4. judge the runs together
  *
  * Once a run is finished, an unreachable server ends only the current run, and a signal ends in a report: it lists what was
  * interrupted or not made, with the reason.
  */
 
+import { redisAddress, redisKind, redisUsers } from "../../worker/servers/redis.ts";
+import { hostAndPort } from "../../worker/servers/url.ts";
 import type { ServerAddresses } from "../clients/addresses.ts";
 import { createDatabase } from "../clients/mysql.ts";
 import { createPrometheus, type Prometheus } from "../clients/prometheus.ts";
 import { createRedisMonitor } from "../clients/redis.ts";
-import { checkAccess, probeAcl } from "../clients/redis-acl.ts";
+import { checkAccess, checkOtherServers, type Granted, probeAcl } from "../clients/redis-acl.ts";
 import type { Config } from "../config.ts";
 import { ServerError } from "../errors.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
-import { judgeAcl, judgeReport } from "../judge/report-verdict.ts";
-import { missingFor } from "../plan/requirements.ts";
-import { labelsOf } from "../plan/run-names.ts";
+import { concludeReport } from "../judge/report-verdict.ts";
+import { nameEach, nameSkipped } from "../plan/repeats.ts";
+import { missingFaultsFor, missingFor, usesAllRedis } from "../plan/requirements.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
 import { nameRuns } from "../plan/scenarios/index.ts";
+import { chosenFaults } from "../plan/scenarios/soak.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Progress } from "../report/progress.ts";
 import { waitUntil } from "../wait.ts";
+import { StrategyUnavailable } from "./barriers.ts";
 import { type CoordinatorServer, serveCoordinator } from "./http-server.ts";
+import { checkLockServices } from "./lock-services.ts";
 import { createCoordinatorMetrics } from "./metrics.ts";
-import { describeInterruption, type RunWatcher, run, StrategyUnavailable } from "./run.ts";
+import { describeInterruption, type RunServices, type RunWatcher, run } from "./run.ts";
 import { createSampler } from "./sampler.ts";
+import { shorten } from "./shorten.ts";
+import { waitForAnswer } from "./wait-for-answer.ts";
 
 export async function makeReport(
   config: Config,
@@ -46,19 +53,18 @@ export async function makeReport(
   const context: Context = { config, platform, progress, signal, metrics, server, clients };
 
   // 1. The servers.
-  const environment = await checkServers(context);
+  const { environment, granted, services } = await checkServers(context);
 
   // 2. The negative probes.
-  const probes = await probeUsers(platform.servers, settings.scenario === "acl");
+  const ofRedis = await probeUsers(platform.servers, granted, settings.scenario === "acl");
+  const probes = { ...ofRedis, acl: [...ofRedis.acl, ...services.acl] };
 
   // 3. The runs.
   const { runs, skipped } = await makeRuns(context);
   await waitForLastScrape(clients.prometheus, runs.at(-1), signal);
 
   // 4. The verdict.
-  const { acl, aclNote } = probes;
-  return {
-    schema: "holdfast/report/v2",
+  const facts = {
     report: platform.report,
     version,
     scenario: settings.scenario,
@@ -68,10 +74,9 @@ export async function makeReport(
     options,
     environment,
     ...probes,
-    runs,
     skipped,
-    verdict: config.plans.length === 0 ? judgeAcl(acl, aclNote) : judgeReport(runs, skipped, acl),
   };
+  return concludeReport(facts, runs);
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
@@ -93,19 +98,19 @@ async function listen({ listen, token, launcher }: Platform, metrics: Metrics): 
   const server = await serveCoordinator({ ...listen, token, metrics: () => metrics.registry.metrics() }).catch(
     (error) => {
       const fix = "free the port or set HOLDFAST_LISTEN";
-      throw new ServerError(`cannot listen on ${listen.host}:${listen.port}`, error.message, fix);
+      throw new ServerError(`cannot listen on ${hostAndPort(listen.host, listen.port)}`, error.message, fix);
     },
   );
-  server.setTargets([...launcher.targets(), `${listen.host}:${server.port}`]);
+  server.setTargets([...launcher.targets(), hostAndPort(listen.host, server.port)]);
   return server;
 }
 
 type Clients = ReturnType<typeof openClients>;
 
 function openClients(servers: ServerAddresses) {
-  const database = createDatabase(servers.mysqlUrl, servers.mysqlPassword);
-  const prometheus = createPrometheus(servers.prometheusUrl);
-  const redis = createRedisMonitor(servers);
+  const database = createDatabase(servers.variables);
+  const prometheus = createPrometheus(servers.variables);
+  const redis = createRedisMonitor(servers.variables);
   return {
     database,
     prometheus,
@@ -117,29 +122,32 @@ function openClients(servers: ServerAddresses) {
   };
 }
 
-/** Waits until all servers answer. Returns their versions and the settings that change what a lock can promise. */
-async function checkServers({ platform, progress, signal, clients }: Context): Promise<Report["environment"]> {
+/**
+ * Waits until all servers answer. Returns their versions, the settings that change what a lock can promise, and the
+ * commands that Redis granted.
+ */
+async function checkServers({ config, platform, progress, signal, clients }: Context) {
   const { database, prometheus, redis } = clients;
   progress.step("checking MySQL, Redis and Prometheus");
   const within = { deadlineMs: platform.serversDeadlineMs, signal, everyMs: 500 };
-  const databaseSettings = await waitForAnswer(() => database.check(), within, progress);
-  const prometheusVersion = await waitForAnswer(() => prometheus.check(), within, progress);
-  const redisVersion = await waitForAnswer(() => redis.check(), within, progress);
+  const wait = <T>(check: () => Promise<T>) => waitForAnswer(check, within, progress, platform);
+  const databaseSettings = await wait(() => database.check());
+  const prometheusVersion = await wait(() => prometheus.check());
+  const redisVersion = await wait(() => redis.check());
+  const { variables, notes } = platform.servers;
+  const granted = await wait(() => checkAccess(variables));
+  if (config.plans.some(usesAllRedis)) await checkOtherServers(variables);
   if (platform.earlier.finished.length === 0) await database.purge();
-  return {
-    ...databaseSettings,
-    redis: redisVersion,
-    prometheus: prometheusVersion,
-    ...platform.servers.notes,
-    node: process.version,
-  };
+  const services = await checkLockServices(config.plans, variables, platform.servers.missingServices, wait);
+  const versions = { redis: redisVersion, prometheus: prometheusVersion, ...services.versions };
+  return { environment: { ...databaseSettings, ...versions, ...notes, node: process.version }, granted, services };
 }
 
 /** The runs that were made, those of an earlier coordinator first, and those that were not, each with the reason. */
 async function makeRuns(context: Context): Promise<Pick<Report, "runs" | "skipped">> {
   const { config, platform, progress, metrics } = context;
   const runs: RunReport[] = [...platform.earlier.finished];
-  const skipped: Report["skipped"] = [];
+  const skipped = new Map<RunPlan, NonNullable<Made["skipped"]>>();
   for (const finished of runs) {
     metrics.runJudged(finished);
     metrics.setPhase(finished, "finished");
@@ -148,9 +156,9 @@ async function makeRuns(context: Context): Promise<Pick<Report, "runs" | "skippe
   const names = nameEach(plans);
   for (const plan of plans) {
     if (runs.some((finished) => finished.run === plan.run)) continue;
-    const name = names.get(plan.run) ?? plan.strategy;
+    const name = names.get(plan) ?? plan.strategy;
     const { finished, skipped: reason } = await makeRun(plan, name, runs, context);
-    if (reason !== undefined) skipped.push({ strategy: name, ...reason });
+    if (reason !== undefined) skipped.set(plan, reason);
     if (finished === undefined) continue;
     runs.push(finished);
     metrics.runJudged(finished);
@@ -159,7 +167,7 @@ async function makeRuns(context: Context): Promise<Pick<Report, "runs" | "skippe
     platform.recordEvent("StrategyFinished", `${name}: data ${data.value}, exclusion ${exclusion.value}`);
     await platform.saveProgress(runs, undefined);
   }
-  return { runs, skipped };
+  return { runs, skipped: nameSkipped(skipped, plans) };
 }
 
 interface Made {
@@ -180,19 +188,41 @@ async function makeRun(
   if (platform.earlier.interrupted.includes(plan.run))
     return { skipped: { reason: "the coordinator restarted during this run" } };
   if (signal.aborted) return { skipped: { reason: describeInterruption(signal) } };
-  // Skipping a strategy that the scenario chose does not affect the verdict. Skipping one that the user named does.
-  const unavailable = settings.strategies.length > 0 ? {} : { unavailable: true as const };
+  // Skipping what the scenario chose does not affect the verdict. Skipping a strategy or fault that the user named does.
+  const named = settings.strategies.length > 0 || plan.ownLock !== undefined;
+  const unavailable = named ? {} : { unavailable: true as const };
   const missing = missingFor(plan, platform.servers);
   if (missing !== undefined) return { skipped: { reason: missing, ...unavailable } };
+  const missingFault = missingFaultsFor(plan, platform.servers);
+  if (missingFault !== undefined)
+    return { skipped: { reason: missingFault, ...(settings.faults.length > 0 ? {} : { unavailable: true as const }) } };
 
   await platform.saveProgress(runs, plan.run);
   platform.recordEvent("RunStarted", `${name}: ${plan.workers} workers for ${plan.durationMs / 1_000} s`);
-  await using _sampler = createSampler({ mysqlPool: database.pool, redis: redis.connection, metrics, run: plan });
-  const { report, launcher } = platform;
+  await using _sampler = createSampler({ mysqlPool: database.pool, redis, metrics, run: plan });
+  const { report, launcher, makeFault } = platform;
   const watch = watcher(name, progress, metrics);
-  const services = { report, launcher, server, database, prometheus, watch };
+  const services = {
+    report,
+    launcher,
+    server,
+    database,
+    prometheus,
+    redis,
+    makeFault,
+    watch,
+  };
+  const make = (made: RunPlan, record?: RunServices["record"]) =>
+    run(made, { ...services, record, startDeadlineMs: settings.startDeadlineMs }, signal);
   try {
-    return { finished: await run(plan, { ...services, startDeadlineMs: settings.startDeadlineMs }, signal) };
+    const finished = await make(plan, platform.saveHistory);
+    if (plan.soak === undefined || finished.agreement !== "mismatch") return { finished };
+    progress.step(`${name}: violated; repeating it with fewer faults`);
+    // The violation is reported, whether or not it can be repeated.
+    const shortened = await shorten(plan, chosenFaults(settings), (fewer) => make(fewer), signal).catch(
+      () => undefined,
+    );
+    return { finished: shortened === undefined ? finished : { ...finished, shortened } };
   } catch (error) {
     metrics.setPhase(plan, "finished");
     if (error instanceof StrategyUnavailable) return { skipped: { reason: error.message, ...unavailable } };
@@ -200,31 +230,6 @@ async function makeRun(
     if (error instanceof ServerError && runs.length > 0) return { skipped: { reason: error.message } };
     throw error;
   }
-}
-
-/** Asks until the server answers. An answer that waiting cannot change (a refused user, a missing table) is thrown at once. */
-async function waitForAnswer<T>(
-  ask: () => Promise<T>,
-  within: Parameters<typeof waitUntil>[1],
-  progress: Progress,
-): Promise<T> {
-  let answer: { value: T } | undefined;
-  let last: unknown;
-  const look = async () => {
-    try {
-      answer = { value: await ask() };
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof ServerError) || error.final) throw error;
-      last = error;
-      progress.step(`waiting: ${error.message}`);
-      return error.message;
-    }
-  };
-  await waitUntil(look, within).catch((error) => {
-    throw within.signal.aborted ? error : (last ?? error);
-  });
-  return answer!.value;
 }
 
 /** Waits a little for Prometheus to scrape the last verdict, which the dashboard shows: this process exits soon. */
@@ -237,29 +242,28 @@ async function waitForLastScrape(prometheus: Prometheus, last: RunReport | undef
   await waitUntil(look, { deadlineMs: 3_000, signal, everyMs: 100 }).catch(() => {});
 }
 
-/** The name of each run while it is made: the one that the report will use if all runs are made. */
-function nameEach(plans: readonly RunPlan[]): ReadonlyMap<string, string> {
-  const named = plans.map((plan) => ({ ...plan, plan }));
-  const labels = labelsOf(named);
-  return new Map(named.map((plan) => [plan.run, labels.get(plan) ?? plan.strategy]));
-}
-
 /**
  * The probes need Holdfast's own Redis users; other users promise nothing that could be checked.
  * `matrix`: every user tries everything.
  */
 async function probeUsers(
-  { redisUrl, redisPasswords: passwords }: ServerAddresses,
+  { variables }: ServerAddresses,
+  granted: readonly Granted[],
   matrix: boolean,
 ): Promise<Pick<Report, "acl" | "aclNote" | "aclGranted">> {
-  if (Object.keys(passwords).length === 0)
+  if (redisUsers(variables).length === 0)
     return {
       acl: [],
       aclNote: "not tried: this Redis is used with the user of REDIS_URL, not with the users of helm/files/users.acl",
     };
-  const granted = await checkAccess({ redisUrl, passwords });
-  const acl = await probeAcl({ redisUrl, passwords, matrix });
-  return matrix ? { acl, aclGranted: granted } : { acl };
+  const acl = await probeAcl(variables, { matrix });
+  const note =
+    redisKind(variables) === "cluster"
+      ? {
+          aclNote: `tried at ${redisAddress(variables)} and, for a key, at the node that has it; the other nodes of the cluster were not asked`,
+        }
+      : {};
+  return matrix ? { acl, ...note, aclGranted: [...granted] } : { acl, ...note };
 }
 
 function watcher(name: string, progress: Progress, metrics: ReturnType<typeof createCoordinatorMetrics>): RunWatcher {

@@ -25,7 +25,7 @@ export const REDIS_SERIES: readonly ServerSeries[] = [
   gauge("holdfast_redis_connected_clients", "Connected clients", "connected_clients"),
   gauge("holdfast_redis_blocked_clients", "Clients waiting in a blocking command", "blocked_clients"),
   gauge("holdfast_redis_pubsub_clients", "Clients subscribed to a channel", "pubsub_clients"),
-  gauge("holdfast_redis_pubsub_channels", "Channels with a subscriber", "pubsub_channels"),
+  gauge("holdfast_redis_pubsub_channels", "Channels with a subscriber", "pubsubshard_channels"),
   gauge("holdfast_redis_memory_used_bytes", "Memory allocated by Redis", "used_memory"),
   counter("holdfast_redis_expired_keys_total", "Keys whose TTL has ended, including abandoned locks", "expired_keys"),
   counter("holdfast_redis_evicted_keys_total", "Keys evicted because memory ran out; must stay 0", "evicted_keys"),

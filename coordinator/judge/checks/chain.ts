@@ -6,10 +6,9 @@ import { employeePrefix, orderVersions } from "./version-order.ts";
 import { createNamer, WITNESSES } from "./witnesses.ts";
 
 /**
- * The main check: every version of every employee was written once, in the order of the ledger, from the version before
- * it. With one key that each transaction reads once and writes once this finds all that a search for cycles in the
- * dependency graph could find (Elle's G-single: a lost update), and its count is exact. It cannot see a stale read by a
- * client that never writes.
+ * The main check: every version of every employee was written once, from the version before it. If each transaction
+ * reads and writes one key once, this finds all that a search for cycles in the dependency graph could find (Elle's
+ * G-single: a lost update), and its count is exact. It cannot see a stale read by a client that never writes.
  */
 export function chain(evidence: Evidence, order = orderVersions(evidence.ledger)): CheckResult {
   const { ledger } = evidence;

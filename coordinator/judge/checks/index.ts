@@ -2,6 +2,7 @@
 import type { CheckResult } from "../report-data.ts";
 import { chain } from "./chain.ts";
 import type { Check } from "./check.ts";
+import { errors } from "./errors.ts";
 import { exclusion } from "./exclusion.ts";
 import { fence } from "./fence.ts";
 import { liveness } from "./liveness.ts";
@@ -45,6 +46,11 @@ export const CHECKS: Record<CheckResult["check"], Check> = {
   metrics: {
     examine: ({ evidence, histories }) => reconciliation(evidence, histories),
     violates: "data",
+    completeness: true,
+  },
+  errors: {
+    examine: ({ evidence }) => errors(evidence),
+    violates: null,
     completeness: true,
   },
   naive: {

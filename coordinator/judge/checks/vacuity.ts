@@ -1,7 +1,8 @@
-import { OPERATIONS_PER_WRITER } from "../../../worker/contract.ts";
-import { atLeast, list, outOf, plural, quoted } from "../../text/format.ts";
+import { type Outcome, writerOf } from "../../../worker/contract.ts";
+import { atLeast, count, list, outOf, plural, quoted } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
 import type { CheckResult } from "../report-data.ts";
+import { findShortIntervals } from "./exclusion.ts";
 import { committedByWorker, timed } from "./liveness.ts";
 import { orderVersions } from "./version-order.ts";
 import { readHistories } from "./writer-histories.ts";
@@ -34,6 +35,7 @@ export function vacuity(
   const overlap = overlapOf(evidence);
   const idle = findIdle(plan, committedByWorker(evidence, histories));
   const reasons: string[] = [];
+  const failed = describeFailures(evidence);
   if (plan.workers * plan.concurrency === 1) reasons.push("a single writer has no contention");
   if (ledger.length < OPERATIONS_MIN)
     reasons.push(
@@ -43,9 +45,12 @@ export function vacuity(
     reasons.push(`the writers rarely contended: ${outOf(turns, pairs, "write")} followed a write of another writer`);
   else if (byChance < STALE_BY_CHANCE_MIN)
     reasons.push(
-      `operations rarely overlapped: without protection only about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale, but at least ${STALE_BY_CHANCE_MIN} are needed; use fewer rows, shorter pauses or a longer run`,
+      findShortIntervals(evidence)[0] ??
+        `operations rarely overlapped: without protection only about ${byChance.toFixed(1)} of ${plural(pairs, "write")} would have been stale, but at least ${STALE_BY_CHANCE_MIN} are needed; use fewer rows, shorter pauses or a longer run`,
     );
   if (idle.length > 0) reasons.push(`${list(idle)} committed nothing`);
+  // Where most operations failed, all of the above follows from that, and a longer run would change nothing.
+  if (reasons.length > 0 && failed !== undefined) reasons.splice(0, reasons.length, failed);
   if (overlap === null) reasons.push("no data on when all workers were active");
   else if (overlap < OVERLAP_MIN)
     reasons.push(
@@ -89,6 +94,27 @@ function findIdle({ mix }: Evidence["plan"], counts: readonly number[]): string[
     .map((strategy) => `each worker of ${quoted(strategy)}`);
 }
 
+/** How many operations failed, and with which error most often; undefined unless most of them did. */
+function describeFailures({ workers }: Evidence): string | undefined {
+  const finals = workers.flatMap(({ final }) => final ?? []);
+  const sum = (outcome: Outcome) => finals.reduce((total, final) => total + final[outcome], 0);
+  const [rejected, unknown] = [sum("rejected"), sum("unknown")];
+  const failed = rejected + unknown;
+  const total = failed + sum("committed");
+  if (failed === 0 || failed * 2 <= total) return undefined;
+  const errors = finals.flatMap(({ errors }) => errors.filter(({ outcome }) => outcome !== "retried"));
+  const classes = [...Map.groupBy(errors, (error) => error.class).values()].map((alike) => ({
+    ...alike[0]!,
+    count: alike.reduce((total, { count }) => total + count, 0),
+  }));
+  const worst = classes.sort((a, b) => b.count - a.count)[0];
+  const how = unknown === 0 ? "rejected" : rejected === 0 ? "of unknown outcome" : "rejected or of unknown outcome";
+  const many = failed === total ? `all ${plural(total, "operation")}` : outOf(failed, total, "operation");
+  const most =
+    worst === undefined || worst.count >= failed ? "" : `, ${count(worst.count)} of them with ${worst.class}`;
+  return `${many} were ${how}${most}${worst === undefined ? "" : `: ${worst.example}`}`;
+}
+
 function countTurns({ ledger }: Evidence, previous: Int32Array) {
   let turns = 0;
   let pairs = 0;
@@ -96,8 +122,7 @@ function countTurns({ ledger }: Evidence, previous: Int32Array) {
     const before = previous[row]!;
     if (before < 0) continue;
     pairs++;
-    const writer = Math.floor(ledger.op[row]! / OPERATIONS_PER_WRITER);
-    if (writer !== Math.floor(ledger.op[before]! / OPERATIONS_PER_WRITER)) turns++;
+    if (writerOf(ledger.op[row]!) !== writerOf(ledger.op[before]!)) turns++;
   }
   return { turns, pairs };
 }
@@ -111,7 +136,7 @@ function staleByChance({ ledger, plan }: Evidence): number {
   for (let row = 0; row < ledger.length; row++) {
     const employee = ledger.employee[row]!;
     const writers = employees.get(employee) ?? new Map<number, { writes: number; insideUs: number }>();
-    const writer = Math.floor(ledger.op[row]! / OPERATIONS_PER_WRITER);
+    const writer = writerOf(ledger.op[row]!);
     const own = writers.get(writer) ?? { writes: 0, insideUs: 0 };
     own.writes++;
     own.insideUs += Math.max(0, ledger.writtenAtUs[row]! - ledger.readAtUs[row]!);

@@ -1,6 +1,6 @@
 import type { Evidence, Ledger } from "../evidence.ts";
 
-/** The rows of each employee, threaded in the order of the ledger. */
+/** The rows of each employee, threaded in the serial order of the ledger. */
 export interface VersionOrder {
   /** The row before this one that is about the same employee; -1 where there is none. */
   readonly previous: Int32Array;

@@ -1,5 +1,5 @@
-import { OPERATIONS_PER_WRITER, operationId, type WriterFinal } from "../../../worker/contract.ts";
-import type { Evidence } from "../evidence.ts";
+import { OPERATIONS_PER_WRITER, operationId, type WriterFinal, writerOf } from "../../../worker/contract.ts";
+import { type Evidence, isForeign } from "../evidence.ts";
 
 /** One writer's operations: what the worker reported and what the ledger has, operation by operation. */
 export interface WriterHistory {
@@ -38,7 +38,8 @@ export function readHistories(evidence: Evidence): WriterHistories {
   const repeated: number[] = [];
   for (let row = 0; row < ledger.length; row++) {
     const op = ledger.op[row]!;
-    const writer = Math.floor(op / OPERATIONS_PER_WRITER);
+    if (isForeign(evidence, op)) continue;
+    const writer = writerOf(op);
     const sequence = op - writer * OPERATIONS_PER_WRITER;
     const history = writers.get(writer);
     if (history === undefined || !attempted(history, sequence)) {

@@ -6,6 +6,7 @@ export const acl: Scenario = {
   defaults: {},
   unused: [
     "strategies",
+    "lock",
     "workers",
     "concurrency",
     "duration",

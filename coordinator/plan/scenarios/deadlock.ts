@@ -5,7 +5,7 @@ export const deadlock: Scenario = {
   summary: "two rows locked in opposite order: deadlocks given up, retried, or ignored by mistake",
   strategies: ["row-pair"],
   defaults: {},
-  unused: ["strategies", "rows", "guard", "keyScope", "lockTtl", "extend", "lockTimeout"],
+  unused: ["strategies", "lock", "rows", "guard", "keyScope", "lockTtl", "extend", "lockTimeout"],
   workersMin: 2,
   breaksLocks: false,
   raisesRows: false,

@@ -19,7 +19,7 @@ export interface Scenario {
   /** Gives each strategy the rows it needs, whatever `--rows` says. */
   readonly raisesRows: boolean;
   /** A mistake that only this scenario can see, in one line. */
-  readonly mistake?: (options: CommonOptions) => string | undefined;
+  readonly mistake?: (settings: RunSettings) => string | undefined;
   /** The runs, in order. */
   drafts(settings: RunSettings, strategies: readonly StrategyName[]): readonly Draft[];
 }
@@ -29,7 +29,7 @@ export type Draft = Pick<RunPlan, "strategy"> & Settled;
 
 /** Each key is either set or left out, never set to undefined. */
 type Settled = {
-  readonly [Key in Exclude<keyof RunPlan, "run" | "seed" | "strategy">]?: Exclude<RunPlan[Key], undefined>;
+  readonly [Key in Exclude<keyof RunPlan, "run" | "strategy">]?: Exclude<RunPlan[Key], undefined>;
 };
 
 /** The strategies that most scenarios compare by default. */

@@ -14,7 +14,7 @@ export const mixed: Scenario = {
   summary: "several strategies at once on one row: which of them protects the others",
   strategies: [],
   defaults: {},
-  unused: [],
+  unused: ["lock"],
   workersMin: 2,
   breaksLocks: false,
   raisesRows: false,

@@ -1,6 +1,8 @@
 import { type Fault, type LockFacts, STRATEGIES } from "../../../worker/contract.ts";
+import { OWN_LEASE } from "../fault-theory.ts";
 import type { RunSettings } from "../options.ts";
 import type { ExpectedOfRun } from "../run-plan.ts";
+import { overtakenMs } from "../worker-faults.ts";
 import type { Draft, Scenario } from "./draft.ts";
 
 /**
@@ -18,17 +20,27 @@ export const ttl: Scenario = {
   raisesRows: false,
   drafts: (settings, strategies) =>
     strategies.flatMap((strategy): Draft[] => {
-      const { lease, fenced, ttlStepMs = 1 }: LockFacts = STRATEGIES[strategy].lock;
+      const lock: LockFacts = STRATEGIES[strategy].lock;
+      const { lease, fenced, ttlStepMs = 1, takeoverTtls = 1 } = lock;
       const shortMs = Math.max(ttlStepMs, Math.min(settings.lockTtlMs, TTL_MS_MAX));
       const run = (draft: Partial<Draft>): Draft => ({ strategy, ...COMMON, ...draft });
       const slow = { lockTtlMs: shortMs, fault: overrun(shortMs) };
-      const stalled = { lockTtlMs: shortMs, extend: true, fault: stall(shortMs) };
-      const dies = run({ fault: death(settings), durationMs: settings.durationMs + settings.lockTtlMs, extend: true });
+      const stalled = { lockTtlMs: shortMs, extend: true, fault: stall(overtakenMs(lock, shortMs)) };
+      const durationMs = settings.durationMs + settings.lockTtlMs * takeoverTtls;
+      const dies = run({ fault: death(settings), durationMs, extend: true });
       if (lease === null) return [dies];
+      if (strategy === "own")
+        return [
+          run({ ...slow, extend: true }),
+          run({ ...stalled, expects: { data: "unclaimed", exclusion: "unclaimed", because: OWN_LEASE } }),
+          // Not every lock has tokens, and every row has a version.
+          run({ ...stalled, guard: "version", expects: GUARDED }),
+          dies,
+        ];
       if (lease === "blind") return [run({ ...slow, extend: false, expects: BLIND }), dies];
       return [
         run({ ...slow, extend: true }),
-        run({ ...slow, extend: false, expects: NOTICED }),
+        run({ ...slow, extend: false, expects: lease === "refreshed" ? UNNOTICED : NOTICED }),
         run({ ...stalled, expects: BROKEN }),
         run({ ...stalled, guard: fenced ? "fence-claim" : "version", expects: GUARDED }),
         dies,
@@ -52,18 +64,18 @@ const overrun = (ttlMs: number): Fault => ({
   afterMs: 0,
 });
 
-const stall = (ttlMs: number): Fault => ({
+const stall = (forMs: number): Fault => ({
   at: "before-write",
   action: "stall",
   worker: 0,
-  forMs: ttlMs * 2.5,
+  forMs,
   every: 4,
   afterMs: 0,
 });
 
 /**
- * A third into the run, so that there is a time before and one after. The run lasts longer by the TTL, in which nobody
- * works: the others wait for the dead holder's lock to expire.
+ * A third into the run, so that there is a time before and one after. The run lasts longer by the time in which
+ * nobody works, because the others wait for the dead holder's lock to expire.
  */
 const death = (settings: RunSettings): Fault => ({
   at: "before-write",
@@ -74,10 +86,17 @@ const death = (settings: RunSettings): Fault => ({
   afterMs: settings.durationMs / 3,
 });
 
+/** The fault comes before the holder checks its lease, so the holder must notice that it has ended. */
 const NOTICED: ExpectedOfRun = {
-  data: "unclaimed",
-  exclusion: "unclaimed",
-  because: "the holder checks the lock just before it writes, and the lock may still expire between check and write",
+  data: "holds",
+  exclusion: "holds",
+  because: "the holder checks its lock just before it writes, and does not write if the lock has expired",
+};
+
+const UNNOTICED: ExpectedOfRun = {
+  data: "violated",
+  exclusion: "violated",
+  because: "only an extension that fails would tell the holder that its lock has expired, and nothing is extended",
 };
 
 const BROKEN: ExpectedOfRun = {

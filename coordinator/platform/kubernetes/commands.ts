@@ -3,7 +3,7 @@ import { ConfigError } from "../../errors.ts";
 import { EXIT } from "../../judge/report-data.ts";
 import { DeadlinePassed, waitUntil } from "../../wait.ts";
 import { ask, connectKubernetes, find, type KubernetesApi } from "./api.ts";
-import { deleteJob, jobEnd, listPods } from "./jobs.ts";
+import { deleteJob, jobEnd, listCoordinatorJobs, listPods } from "./jobs.ts";
 import { createReportStore, type Stored } from "./report-store.ts";
 import { KubernetesTarget, readKubernetesSettings, workerSelector } from "./settings.ts";
 
@@ -15,20 +15,36 @@ export interface CommandOptions {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
+/** Helm adds this annotation to the objects of a release that are not hooks. */
+const HELM_RELEASE = "meta.helm.sh/release-name";
+
 /**
  * Deletes the last coordinator Job, its workers and its report, so that Helm can create the Job anew: the template of a Job
- * cannot be changed. Returns the exit status: 0, also when there was no Job, or 3 when objects are left at the deadline.
+ * cannot be changed. A scheduled run in progress is ended as well, because the upgrade may change the servers under it.
+ * Returns the exit status: 0, also when there was no Job, or 3 when objects are left at the deadline.
+ * A tool that applies the chart's output without Helm creates the hook's Job together with the coordinator's Job, which
+ * must stay. So a Job that Helm did not create is left as it is.
  */
 export async function reset(variables: Variables, options: CommandOptions = { waitMs: 120_000 }): Promise<number> {
   const { api = connectKubernetes(), waitMs, print = printLine } = options;
   const target = readKubernetesSettings(KubernetesTarget, variables);
   const namespace = target.HOLDFAST_NAMESPACE;
   const name = target.HOLDFAST_JOB_NAME;
-  await refuseJobOfOtherRelease(api, target);
+  const last = await findJob(api, target);
+  refuseJobOfOtherRelease(last, target);
+  if (last !== undefined && last.metadata?.annotations?.[HELM_RELEASE] === undefined) {
+    print(
+      `Job ${name} was not created by Helm, so nothing would create it again after a deletion: it is left as it is`,
+    );
+    return EXIT.expected;
+  }
+  // First, or the end of the other Job would make it the turn of a scheduled run that waits.
+  await endScheduledRuns(api, target, print);
   // Foreground: the Job stays until its pod is gone, so that a terminating coordinator cannot start a fleet or write a report.
   const existed = await deleteJob(api, namespace, name, "Foreground");
   print(existed ? `deleting Job ${name}` : `there is no Job ${name}`);
   const look = async () => {
+    const scheduled = await endScheduledRuns(api, target, print);
     const job = await findJob(api, target);
     if (job !== undefined) return `Job ${name} still exists`;
     const jobs = await listWorkerJobs(api, target);
@@ -36,7 +52,7 @@ export async function reset(variables: Variables, options: CommandOptions = { wa
       if (left.metadata?.deletionTimestamp === undefined) await deleteJob(api, namespace, left.metadata!.name!);
     }
     const pods = await listPods(api, namespace, workerSelector(target));
-    const left = [...jobs, ...pods].map((object) => object.metadata?.name);
+    const left = [...scheduled, ...jobs, ...pods].map((object) => object.metadata?.name);
     return left.length === 0 ? undefined : `still existing: ${left.join(", ")}`;
   };
   return untilDeadline(print, async () => {
@@ -92,9 +108,21 @@ export async function verdict(variables: Variables, options: CommandOptions): Pr
   });
 }
 
+/** Deletes the Jobs of scheduled runs in progress. Returns those that still exist. */
+async function endScheduledRuns(api: KubernetesApi, target: KubernetesTarget, print: (text: string) => void) {
+  const jobs = await listCoordinatorJobs(api, target);
+  const left = jobs.filter((job) => job.metadata?.name !== target.HOLDFAST_JOB_NAME && jobEnd(job) === undefined);
+  for (const { metadata } of left) {
+    if (metadata?.deletionTimestamp !== undefined) continue;
+    print(`deleting Job ${metadata!.name}, a scheduled run in progress`);
+    await deleteJob(api, target.HOLDFAST_NAMESPACE, metadata!.name!, "Foreground");
+  }
+  return left;
+}
+
 /** Throws ConfigError unless the Job belongs to this release: by default the Job has the same name in every release. */
-async function refuseJobOfOtherRelease(api: KubernetesApi, target: KubernetesTarget): Promise<void> {
-  const owner = (await findJob(api, target))?.metadata?.labels?.["app.kubernetes.io/instance"];
+function refuseJobOfOtherRelease(job: V1Job | undefined, target: KubernetesTarget): void {
+  const owner = job?.metadata?.labels?.["app.kubernetes.io/instance"];
   if (owner === undefined || owner === target.HOLDFAST_RELEASE) return;
   throw new ConfigError(
     `Job ${target.HOLDFAST_JOB_NAME} belongs to release ${owner}, not ${target.HOLDFAST_RELEASE}; give each release a coordinator name of its own`,

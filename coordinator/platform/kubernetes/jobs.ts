@@ -1,6 +1,7 @@
 import type { V1Job, V1Pod } from "@kubernetes/client-node";
 import { waitUntil } from "../../wait.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
+import { componentSelector, type KubernetesTarget } from "./settings.ts";
 
 /**
  * Deletes a Job and, unlike the API's default, its pods. Returns false when there was no such Job.
@@ -17,6 +18,13 @@ export async function deleteJob(
     api.batch.deleteNamespacedJob({ name, namespace, body: { propagationPolicy } }),
   );
   return deleted !== undefined;
+}
+
+/** Lists the Jobs of the coordinators of a release: that of the release, and those of its schedule. */
+export async function listCoordinatorJobs(api: KubernetesApi, target: KubernetesTarget): Promise<readonly V1Job[]> {
+  const namespace = target.HOLDFAST_NAMESPACE;
+  const labelSelector = componentSelector(target, "coordinator");
+  return (await ask("list Jobs", () => api.batch.listNamespacedJob({ namespace, labelSelector }))).items;
 }
 
 export async function listPods(api: KubernetesApi, namespace: string, labelSelector: string, patienceMs?: number) {
@@ -42,6 +50,9 @@ export const jobEnd = (job: V1Job) =>
   job.status?.conditions?.find(
     (condition) => ["Complete", "Failed"].includes(condition.type) && condition.status === "True",
   );
+
+/** Whether a Job has neither ended nor been deleted, so that it may still have a running pod. */
+export const jobIsLive = (job: V1Job) => jobEnd(job) === undefined && job.metadata?.deletionTimestamp === undefined;
 
 export const isOwnedBy = (object: V1Job, ownerUid: string) =>
   object.metadata?.ownerReferences?.some((owner) => owner.uid === ownerUid) ?? false;

@@ -40,6 +40,7 @@ export function createKubernetesLauncher(options: KubernetesLauncherOptions): La
       const job = workerJob(template, spec, {
         namespace: settings.HOLDFAST_NAMESPACE,
         release: settings.HOLDFAST_RELEASE,
+        annotations: settings.HOLDFAST_WORKER_JOB_ANNOTATIONS,
         ownerName: settings.HOLDFAST_JOB_NAME,
         ownerUid: settings.HOLDFAST_JOB_UID,
         startDeadlineMs: options.startDeadlineMs,

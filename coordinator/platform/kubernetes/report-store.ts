@@ -1,10 +1,10 @@
 import { PatchStrategy, setHeaderOptions } from "@kubernetes/client-node";
 import * as z from "zod";
-import { Report, RunReport } from "../../judge/report-data.ts";
+import { EXIT, Report, RunReport } from "../../judge/report-data.ts";
 import type { ReportFiles } from "../../report/files.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
-import { type KubernetesTarget, reportIdOf } from "./settings.ts";
-import { shrinkFiles, shrinkRuns } from "./shrink-report.ts";
+import { type KubernetesTarget, REPORT_LABEL, reportIdOf, VERDICT_LABEL } from "./settings.ts";
+import { packPage, shrinkFiles, shrinkRuns, type TextFiles } from "./shrink-report.ts";
 
 /** What a coordinator saves for its replacement and for `verdict`: the key `state.json` of the ConfigMap. */
 export const State = z.strictObject({
@@ -33,19 +33,18 @@ export interface Stored {
   readonly files: Readonly<Partial<Record<string, string>>>;
 }
 
-/** The ConfigMap of the report. The chart creates it empty, and only this coordinator writes it. */
+/** The ConfigMap of a report. It exists already, empty, and only the coordinators of its release write it. */
 export function createReportStore(api: KubernetesApi, target: KubernetesTarget) {
   const name = target.HOLDFAST_REPORT_CONFIGMAP;
   const namespace = target.HOLDFAST_NAMESPACE;
 
   /** Sends one merge patch: a key with `null` is removed, a key that is not named stays. */
-  const patch = (data: Record<string, string | null> | null) =>
+  const patch = (body: Patch) =>
     api.core.patchNamespacedConfigMap(
-      { name, namespace, body: { data } },
+      { name, namespace, body },
       setHeaderOptions("Content-Type", PatchStrategy.MergePatch),
     );
-  const write = (data: Record<string, string | null>, patienceMs?: number) =>
-    ask(`write ConfigMap ${name}`, () => patch(data), patienceMs);
+  const write = (body: Patch, patienceMs?: number) => ask(`write ConfigMap ${name}`, () => patch(body), patienceMs);
 
   return {
     name,
@@ -66,7 +65,7 @@ export function createReportStore(api: KubernetesApi, target: KubernetesTarget) 
     ): Promise<void> {
       const running = current === undefined ? {} : { current };
       const state = { ...newState(jobUid, interrupted), runs: [...shrinkRuns(runs)], ...running };
-      await write({ "state.json": JSON.stringify(state) });
+      await write({ data: { "state.json": JSON.stringify(state) } });
     },
 
     /** Saves the report and its verdict in one patch, so that a reader sees both or neither. Returns the files that did not fit. */
@@ -77,21 +76,38 @@ export function createReportStore(api: KubernetesApi, target: KubernetesTarget) 
       interrupted: readonly string[] = [],
     ): Promise<string[]> {
       const shrunk = shrinkFiles(files);
+      const page = packPage(files);
       const runs = shrunk["report.json"] === undefined ? { runs: [] } : {};
       const data = Object.fromEntries(Object.entries(shrunk).map(([key, text]) => [key, text ?? null]));
       // Without this write the report is lost, so it waits longer for an API server that is being upgraded.
       await write(
-        { ...data, "state.json": JSON.stringify({ ...newState(jobUid, interrupted), ...runs, verdict }) },
+        {
+          metadata: { labels: { [REPORT_LABEL]: reportIdOf(jobUid), [VERDICT_LABEL]: verdictName(verdict.exitCode) } },
+          data: { ...data, "state.json": JSON.stringify({ ...newState(jobUid, interrupted), ...runs, verdict }) },
+          binaryData: { [PAGE_KEY]: page?.toString("base64") ?? null },
+        },
         20_000,
       );
-      return (Object.keys(files) as (keyof ReportFiles)[]).filter((key) => shrunk[key] !== files[key]);
+      const cut = (Object.keys(shrunk) as (keyof TextFiles)[]).filter((key) => shrunk[key] !== files[key]);
+      return page === undefined ? [...cut, "report.html"] : cut;
     },
 
     /** Empties the ConfigMap; does nothing where there is none. */
     async clear(): Promise<void> {
-      await find(`empty ConfigMap ${name}`, () => patch(null));
+      await find(`empty ConfigMap ${name}`, () =>
+        patch({ metadata: { labels: { [REPORT_LABEL]: null, [VERDICT_LABEL]: null } }, data: null, binaryData: null }),
+      );
     },
   };
+}
+
+/** The page of the report in `binaryData`, compressed with gzip. */
+export const PAGE_KEY = "report.html.gz";
+
+interface Patch {
+  readonly metadata?: { readonly labels: Readonly<Record<string, string | null>> };
+  readonly data: Readonly<Record<string, string | null>> | null;
+  readonly binaryData?: Readonly<Record<string, string | null>> | null;
 }
 
 export type ReportStore = ReturnType<typeof createReportStore>;
@@ -102,6 +118,8 @@ export function runsOf({ state, files }: Stored): readonly RunReport[] {
   const json = files["report.json"];
   return json === undefined ? [] : Report.parse(JSON.parse(json)).runs;
 }
+
+const verdictName = (exitCode: number) => Object.entries(EXIT).find(([, code]) => code === exitCode)?.[0] ?? "unknown";
 
 const newState = (jobUid: string, interrupted: readonly string[]): State => ({
   schema: "holdfast/state/v2",

@@ -25,6 +25,26 @@ export const KubernetesSettings = KubernetesTarget.extend({
   HOLDFAST_WORKER_TEMPLATE: z.string().min(1),
   HOLDFAST_COORDINATOR_URL: z.url(),
   HOLDFAST_CLEANUP: z.enum(CLEANUPS).default("onSuccess"),
+  /** Annotations of the Job of each fleet, a JSON object. */
+  HOLDFAST_WORKER_JOB_ANNOTATIONS: z
+    .string()
+    .default("{}")
+    .transform((text, { addIssue }) => {
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        addIssue("write a JSON object");
+        return z.NEVER;
+      }
+    })
+    .pipe(z.record(z.string(), z.string())),
+  /**
+   * How many reports of scheduled runs are kept. Only the Jobs of the CronJob have it: each keeps its report in a ConfigMap
+   * of its own.
+   */
+  HOLDFAST_HISTORY_LIMIT: z.coerce.number().int().min(1).optional(),
+  /** Where the histories of reports are written, each in a folder of its own; left out if they are not. */
+  HOLDFAST_HISTORY_FOLDER: z.string().startsWith("/").optional(),
   /** The file from which the kubelet takes the termination message that `kubectl describe pod` shows. */
   HOLDFAST_TERMINATION_LOG: z.string().default("/dev/termination-log"),
 });
@@ -40,8 +60,14 @@ export const reportIdOf = (jobUid: string) => jobUid.slice(0, 8);
 
 export const RUN_LABEL = "holdfast.dev/run";
 export const STRATEGY_LABEL = "holdfast.dev/strategy";
+/** On the pods of workers, and on the ConfigMap of a finished report. */
 export const REPORT_LABEL = "holdfast.dev/report";
+/** On the ConfigMap of a finished report: the name of its exit status, such as `expected`. */
+export const VERDICT_LABEL = "holdfast.dev/verdict";
 
 /** Returns the label selector of the worker Jobs and pods of a release, of every run. */
-export const workerSelector = (target: KubernetesTarget) =>
-  `app.kubernetes.io/instance=${target.HOLDFAST_RELEASE},app.kubernetes.io/component=worker,${RUN_LABEL}`;
+export const workerSelector = (target: KubernetesTarget) => `${componentSelector(target, "worker")},${RUN_LABEL}`;
+
+/** Returns the label selector of a part of a release, such as `coordinator`. */
+export const componentSelector = (target: KubernetesTarget, component: string) =>
+  `app.kubernetes.io/instance=${target.HOLDFAST_RELEASE},app.kubernetes.io/component=${component}`;

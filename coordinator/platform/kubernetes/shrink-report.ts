@@ -1,15 +1,21 @@
-/** Pure: makes a report small enough for a ConfigMap, which holds less than 1 MiB. The report says what was cut. */
+/** Makes a report small enough for a ConfigMap, which holds less than 1 MiB. The report says what was cut. */
+import { gzipSync } from "node:zlib";
 import { Report, type RunReport } from "../../judge/report-data.ts";
 import type { ReportFiles } from "../../report/files.ts";
+import { renderPage } from "../../report/page/index.ts";
 
 /** Bytes. All files together stay below the limit, and the coordinator's state fits in with them. */
 export const JSON_BYTES_MAX = 550_000;
 export const TEXT_BYTES_MAX = 120_000;
+export const PAGE_BYTES_MAX = 110_000;
+
+/** The files of a report that are text in the ConfigMap. */
+export type TextFiles = Omit<ReportFiles, "report.html">;
 
 /** Shortens the logs, then leaves out witnesses and what is in order, until the runs fit. */
 export function shrinkRuns(runs: readonly RunReport[], bytesMax = JSON_BYTES_MAX): readonly RunReport[] {
   let shrunk = runs;
-  for (const shrink of [shortenLogs, dropLogs, dropAgreeingWorkers]) {
+  for (const shrink of [dropDrawing, shortenLogs, dropLogs, dropAgreeingWorkers]) {
     if (bytesOf(JSON.stringify(shrunk)) <= bytesMax) break;
     shrunk = runs.map(shrink);
   }
@@ -17,7 +23,7 @@ export function shrinkRuns(runs: readonly RunReport[], bytesMax = JSON_BYTES_MAX
 }
 
 /** Returns the files as they fit; `undefined` for a file that is left out because half of it would be useless. */
-export function shrinkFiles(files: ReportFiles): Record<keyof ReportFiles, string | undefined> {
+export function shrinkFiles(files: TextFiles): Record<keyof TextFiles, string | undefined> {
   const json = files["report.json"];
   return {
     "report.json": bytesOf(json) <= JSON_BYTES_MAX ? json : shrinkJson(json),
@@ -25,6 +31,14 @@ export function shrinkFiles(files: ReportFiles): Record<keyof ReportFiles, strin
     "junit.xml": bytesOf(files["junit.xml"]) <= TEXT_BYTES_MAX ? files["junit.xml"] : undefined,
     "report.txt": truncate(files["report.txt"]),
   };
+}
+
+/** Returns the page, compressed; without its copy of report.json if it is too large with it; undefined if it still is. */
+export function packPage(files: Pick<ReportFiles, "report.html" | "report.json">): Buffer | undefined {
+  const whole = gzipSync(files["report.html"]);
+  if (whole.length <= PAGE_BYTES_MAX) return whole;
+  const bare = gzipSync(renderPage(Report.parse(JSON.parse(files["report.json"])), { withData: false }));
+  return bare.length <= PAGE_BYTES_MAX ? bare : undefined;
 }
 
 function shrinkJson(json: string): string | undefined {
@@ -45,6 +59,9 @@ function truncate(text: string): string {
 }
 
 // --- Steps, each leaving less than the one before -------------------------------------------------------------------
+
+const dropDrawing = ({ drawing, ...run }: RunReport): RunReport =>
+  drawing === undefined ? run : withNote(run, "drawings", {});
 
 const shortenLogs = (run: RunReport): RunReport =>
   withNote(run, "logs", {

@@ -1,14 +1,26 @@
 import type { V1Pod } from "@kubernetes/client-node";
-import { DeadlinePassed } from "../../wait.ts";
+import { DeadlinePassed, waitUntil } from "../../wait.ts";
 import type { Earlier } from "../platform.ts";
 import { ask, find, type KubernetesApi } from "./api.ts";
-import { deleteJob, isOwnedBy, jobEnd, lastLines, listPods, podIsFinished, waitUntilPodsStopped } from "./jobs.ts";
+import {
+  deleteJob,
+  isOwnedBy,
+  jobEnd,
+  jobIsLive,
+  lastLines,
+  listCoordinatorJobs,
+  listPods,
+  podIsFinished,
+  waitUntilPodsStopped,
+} from "./jobs.ts";
 import { findPodProblem } from "./pod-problems.ts";
 import { type ReportStore, runsOf } from "./report-store.ts";
-import { type KubernetesSettings, RUN_LABEL, workerSelector } from "./settings.ts";
+import { type KubernetesSettings, REPORT_LABEL, RUN_LABEL, reportIdOf, workerSelector } from "./settings.ts";
 
 /** How long the workers of an interrupted run may take to end. */
 const STOP_DEADLINE_MS = 30_000;
+/** How long the pods of an earlier Job may take to end: its coordinator has 30 s to write a partial report. */
+const EARLIER_JOB_DEADLINE_MS = 60_000;
 
 export interface Takeover extends Earlier {
   /** For the log: how the earlier coordinator pods ended. */
@@ -24,21 +36,59 @@ export async function takeOver(
   api: KubernetesApi,
   settings: KubernetesSettings,
   store: ReportStore,
+  earlierJobDeadlineMs = EARLIER_JOB_DEADLINE_MS,
 ): Promise<Takeover> {
   const jobUid = settings.HOLDFAST_JOB_UID;
+  const notes: string[] = [];
+  await waitForEarlierJob(api, settings, earlierJobDeadlineMs, notes);
   const stored = await store.read();
   const mine = stored?.state?.jobUid === jobUid;
   // The data of an earlier Job must not be mistaken for the report that begins now.
   if (stored !== undefined && !mine && Object.keys(stored.files).length > 0) await store.clear();
   const finished = mine ? runsOf(stored) : [];
 
-  const notes: string[] = [];
   const left = await stopWorkerJobs(api, settings, notes);
   const state = mine ? stored.state : undefined;
   const begun = [...(state?.interrupted ?? []), ...(state?.current === undefined ? [] : [state.current]), ...left];
   const interrupted = [...new Set(begun)].filter((run) => !finished.some((report) => report.run === run));
   notes.push(...(await deletePredecessors(api, settings)));
   return { finished, interrupted, notes };
+}
+
+/**
+ * Waits for the pods of an earlier Job of this release. A tool that replaces the Job at once, such as Argo CD, leaves them
+ * running for a while: the earlier coordinator may still write its report, and its workers still load the servers.
+ * The coordinator of a Job that goes on is not one of them: it waits for its turn.
+ */
+async function waitForEarlierJob(
+  api: KubernetesApi,
+  settings: KubernetesSettings,
+  deadlineMs: number,
+  notes: string[],
+): Promise<void> {
+  const selector = `app.kubernetes.io/instance=${settings.HOLDFAST_RELEASE}`;
+  const look = async () => {
+    const pods = await listPods(api, settings.HOLDFAST_NAMESPACE, selector);
+    const live = (await listCoordinatorJobs(api, settings)).filter(jobIsLive).map((job) => job.metadata!.uid!);
+    const left = pods.filter((pod) => isOfEarlierJob(pod, settings.HOLDFAST_JOB_UID, live) && !podIsFinished(pod));
+    return left.length === 0 ? undefined : `still running: ${left.map((pod) => pod.metadata?.name).join(", ")}`;
+  };
+  try {
+    await waitUntil(look, { deadlineMs, everyMs: 500, signal: new AbortController().signal });
+  } catch (error) {
+    if (!(error instanceof DeadlinePassed)) throw error;
+    notes.push(`pods of an earlier Job of this release are ${error.message}; they may slow this report's runs down`);
+  }
+}
+
+function isOfEarlierJob({ metadata }: V1Pod, jobUid: string, live: readonly string[]): boolean {
+  const labels = metadata?.labels ?? {};
+  const component = labels["app.kubernetes.io/component"];
+  if (component === "coordinator") {
+    const job = labels["batch.kubernetes.io/controller-uid"] ?? "";
+    return job !== jobUid && !live.includes(job);
+  }
+  return component === "worker" && labels[REPORT_LABEL] !== reportIdOf(jobUid);
 }
 
 /** Deletes the worker Jobs of this coordinator that are still running. Returns the names of their runs. */

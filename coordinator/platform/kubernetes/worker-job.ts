@@ -12,6 +12,7 @@ const SLACK_MS = 60_000;
 export interface WorkerJobSettings {
   readonly namespace: string;
   readonly release: string;
+  readonly annotations: Readonly<Record<string, string>>;
   /** The coordinator's Job, which owns the worker Jobs. */
   readonly ownerName: string;
   readonly ownerUid: string;
@@ -26,7 +27,7 @@ export function workerJob(template: V1PodTemplateSpec, spec: WorkerSpec, setting
     "app.kubernetes.io/managed-by": "holdfast-coordinator",
     [REPORT_LABEL]: toLabelValue(spec.report),
     [RUN_LABEL]: toLabelValue(spec.run),
-    [STRATEGY_LABEL]: spec.strategy,
+    [STRATEGY_LABEL]: spec.ownLock?.name ?? spec.strategy,
   };
   const labels = {
     "app.kubernetes.io/name": "holdfast",
@@ -40,6 +41,7 @@ export function workerJob(template: V1PodTemplateSpec, spec: WorkerSpec, setting
       name: workerJobName(settings.release, spec.run, spec.workers),
       namespace: settings.namespace,
       labels: { ...labels, ...ours },
+      annotations: { ...settings.annotations },
       ownerReferences: [
         {
           apiVersion: "batch/v1",

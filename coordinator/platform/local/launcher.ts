@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import type { WorkerEnvironment, WorkerSpec } from "../../../worker/contract.ts";
+import type { WorkerSpec } from "../../../worker/contract.ts";
+import { hostAndPort } from "../../../worker/servers/url.ts";
 import { entryPoint } from "../../paths.ts";
 import type { Launcher, WorkerProblem } from "../launcher.ts";
 import { freePort } from "./servers/ports.ts";
@@ -10,8 +11,10 @@ import { freePort } from "./servers/ports.ts";
 export interface LocalLauncherOptions {
   readonly coordinatorUrl: string;
   readonly token: string;
+  /** Where Prometheus scrapes the workers, by default 127.0.0.1. */
+  readonly host?: string;
   /** Addresses and passwords of the servers, as environment variables of the worker. */
-  readonly servers: Partial<Record<keyof WorkerEnvironment, string | undefined>>;
+  readonly servers: Readonly<Record<string, string | undefined>>;
   /** Size of the largest fleet that will be requested. */
   readonly workersMax: number;
   /** Further options of node, such as a module to import first. Tests use them to plant a bug in a strategy. */
@@ -27,13 +30,14 @@ export const YOUNG_HEAP = "--max-semi-space-size=2";
 export async function createLocalLauncher(options: LocalLauncherOptions): Promise<Launcher> {
   // All runs use the same ports: Prometheus looks for new targets only every few seconds.
   const ports = await freePorts(options.workersMax);
+  const { host = "127.0.0.1" } = options;
 
   return {
     where: "processes on this machine",
     coordinatorUrl: options.coordinatorUrl,
     // After a kill -9 of the coordinator, workers end only by themselves.
     coordinatorLostMs: 10_000,
-    targets: () => ports.map((port) => `127.0.0.1:${port}`),
+    targets: () => ports.map((port) => hostAndPort(host, port)),
     async launch(spec: WorkerSpec) {
       const children = ports.slice(0, spec.workers).map((port, index) => start(spec, index, port));
       return {
@@ -56,16 +60,15 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
         detached: true,
         stdio: ["ignore", "ignore", "pipe"],
         env: {
+          ...withoutOwnVariables(process.env),
           ...Object.fromEntries(Object.entries(options.servers).filter(([, value]) => value !== undefined)),
           NODE_ENV: "production",
-          NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
-          PATH: process.env.PATH,
           HOLDFAST_SPEC: JSON.stringify(spec),
           HOLDFAST_INDEX: String(index),
           HOLDFAST_UID: randomUUID(),
           HOLDFAST_NODE: "local",
           HOLDFAST_TOKEN: options.token,
-          HOLDFAST_METRICS_HOST: "127.0.0.1",
+          HOLDFAST_METRICS_HOST: host,
           HOLDFAST_METRICS_PORT: String(port),
         },
       },
@@ -103,6 +106,19 @@ export async function createLocalLauncher(options: LocalLauncherOptions): Promis
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/**
+ * What Node and the command of a secret may need, such as NODE_EXTRA_CA_CERTS or AWS_PROFILE. Workers get no secrets but
+ * those of `servers`; what a lock of the user's own may see begins with HOLDFAST_LOCK_.
+ */
+const withoutOwnVariables = (variables: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(
+    Object.entries(variables).filter(
+      ([name]) =>
+        name.startsWith("HOLDFAST_LOCK_") ||
+        !/^(HOLDFAST|MYSQL|REDIS|PROMETHEUS|ZOOKEEPER|CONSUL|ETCD|JOB_COMPLETION)_/.test(name),
+    ),
+  );
 
 /** Returns the last lines of standard error, in an array that grows with it. */
 function collectLog(child: ChildProcess): string[] {

@@ -1,11 +1,13 @@
 #!/bin/sh
 # Installs the missing servers that a run on one machine needs, from Debian or Ubuntu, except those that MYSQL_URL,
 # REDIS_URL or PROMETHEUS_URL replace. Services are neither started nor enabled, because each run starts its own
-# servers.
+# servers. With the argument `tests` also what only tests need; tests are skipped where that cannot be installed.
+# Other arguments are options of the run: a lock service that they name is installed as well.
 set -eu
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 POLICY=/usr/sbin/policy-rc.d
+ZOOKEEPER_JAR=/usr/share/java/zookeeper.jar
 
 is_there() { command -v "$1" >/dev/null 2>&1; }
 
@@ -14,12 +16,42 @@ fail() {
   exit 1
 }
 
+all="$*"
+# Whether the options of the run name this strategy.
+asked_for() {
+  case " $all " in *[\ ,=]"$1"[\ ,]*) return 0 ;; esac
+  return 1
+}
+
 missing=
 [ -n "${MYSQL_URL:-}" ] || is_there mysqld || is_there mariadbd || missing="$missing mariadb-server-core"
 [ -n "${REDIS_URL:-}" ] || is_there redis-server || missing="$missing redis-server"
 [ -n "${PROMETHEUS_URL:-}" ] || is_there prometheus || missing="$missing prometheus"
-[ -n "$missing" ] || exit 0
+[ "${1:-}" != tests ] || is_there openssl || missing="$missing openssl"
+if asked_for zookeeper && [ -z "${ZOOKEEPER_URL:-}" ]; then
+  is_there java || missing="$missing default-jre-headless"
+  [ -e "$ZOOKEEPER_JAR" ] || missing="$missing libzookeeper-java"
+fi
+if asked_for etcd && [ -z "${ETCD_URL:-}" ]; then
+  is_there etcd || missing="$missing etcd-server"
+fi
+wanted=
+if [ "${1:-}" = tests ]; then
+  is_there java || wanted="$wanted default-jre-headless"
+  [ -e "$ZOOKEEPER_JAR" ] || wanted="$wanted libzookeeper-java"
+  is_there etcd || wanted="$wanted etcd-server"
+  /usr/bin/python3 -c 'import redis' 2>/dev/null || wanted="$wanted python3-redis"
+fi
+[ "${1:-}" != tests ] || [ -e /usr/lib/galera/libgalera_smm.so ] || wanted="$wanted galera-4"
+[ "${1:-}" != tests ] || is_there chromium-headless-shell || is_there chromium || wanted="$wanted chromium-headless-shell"
+[ -n "$missing$wanted" ] || exit 0
 
+skip_wanted() {
+  echo "holdfast: the tests that need$wanted will be skipped: $1" >&2
+  exit 0
+}
+[ -n "$missing" ] || is_there apt-get || skip_wanted "there is no apt-get"
+[ -n "$missing" ] || [ "$(id -u)" = 0 ] || is_there sudo || skip_wanted "installing packages needs root or sudo"
 is_there apt-get || fail "servers are missing, and so is apt-get: install the equivalents of the Debian packages$missing, or set MYSQL_URL, REDIS_URL and PROMETHEUS_URL to servers of your own"
 as_root=
 if [ "$(id -u)" != 0 ]; then
@@ -27,7 +59,7 @@ if [ "$(id -u)" != 0 ]; then
   as_root=sudo
 fi
 
-echo "installing from Debian, without starting or enabling services:$missing"
+echo "installing from Debian, without starting or enabling services:$missing$wanted"
 scratch=$(mktemp -d)
 policy_is_ours=
 finish() {
@@ -51,10 +83,17 @@ apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::T
 # One broken package source of many is no reason to stop; if it matters, the installation fails.
 apt update >"$scratch/log" 2>&1 || true
 # shellcheck disable=SC2086 # one word for each package
-apt install --no-install-recommends $missing >>"$scratch/log" 2>&1 || {
+[ -z "$missing" ] || apt install --no-install-recommends $missing >>"$scratch/log" 2>&1 || {
   tail -n 5 "$scratch/log" >&2
   fail "apt-get install$missing failed (see above): install them by hand"
 }
+# One by one, because a distribution may have only some of them.
+for package in $wanted; do
+  apt install --no-install-recommends "$package" >>"$scratch/log" 2>&1 || {
+    tail -n 5 "$scratch/log" >&2
+    echo "holdfast: the tests that need $package will be skipped: apt-get could not install it (see above)" >&2
+  }
+done
 installed >"$scratch/after"
 
 # The scripts of the packages have enabled the services for the next boot.

@@ -5,6 +5,7 @@ import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import mysql from "mysql2/promise";
+import { mysqlOptions } from "../../../../worker/servers/mysql.ts";
 import { ServerError } from "../../../errors.ts";
 import { filesFolder } from "../../../paths.ts";
 import type { Keeper } from "./keeper.ts";
@@ -18,24 +19,29 @@ const USER = "holdfast";
 const INITIALIZE_MS = 90_000;
 const READY_MS = 30_000;
 
+/** A folder with the data of a server that does not run, and the program that made it. */
+export interface MysqlData {
+  readonly folder: string;
+  readonly password: string;
+  readonly program: { readonly command: string; readonly name: string; readonly isMariadb: boolean };
+}
+
 /**
  * Starts a MySQL or MariaDB with helm/files/mysql.cnf on new data, which has the tables of helm/files/schema.sql and one user
  * with all privileges on them. No other account can log in. `furtherOptions` go to the server. Throws ServerError.
  */
 export async function startMysql(keeper: Keeper, furtherOptions: readonly string[] = []) {
+  return runMysql(keeper, await initializeMysql(keeper), furtherOptions);
+}
+
+/** Makes the data for {@link runMysql}. Throws ServerError. */
+export async function initializeMysql(keeper: Keeper): Promise<MysqlData> {
   const command = await findProgram(["mysqld", "mariadbd"], "mariadb-server-core");
   const isMariadb = (await readProgramVersion(command)).includes("MariaDB");
-  const thing = `${isMariadb ? "MariaDB" : "MySQL"} (${command})`;
+  const name = `${isMariadb ? "MariaDB" : "MySQL"} (${command})`;
   const password = randomBytes(16).toString("hex");
-  const data = join(keeper.folder, "mysql");
-  await mkdir(data);
-  const options = [
-    // Must be the first option. It replaces the files in /etc.
-    `--defaults-file=${join(filesFolder(), "mysql.cnf")}`,
-    `--datadir=${data}`,
-    `--tmpdir=${keeper.folder}`,
-    ...(process.getuid?.() === 0 ? ["--user=root"] : []),
-  ];
+  const folder = join(keeper.folder, "mysql");
+  await mkdir(folder);
 
   const setup = join(keeper.folder, "setup.sql");
   await writeFile(setup, await setupSql(isMariadb ? await systemTables(command) : "", password), { mode: 0o600 });
@@ -43,34 +49,50 @@ export async function startMysql(keeper: Keeper, furtherOptions: readonly string
     command,
     // A crash before the report begins loses nothing, so these data need not reach the disk.
     args: [
-      ...options,
+      ...optionsFor(keeper, folder),
       ...(isMariadb ? ["--bootstrap", "--loose-debug-no-sync"] : ["--initialize", `--init-file=${setup}`]),
     ],
     cwd: keeper.folder,
     log: join(keeper.folder, "mysql-initialize.log"),
     input: isMariadb ? setup : undefined,
   });
-  await waitUntilDone(initialize, thing, INITIALIZE_MS);
+  await waitUntilDone(initialize, name, INITIALIZE_MS);
   // The file contains the password.
   await rm(setup);
+  return { folder, password, program: { command, name, isMariadb } };
+}
 
+/** Starts a server on a free loopback port, and waits until it answers. Throws ServerError. */
+export async function runMysql(
+  keeper: Keeper,
+  { folder, password, program }: MysqlData,
+  furtherOptions: readonly string[] = [],
+) {
   const port = await freePort();
   const server = keeper.run({
-    command,
+    command: program.command,
     args: [
-      ...options,
+      ...optionsFor(keeper, folder),
+      ...["--bind-address=127.0.0.1", `--port=${port}`, "--socket=", `--pid-file=${folder}.pid`],
       ...furtherOptions,
-      ...["--bind-address=127.0.0.1", `--port=${port}`, "--socket=", `--pid-file=${join(keeper.folder, "mysql.pid")}`],
     ],
     cwd: keeper.folder,
-    log: join(keeper.folder, "mysql.log"),
+    log: `${folder}.log`,
   });
   const url = `mysql://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
-  const version = await waitUntilReady(server, thing, READY_MS, () => readServerVersion(url));
-  return { url, version: isMariadb ? `MariaDB ${version}` : `MySQL ${version}`, pid: server.pid! };
+  const version = await waitUntilReady(server, program.name, READY_MS, () => readServerVersion(url));
+  return { url, version: program.isMariadb ? `MariaDB ${version}` : `MySQL ${version}`, pid: server.pid! };
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const optionsFor = (keeper: Keeper, data: string): string[] => [
+  // Must be the first option. It replaces the files in /etc.
+  `--defaults-file=${join(filesFolder(), "mysql.cnf")}`,
+  `--datadir=${data}`,
+  `--tmpdir=${keeper.folder}`,
+  ...(process.getuid?.() === 0 ? ["--user=root"] : []),
+];
 
 async function readProgramVersion(command: string): Promise<string> {
   try {
@@ -120,7 +142,7 @@ async function systemTables(command: string): Promise<string> {
 }
 
 async function readServerVersion(url: string): Promise<string> {
-  const connection = await mysql.createConnection({ uri: url, connectTimeout: 2_000 });
+  const connection = await mysql.createConnection({ ...mysqlOptions({ MYSQL_URL: url }), connectTimeout: 2_000 });
   try {
     const [rows] = await connection.query({ sql: "SELECT VERSION() AS version", timeout: 2_000 });
     return (rows as { version: string }[])[0]!.version.replace(/-.*/, "");

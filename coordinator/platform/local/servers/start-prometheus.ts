@@ -34,7 +34,7 @@ export async function startPrometheus(keeper: Keeper, coordinatorUrl: string) {
   });
   const url = `http://127.0.0.1:${port}`;
   const version = await waitUntilReady(server, `Prometheus (${command})`, READY_MS, () =>
-    createPrometheus(url).check(),
+    createPrometheus({ PROMETHEUS_URL: url }).check(),
   );
   return { url, version, pid: server.pid! };
 }

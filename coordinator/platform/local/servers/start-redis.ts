@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readRedisVersion } from "../../../clients/redis.ts";
-import { fillUsersFile, type RedisPasswords } from "../../../clients/redis-users.ts";
+import { fillUsersFile, passwordVariables, type RedisPasswords } from "../../../clients/redis-users.ts";
 import { filesFolder } from "../../../paths.ts";
 import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
@@ -10,14 +10,21 @@ import { waitUntilReady } from "./ready.ts";
 
 const READY_MS = 20_000;
 
-/** Starts a Redis with helm/files/redis.conf and users.acl. Throws ServerError. */
-export async function startRedis(keeper: Keeper, name: string, passwords: RedisPasswords) {
+/** The user who may do everything. */
+export const FAULT_USER = "faults";
+
+/**
+ * Starts a Redis with helm/files/redis.conf and users.acl, and with a user who may do everything if there is a password for
+ * it. Throws ServerError.
+ */
+export async function startRedis(keeper: Keeper, name: string, passwords: RedisPasswords, faultPassword?: string) {
   const command = await findProgram(["redis-server"], "redis-server");
   const cwd = join(keeper.folder, name);
   await mkdir(cwd);
   await copyFile(join(filesFolder(), "redis.conf"), join(cwd, "redis.conf"));
   const users = fillUsersFile(await readFile(join(filesFolder(), "users.acl"), "utf8"), passwords);
-  await writeFile(join(cwd, "users.acl"), users, { mode: 0o600 });
+  const faultUser = faultPassword === undefined ? "" : `user ${FAULT_USER} on >${faultPassword} ~* &* +@all\n`;
+  await writeFile(join(cwd, "users.acl"), users + faultUser, { mode: 0o600 });
 
   const port = await freePort();
   const server = keeper.run({
@@ -29,7 +36,7 @@ export async function startRedis(keeper: Keeper, name: string, passwords: RedisP
   });
   const url = `redis://127.0.0.1:${port}`;
   const version = await waitUntilReady(server, `Redis (${command})`, READY_MS, () =>
-    readRedisVersion({ redisUrl: url, redisPasswords: passwords }),
+    readRedisVersion({ REDIS_URL: url, ...passwordVariables(passwords) }),
   );
   return { url, version, pid: server.pid! };
 }

@@ -1,0 +1,70 @@
+/** Faults of the servers: how a run makes them, and what they break. */
+import { STRATEGIES } from "../../worker/contract.ts";
+import type { FaultFacts, Times } from "./fault-facts.ts";
+import type { ServerFault, ServerFaultName } from "./run-plan.ts";
+import { ifBlind, ifLeased, isKeptInRedis } from "./worker-faults.ts";
+
+export const SERVER_FAULTS = {
+  "lock-deleted": {
+    summary: "somebody deletes the key of the lock",
+    plan: (times) => often("lock-deleted", times, 1.1),
+    concerns: isKeptInRedis,
+    breaks: ifLeased("the next one gets the lock while the holder is still at work"),
+    holds: "the lock is not kept in Redis",
+  },
+  "redis-data-loss": {
+    summary: "Redis loses all its data (FLUSHALL)",
+    plan: (times) => often("redis-data-loss", times, 1.1),
+    concerns: isKeptInRedis,
+    breaks: ifLeased("Redis has forgotten who holds the lock, and gives it to the next one"),
+    holds: "the lock is not kept in Redis",
+  },
+  "redis-stall": {
+    summary: "Redis answers nobody for 1.5 times the TTL (CLIENT PAUSE)",
+    plan: (times) => once("redis-stall", times, times.lockTtlMs * 1.5),
+    concerns: isKeptInRedis,
+    breaks: ifBlind("the release is carried out late and deletes the lock of the next holder"),
+    holds: "the holder knows by its own clock when its lease ends, and nobody gets the lock meanwhile",
+  },
+  "foreign-writer": {
+    summary: "somebody writes the row without the lock, and counts its version up",
+    plan: (times) => often("foreign-writer", times),
+    // What get-lock and nested read without a row lock depends on the isolation that the server is set to.
+    concerns: (strategy) => STRATEGIES[strategy].write !== "plain",
+    breaks: (strategy) =>
+      STRATEGIES[strategy].write === "guarded"
+        ? "a lock keeps out only those who take it, so the holder overwrites what was written meanwhile"
+        : undefined,
+    holds: "whoever writes without the lock still needs the row lock, or changes the version that a write names",
+    savedBy: ["version"],
+    sparesExclusion: true,
+  },
+  "mysql-kill-connections": {
+    summary: "MySQL ends all connections of its clients (KILL)",
+    plan: (times) => often("mysql-kill-connections", times, 0.8),
+    concerns: (strategy) => STRATEGIES[strategy].lock.keptIn === "database",
+    breaks: () => undefined,
+    holds: "a transaction that has not been committed ends with its connection, and so does a lock that belongs to it",
+  },
+} as const satisfies Record<ServerFaultName, FaultFacts>;
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/**
+ * A hold that takes a while, so that the fault comes while the lock is held, and is over before the lock is extended: a
+ * holder whose extension fails does not write. After the pause another worker asks in the middle of somebody's hold.
+ */
+const busy = ({ lockTtlMs }: Times) => ({ holdMs: Math.round(lockTtlMs / 10), pauseMs: Math.round(lockTtlMs * 0.16) });
+
+/** Repeatedly in the middle half of the run. The period is no multiple of the hold, so that it comes early and late in it. */
+function often(name: ServerFaultName, times: Times, everyTtls = 0.43) {
+  const everyMs = Math.round(times.lockTtlMs * everyTtls);
+  const fault = { name, afterMs: times.durationMs / 4, everyMs, forMs: 0 };
+  const happens = Math.max(1, Math.floor(times.durationMs / 2 / everyMs));
+  return { ...busy(times), serverFaults: [{ ...fault, times: happens } satisfies ServerFault] };
+}
+
+function once(name: ServerFaultName, times: Times, forMs: number) {
+  const fault = { name, afterMs: times.durationMs / 4, everyMs: times.durationMs, times: 1, forMs };
+  return { ...busy(times), serverFaults: [fault satisfies ServerFault] };
+}

@@ -1,0 +1,104 @@
+/** Faults of a worker and of its network: how a run makes them, and what they break. */
+import { type Fault, type LockFacts, STRATEGIES, type StrategyName } from "../../worker/contract.ts";
+import type { FaultFacts } from "./fault-facts.ts";
+
+export const WORKER_FAULTS = {
+  stall: {
+    summary: "a holder's process stands still just before its write until the next holder has written",
+    plan: ({ lockTtlMs, durationMs }, strategy) => ({
+      fault: { ...once(durationMs, "before-write", "stall"), forMs: overtakenMs(lockOf(strategy), lockTtlMs) },
+    }),
+    concerns: () => true,
+    breaks: ifLeased("no timer fires in a stalled process, so its write comes after the next holder's"),
+    holds: "what keeps the others out ends together with the write",
+  },
+  partition: {
+    summary: "nothing passes between a holder and its servers for 2.5 times the TTL, from just before its write on",
+    plan: ({ lockTtlMs, durationMs }) => ({
+      fault: { ...once(durationMs, "before-write", "partition"), forMs: lockTtlMs * 2.5 },
+    }),
+    concerns: isKeptInRedis,
+    breaks: ifLeased("the lock ends while the write is on its way, and nobody can take the write back"),
+    holds: "a write that arrives late still needs its row lock or its version",
+  },
+  "partition-redis": {
+    summary: "nothing passes between a holder and Redis for 2.5 times the TTL",
+    plan: ({ lockTtlMs, durationMs }, strategy) => ({
+      fault: { ...once(durationMs, "after-read", "partition"), link: "redis", forMs: lockTtlMs * 2.5 },
+      // So that somebody holds the lock when the late release arrives.
+      ...(lockOf(strategy).lease === "blind" ? { holdMs: Math.round(lockTtlMs / 20) } : {}),
+    }),
+    concerns: isKeptInRedis,
+    breaks: ifBlind("the release arrives late and deletes the lock of the next holder"),
+    holds: "the holder knows by its own clock when its lease ends, and a late release names its owner",
+  },
+  "partition-mysql": {
+    summary: "nothing passes between a holder and MySQL for 2.5 times the TTL, from just before its write on",
+    plan: ({ lockTtlMs, durationMs }) => ({
+      fault: { ...once(durationMs, "before-write", "partition"), link: "mysql", forMs: lockTtlMs * 2.5 },
+    }),
+    concerns: () => true,
+    breaks: ifBlind("the lock is not extended while the write is on its way"),
+    holds: "the lock is extended, or kept by the database, while the write is on its way",
+  },
+  "lost-acquire": {
+    summary: "the request for the lock is carried out, and its answer does not arrive",
+    plan: ({ durationMs }, strategy) => ({ fault: lostAnswer(durationMs, "before-acquire", strategy) }),
+    concerns: isKeptInRedis,
+    breaks: () => undefined,
+    holds: "whoever does not know that it holds the lock does not write, and the others wait for the TTL at most",
+  },
+  "lost-release": {
+    summary: "the release is carried out, and its answer does not arrive",
+    plan: ({ durationMs }, strategy) => ({ fault: lostAnswer(durationMs, "before-release", strategy) }),
+    concerns: isKeptInRedis,
+    breaks: () => undefined,
+    holds: "a release that is sent again names its owner, or is not sent again",
+  },
+  "lost-commit": {
+    summary: "a COMMIT is carried out, and its answer does not arrive",
+    plan: ({ durationMs }) => ({ fault: { ...lostAnswer(durationMs, "before-commit"), link: "mysql" } }),
+    concerns: () => true,
+    breaks: () => undefined,
+    holds: "the outcome is unknown to the caller, and the ledger has it by the id of the operation",
+  },
+} as const satisfies Record<string, FaultFacts>;
+
+export const lockOf = (strategy: StrategyName): LockFacts => STRATEGIES[strategy].lock;
+
+export function isKeptInRedis(strategy: StrategyName): boolean {
+  return lockOf(strategy).keptIn === "redis";
+}
+
+/** Why a lease outside the database breaks, whatever its kind. */
+export function ifLeased(why: string): FaultFacts["breaks"] {
+  return (strategy) => (lockOf(strategy).lease === null ? undefined : why);
+}
+
+/** Why a lease that nobody watches breaks. */
+export function ifBlind(why: string): FaultFacts["breaks"] {
+  return (strategy) => (lockOf(strategy).lease === "blind" ? why : undefined);
+}
+
+/** How long a holder must stand still until another one has the lock and has written, milliseconds. */
+export const overtakenMs = ({ takeoverTtls = 1 }: LockFacts, lockTtlMs: number): number =>
+  lockTtlMs * takeoverTtls + lockTtlMs * 1.5;
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** Happens to one worker, from a quarter of the run on, twice at most: so there is a time before, and one after. */
+const once = (durationMs: number, at: Fault["at"], action: Fault["action"]): Fault => ({
+  at,
+  action,
+  worker: 0,
+  afterMs: durationMs / 4,
+  every: 2,
+  times: 2,
+  forMs: 0,
+});
+
+const lostAnswer = (durationMs: number, at: Fault["at"], strategy?: StrategyName): Fault => ({
+  ...once(durationMs, at, "lost-answer"),
+  times: 4,
+  link: strategy !== undefined && isKeptInRedis(strategy) ? "redis" : "mysql",
+});

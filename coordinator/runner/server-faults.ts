@@ -1,0 +1,69 @@
+/** Makes the faults of the servers of one run, at their times. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Database } from "../clients/mysql.ts";
+import type { ServerFaultTime } from "../judge/evidence.ts";
+import type { RunPlan } from "../plan/run-plan.ts";
+import type { MakeFault } from "../platform/platform.ts";
+
+export interface ServerFaults {
+  /** When they happened. */
+  readonly times: readonly ServerFaultTime[];
+  /** Reads the database's clock, which nobody may be able to read during a fault. Throws ServerError. */
+  prepare(): Promise<void>;
+  /** Makes the faults; the operations begin `inMs` from now. */
+  begin(inMs: number): void;
+  /** Begins no further one. Resolves when the last one is over and the servers are as before. */
+  end(): Promise<void>;
+}
+
+/** What could not be made is added to `problems`. */
+export function createServerFaults(
+  { serverFaults = [], run }: RunPlan,
+  { database, makeFault }: { readonly database: Pick<Database, "nowUs">; readonly makeFault?: MakeFault | undefined },
+  problems: string[],
+): ServerFaults {
+  const times: ServerFaultTime[] = [];
+  const ending = new AbortController();
+  let offsetUs = 0;
+  let made: Promise<unknown> = Promise.resolve();
+  const nowUs = () => performance.now() * 1_000 + offsetUs;
+
+  async function make(fault: NonNullable<RunPlan["serverFaults"]>[number], startMs: number) {
+    const { name, afterMs, everyMs } = fault;
+    for (let time = 1; time <= fault.times; time += 1) {
+      const dueMs = startMs + afterMs + (time - 1) * everyMs;
+      await sleep(Math.max(0, dueMs - performance.now()), undefined, { signal: ending.signal }).catch(() => {});
+      if (ending.signal.aborted) break;
+      const startedAtUs = nowUs();
+      try {
+        if (makeFault === undefined) throw new Error("nothing makes it here");
+        await makeFault(fault, { run, time, over: ending.signal });
+      } catch (error) {
+        if (ending.signal.aborted) break;
+        problems.push(`the fault ${name} could not be made: ${error instanceof Error ? error.message : error}`);
+        return;
+      }
+      times.push({ name, startedAtUs, endedAtUs: nowUs() });
+    }
+    if (!times.some((time) => time.name === name))
+      problems.push(`the fault ${name} never happened: the run ended before its time`);
+  }
+
+  return {
+    times,
+    async prepare() {
+      if (serverFaults.length === 0) return;
+      const askedMs = performance.now();
+      const databaseUs = await database.nowUs();
+      offsetUs = databaseUs - ((askedMs + performance.now()) / 2) * 1_000;
+    },
+    begin(inMs) {
+      const startMs = performance.now() + inMs;
+      made = Promise.all(serverFaults.map((fault) => make(fault, startMs)));
+    },
+    async end() {
+      ending.abort();
+      await made;
+    },
+  };
+}
