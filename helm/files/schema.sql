@@ -35,9 +35,10 @@ CREATE TABLE IF NOT EXISTS pending (
   PRIMARY KEY (run, op)
 ) ENGINE = InnoDB;
 
--- One row for each committed mutation, written in the same transaction while the row lock is held,
--- so that the order of seq is the serial order of the writes. There is no unique key on new_version:
--- the ledger must record a broken chain, not prevent it.
+-- One row for each committed mutation, written in the same transaction while the row lock is held. new_version,
+-- as counted under that lock, is the serial order of the writes to an employee: servers that assign seq in blocks
+-- give a later write a smaller one. There are no unique keys but seq: the ledger must record a broken chain, or an
+-- operation that was applied twice, not prevent it.
 CREATE TABLE IF NOT EXISTS ledger (
   seq          BIGINT      NOT NULL AUTO_INCREMENT PRIMARY KEY,
   run          VARCHAR(63) NOT NULL,
@@ -52,6 +53,6 @@ CREATE TABLE IF NOT EXISTS ledger (
   fence        BIGINT      NOT NULL,           -- token that the writer held; 0 for none
   read_at      DATETIME(6) NOT NULL,           -- time of the read, by the database's clock
   written_at   DATETIME(6) NOT NULL,           -- time of the write, before the COMMIT, by the database's clock
-  UNIQUE KEY (run, op, employee_id),
+  KEY (run, op),
   KEY (run, seq)
 ) ENGINE = InnoDB;

@@ -42,19 +42,25 @@ app.kubernetes.io/component: {{ .name }}
 {{- $_ := set $labels "app.kubernetes.io/part-of" "holdfast" }}
 {{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service }}
 {{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
-{{- toYaml (merge $labels .root.Values.commonLabels) }}
+{{- toYaml (merge $labels (.podLabels | default dict) .root.Values.commonLabels) }}
 {{- end }}
 
-{{/* Metadata of an object; `as` replaces the component's name, `annotations` is a dict. */}}
+{{/* Metadata of an object; `as` replaces the component's name, `annotations` and `podLabels` are dicts. */}}
 {{- define "holdfast.metadata" -}}
 name: {{ .as | default (include "holdfast.componentName" .) }}
 namespace: {{ .root.Release.Namespace }}
 labels:
   {{- include "holdfast.labels" . | nindent 2 }}
-{{- with .annotations }}
+{{- with merge dict (.annotations | default dict) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* Annotations that keep autoscalers from moving a pod to another node: a run without it would be unknown. */}}
+{{- define "holdfast.stayAnnotations" -}}
+cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
+karpenter.sh/do-not-disrupt: "true"
 {{- end }}
 
 {{/*
@@ -65,10 +71,14 @@ no version label, or each new version of the chart would restart servers that it
 {{- $labels := include "holdfast.labels" . | fromYaml }}
 {{- if not .run }}
 {{- $labels = omit $labels "app.kubernetes.io/version" "helm.sh/chart" }}
+{{- end }}
+{{- $stay := dict }}
+{{- if .run }}
+{{- $stay = include "holdfast.stayAnnotations" . | fromYaml }}
 {{- end -}}
 labels:
   {{- toYaml (merge $labels .values.podLabels) | nindent 2 }}
-{{- with merge dict (.annotations | default dict) .values.podAnnotations }}
+{{- with merge dict (.annotations | default dict) .values.podAnnotations $stay .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -97,8 +107,12 @@ imagePullSecrets:
   - name: {{ . }}
   {{- end }}
 {{- end }}
+{{- $users := .values.podSecurityContext }}
+{{- if .root.Values.openshift.enabled }}
+{{- $users = omit $users "runAsUser" "runAsGroup" "fsGroup" }}
+{{- end }}
 securityContext:
-  {{- toYaml (merge (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault")) .values.podSecurityContext) | nindent 2 }}
+  {{- toYaml (merge (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault")) $users) | nindent 2 }}
 {{- with .values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
@@ -141,7 +155,10 @@ resources:
 {{- end }}
 {{- end }}
 
-{{/* The variables of `env` (YAML) and extraEnv, each name once, because server-side apply rejects duplicates. */}}
+{{/*
+The variables of `env` (YAML) and extraEnv, each name once, because server-side apply rejects duplicates. A secret that
+extraEnv gives in another way (NAME, NAME_FILE or NAME_COMMAND) replaces the chart's.
+*/}}
 {{- define "holdfast.env" -}}
 {{- $byName := dict }}
 {{- range .values.extraEnv }}
@@ -152,9 +169,28 @@ resources:
 {{- end }}
 {{- $env := list }}
 {{- range fromYamlArray .env }}
-{{- if not (hasKey $byName .name) }}
+{{- $name := .name | trimSuffix "_FILE" }}
+{{- if not (or (hasKey $byName .name) (hasKey $byName $name) (hasKey $byName (printf "%s_FILE" $name)) (hasKey $byName (printf "%s_COMMAND" $name))) }}
 {{- $env = append $env . }}
 {{- end }}
 {{- end }}
 {{- toYaml (concat $env .values.extraEnv | default list) }}
+{{- end }}
+
+{{/* The volumes in `volumes` (YAML) and those of extraVolumes. The next template does the same for the mounts. */}}
+{{- define "holdfast.volumes" -}}
+{{- $volumes := fromYamlArray .volumes }}
+{{- range $extra := .values.extraVolumes }}
+{{- range $volumes }}
+{{- if eq .name $extra.name }}
+{{- fail (printf "%s.extraVolumes: the chart or another entry already has a volume named %s: choose another name" $.name .name) }}
+{{- end }}
+{{- end }}
+{{- $volumes = append $volumes $extra }}
+{{- end }}
+{{- toYaml $volumes }}
+{{- end }}
+
+{{- define "holdfast.volumeMounts" -}}
+{{- toYaml (concat (fromYamlArray .mounts) .values.extraVolumeMounts) }}
 {{- end }}

@@ -1,6 +1,7 @@
 /** The schema of the chart's values: the options of a run, with the schema of the coordinator itself, and the chart's own. */
 import * as z from "zod";
 import { RunOptions } from "../../coordinator/plan/settings.ts";
+import { OwnLock, STRATEGY_NAMES } from "../../worker/contract.ts";
 
 /** Returns the text of values.schema.json: JSON Schema draft 7, which Helm 3 and 4 read. */
 export function valuesSchema(): string {
@@ -17,16 +18,53 @@ const strings = z.record(z.string(), z.string());
 const kubernetes = z.looseObject({});
 const peers = z.array(kubernetes);
 
+/** host[:port][/path], as it stands in the name of an image: no scheme, and no slash at the end. */
+const registry = z.string().regex(/^([\w.-]+(:\d+)?(\/[\w.-]+)*)?$/);
+
 const image = z.strictObject({
-  registry: z.string(),
-  repository: z.string().min(1),
+  registry,
+  // A port can follow only the first part, which is then a registry.
+  repository: z.string().regex(/^([\w.-]+:\d+\/)?[\w.-]+(\/[\w.-]+)*$/),
   // A string, so a tag such as 9.7 must be quoted in YAML. Unquoted it would be a number, and 9.10 would become 9.1.
   tag: z.string(),
   digest: z.string().regex(/^(sha256:[0-9a-f]{64})?$/),
   pullPolicy: z.enum(["Always", "IfNotPresent", "Never"]),
 });
 
+const switchable = { enabled: z.boolean() };
+
 const amounts = z.partialRecord(z.enum(["cpu", "memory", "ephemeral-storage"]), quantity);
+
+/** The kinds of volumes that the restricted Pod Security profile allows. */
+const volume = z.strictObject({
+  name: dnsName,
+  configMap: kubernetes.optional(),
+  secret: kubernetes.optional(),
+  projected: kubernetes.optional(),
+  csi: kubernetes.optional(),
+  emptyDir: kubernetes.optional(),
+  ephemeral: kubernetes.optional(),
+  persistentVolumeClaim: kubernetes.optional(),
+  downwardAPI: kubernetes.optional(),
+});
+
+/** The name of a claim, or a volume without its name that outlives the pod or can be read while it is there. */
+const historyVolume = z.union([
+  z.string().regex(/^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$/),
+  z.strictObject({
+    persistentVolumeClaim: kubernetes.optional(),
+    ephemeral: kubernetes.optional(),
+    csi: kubernetes.optional(),
+  }),
+]);
+
+/** Settings of coordinator and workers. */
+const jobs = {
+  jobAnnotations: strings,
+  extraEnvFrom: z.array(kubernetes),
+  extraVolumes: z.array(volume),
+  extraVolumeMounts: z.array(z.looseObject({ name: dnsName, mountPath: z.string().regex(/^\//) })),
+};
 
 /** Settings of every workload. */
 const pods = {
@@ -45,19 +83,82 @@ const pods = {
     .partial(),
 };
 
-const service = z.strictObject({ type: z.enum(["ClusterIP", "NodePort"]), nodePort: port }).partial();
-const switchable = { enabled: z.boolean() };
+/**
+ * Where a password could stand: templates/_validate.tpl checks the form, because Helm's message for a value that breaks the
+ * schema repeats the value.
+ */
+const address = z.string();
+const nodes = z.array(address);
+const file = z.string().regex(/^(\/.+)?$/);
+const certificates = {
+  existingSecret: z.string(),
+  caKey: z.string(),
+  certKey: z.string(),
+  keyKey: z.string(),
+  serverName: z.string(),
+};
+const tls = z.strictObject({ ...switchable, ...certificates }).partial();
 
+/** The members of a lock service; a single server has no number of them. */
+const replicas = z.union([z.literal(1), z.literal(3)]);
+
+/** Settings of every lock service, of which the workers have a `secret`, and the coordinator also that of an administrator. */
+const lockService = (secret: "password" | "token") => {
+  const admin = `admin${secret[0]!.toUpperCase()}${secret.slice(1)}`;
+  return {
+    ...switchable,
+    external: z.strictObject({ nodes, tls }).partial(),
+    auth: z
+      .strictObject({
+        ...(secret === "password" && { username: z.string().regex(/^[\w.-]{1,64}$/) }),
+        [secret]: z.string(),
+        [admin]: z.string(),
+        existingSecret: z.string(),
+        [`${secret}Key`]: z.string().min(1),
+        [`${admin}Key`]: z.string().min(1),
+      })
+      .partial(),
+    volumeClaim: kubernetes,
+    storage: quantity,
+    image: image.partial(),
+    ...pods,
+  };
+};
+
+const service = z.strictObject({ type: z.enum(["ClusterIP", "NodePort"]), nodePort: port }).partial();
+/** The options without --lock, in place of which the chart has `locks`. */
+const { lock: _, ...options } = RunOptions.shape;
 const ChartValues = z
   .strictObject({
-    ...RunOptions.shape,
-    global: z.looseObject({ imageRegistry: z.string(), imagePullSecrets: z.array(z.string()) }).partial(),
+    ...options,
+    strategies: z
+      .array(z.enum(STRATEGY_NAMES))
+      .default([])
+      .describe(options.strategies.description ?? ""),
+    locks: z.record(
+      OwnLock.shape.name,
+      z.strictObject({
+        // Each lock is one line of a variable.
+        command: z.array(z.string().regex(/^[^\n]+$/)).min(1),
+        egress: z.array(kubernetes).optional(),
+      }),
+    ),
+    // templates/_validate.tpl checks its fields, with a message that names the wrong one.
+    schedule: z.string(),
+    timeZone: z.string().regex(/^([A-Za-z][\w+-]*(\/[\w+-]+)*)?$/),
+    historyLimit: z.int().min(1).max(100),
+    global: z.looseObject({ imageRegistry: registry, imagePullSecrets: z.array(z.string()) }).partial(),
     nameOverride: z.string(),
     fullnameOverride: z.string(),
     commonLabels: strings,
+    commonAnnotations: strings,
+    openshift: z.strictObject(switchable).partial(),
+    history: z.strictObject({ volume: historyVolume.nullable() }).partial(),
     image: image.partial(),
     rbac: z.strictObject({ create: z.boolean() }).partial(),
     token: z.string(),
+    tokenExistingSecret: z.string(),
+    tokenKey: z.string().min(1),
     coordinator: z
       .strictObject({
         name: dnsName,
@@ -65,24 +166,26 @@ const ChartValues = z
         activeDeadlineSeconds: z.int().min(1).nullable(),
         terminationGracePeriodSeconds: z.int().min(0),
         cleanup: z.enum(["always", "onSuccess", "never"]),
+        ...jobs,
         ...pods,
       })
       .partial(),
-    worker: z.strictObject({ ...pods, lockVolume: z.looseObject({}) }).partial(),
+    worker: z.strictObject({ ...jobs, ...pods, lockVolume: z.looseObject({}) }).partial(),
     lease: z.strictObject(switchable).partial(),
     mysql: z
       .strictObject({
         ...switchable,
-        external: z.strictObject({ host: z.string(), port }).partial(),
+        external: z.strictObject({ host: address, port, nodes, tls }).partial(),
         auth: z
           .strictObject({
-            database: z.string().regex(/^\w{1,64}$/),
-            username: z.string().regex(/^\w{1,32}$/),
+            database: z.string().regex(/^[^/\s]{1,64}$/),
+            username: z.string().regex(/^\S{1,128}$/),
             password: z.string(),
             rootPassword: z.string(),
             existingSecret: z.string(),
             passwordKey: z.string().min(1),
             rootPasswordKey: z.string().min(1),
+            passwordFile: file,
           })
           .partial(),
         extraArgs: z.array(z.string()),
@@ -95,16 +198,49 @@ const ChartValues = z
       .strictObject({
         ...switchable,
         instances: z.int().min(1).max(9),
-        external: z.strictObject({ nodes: z.array(z.string().regex(/^[^:/@]+:\d+$/)) }).partial(),
-        auth: z.strictObject({ passwords: strings, existingSecret: z.string(), usersKey: z.string().min(1) }).partial(),
+        external: z
+          .strictObject({
+            nodes,
+            url: address,
+            ports: z.array(port),
+            tls,
+          })
+          .partial(),
+        auth: z
+          .strictObject({
+            passwords: strings,
+            existingSecret: z.string(),
+            defaultPasswordKey: z.string(),
+            sentinelPasswordKey: z.string(),
+            passwordFiles: z.record(z.string(), file),
+            usersKey: z.string().min(1),
+          })
+          .partial(),
         image: image.partial(),
         ...pods,
       })
       .partial(),
+    zookeeper: z.strictObject({ ...lockService("password"), replicas }).partial(),
+    etcd: z.strictObject({ ...lockService("password"), replicas }).partial(),
+    consul: z.strictObject(lockService("token")).partial(),
     prometheus: z
       .strictObject({
         ...switchable,
-        external: z.strictObject({ url: z.string().regex(/^(https?:\/\/[^/]+(\/.*)?)?$/) }).partial(),
+        external: z
+          .strictObject({
+            url: address,
+            tls: z.strictObject(certificates).partial(),
+            headers: z.record(z.string().regex(/^[A-Za-z0-9-]+$/), z.string().regex(/^[^\r\n]*$/)),
+            auth: z
+              .strictObject({
+                existingSecret: z.string(),
+                username: z.string(),
+                passwordKey: z.string().min(1),
+                bearerTokenKey: z.string().min(1),
+              })
+              .partial(),
+          })
+          .partial(),
         scrapeInterval: duration,
         retention: duration,
         storage: quantity,
@@ -117,6 +253,9 @@ const ChartValues = z
       .strictObject({
         annotations: z.strictObject(switchable).partial(),
         podMonitor: z.strictObject({ ...switchable, labels: strings, interval: duration }).partial(),
+        prometheusRule: z
+          .strictObject({ ...switchable, labels: strings, unfinishedAfterSeconds: z.int().min(60) })
+          .partial(),
       })
       .partial(),
     grafana: z
@@ -140,7 +279,16 @@ const ChartValues = z
         apiServer: z.strictObject({ peers, ports: z.array(port) }).partial(),
         externalPeers: peers,
         allowFrom: z
-          .strictObject({ mysql: peers, redis: peers, prometheus: peers, grafana: peers, metrics: peers })
+          .strictObject({
+            mysql: peers,
+            redis: peers,
+            zookeeper: peers,
+            etcd: peers,
+            consul: peers,
+            prometheus: peers,
+            grafana: peers,
+            metrics: peers,
+          })
           .partial(),
       })
       .partial(),

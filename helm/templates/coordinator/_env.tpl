@@ -10,17 +10,24 @@
     fieldRef:
       fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
 - name: HOLDFAST_LISTEN
-  value: 0.0.0.0:8080
+  value: "[::]:8080"
 - name: HOLDFAST_COORDINATOR_URL
   value: http://{{ .Values.coordinator.name }}:8080
 - name: HOLDFAST_WORKER_TEMPLATE
   value: /etc/holdfast/worker.yaml
 - name: HOLDFAST_CLEANUP
   value: {{ .Values.coordinator.cleanup }}
+{{- with merge dict .Values.worker.jobAnnotations .Values.commonAnnotations }}
+- name: HOLDFAST_WORKER_JOB_ANNOTATIONS
+  value: {{ toJson . | quote }}
+{{- end }}
 - name: HOLDFAST_OUT
   value: /tmp/reports
-- name: PROMETHEUS_URL
-  value: {{ include "holdfast.prometheusUrl" . | quote }}
+{{- if .Values.history.volume }}
+- name: HOLDFAST_HISTORY_FOLDER
+  value: /history
+{{- end }}
+{{ include "holdfast.prometheusEnv" . }}
 {{ include "holdfast.serverEnv" (dict "root" . "monitor" true) }}
 {{ include "holdfast.runEnv" . }}
 {{- end }}
@@ -45,7 +52,7 @@
 
 {{/* The run's options: values at the top level, under the names that the coordinator reads. */}}
 {{- define "holdfast.runEnv" -}}
-{{- range $option := list "scenario" "strategies" "workers" "concurrency" "duration" "hold" "pause" "rows" "lockTtl" "extend" "lockTimeout" "keyScope" "guard" "seed" "startDeadline" }}
+{{- range $option := list "scenario" "strategies" "faults" "workers" "concurrency" "duration" "hold" "pause" "rows" "lockTtl" "extend" "lockTimeout" "keyScope" "guard" "seed" "repeat" "startDeadline" "verbose" }}
 {{- $value := get $.Values $option }}
 {{- if kindIs "slice" $value }}
 {{- $value = join "," $value }}
@@ -54,5 +61,18 @@
 {{- end }}
 - name: HOLDFAST_{{ snakecase $option | upper }}
   value: {{ $value | toString | quote }}
+{{- end }}
+{{- $locks := list }}
+{{- range $name, $lock := .Values.locks }}
+{{- $words := list }}
+{{- range $lock.command }}
+{{- /* For the shell, and so that Kubernetes expands nothing. */}}
+{{- $words = append $words (printf "'%s'" (. | replace "'" `'\''` | replace "$(" "$$(")) }}
+{{- end }}
+{{- $locks = append $locks (printf "%s=%s" $name (join " " $words)) }}
+{{- end }}
+{{- with $locks }}
+- name: HOLDFAST_LOCK
+  value: {{ join "\n" . | quote }}
 {{- end }}
 {{- end }}
