@@ -5,7 +5,8 @@
  */
 import { once } from "node:events";
 import { redisConnections } from "../worker/connections.ts";
-import { WorkerEnvironment, WorkerSpec } from "../worker/contract.ts";
+import { WorkerSpec } from "../worker/contract.ts";
+import { WorkerEnvironment } from "../worker/environment.ts";
 import { runLoops } from "../worker/loop.ts";
 import type { WorkerMetrics } from "../worker/metrics.ts";
 import { seededRandom } from "../worker/random.ts";
@@ -15,7 +16,7 @@ import { strategies } from "../worker/strategies/index.ts";
 const environment = WorkerEnvironment.parse(process.env);
 const spec = WorkerSpec.parse(JSON.parse(environment.HOLDFAST_SPEC));
 const index = environment.HOLDFAST_INDEX ?? 0;
-const rows = createRows({ url: environment.MYSQL_URL, password: environment.MYSQL_PASSWORD, spec });
+const rows = createRows({ server: environment, spec });
 const redis = redisConnections(environment);
 const random = seededRandom(spec.seed, index);
 const session = await strategies[spec.strategy].open({
@@ -23,6 +24,7 @@ const session = await strategies[spec.strategy].open({
   rows,
   redis: redis.connect,
   redisServers: redis.servers,
+  lockServices: environment,
   lockFolder: environment.HOLDFAST_LOCK_FOLDER,
   leases: () => undefined,
   worker: index,

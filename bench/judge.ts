@@ -13,7 +13,7 @@ const [url = "", count = ""] = process.argv.slice(2);
 const rows = Number(count);
 const begun = performance.now();
 const seconds = (since: number) => Number(((performance.now() - since) / 1_000).toFixed(2));
-const database = createDatabase(url);
+const database = createDatabase({ MYSQL_URL: url });
 const { final, ledger, writers } = await database.snapshot("bench");
 const readSeconds = seconds(begun);
 
@@ -32,7 +32,7 @@ const evidence: Evidence = {
     workers: workers.map(({ index, uid }) => ({
       ...{ worker: index, uid, committed: each, rejected: 0, unknown: 0, raised: each * 7, naive: 0 },
     })),
-    operation: { count: 0 },
+    operation: { count: rows },
     lockWait: { count: 0 },
   },
   problems: [],

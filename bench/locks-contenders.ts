@@ -2,12 +2,22 @@
 import type { Redis } from "ioredis";
 import { Mutex } from "redis-semaphore";
 import Redlock from "redlock";
+import { consulApi } from "../worker/locks/consul-api.ts";
+import { createConsulLock } from "../worker/locks/consul-lock.ts";
+import { etcdApi } from "../worker/locks/etcd-api.ts";
+import { createEtcdLock } from "../worker/locks/etcd-lock.ts";
 import { createRedisLock } from "../worker/locks/redis-lock.ts";
+import { createZooKeeperLock } from "../worker/locks/zookeeper-lock.ts";
+import { consulAccess, openConsul } from "../worker/servers/consul.ts";
+import { etcdAccess, openEtcd } from "../worker/servers/etcd.ts";
+import { type ZooKeeperClient, zooKeeperClient } from "../worker/servers/zookeeper-session.ts";
 
 export type Release = () => Promise<unknown>;
 export interface Contender {
   readonly acquire: () => Promise<Release>;
   readonly close?: () => Promise<unknown>;
+  /** Requests that were sent so far, where they do not go over the connection to Redis. */
+  readonly requests?: () => number;
 }
 
 export const KEY = "holdfast:lock:bench";
@@ -59,6 +69,75 @@ export const CONTENDERS = {
         return async () => void held.release();
       },
       close: () => lock.close(),
+    };
+  },
+  /** On the server that the environment of the worker names. */
+  zookeeper: async () => {
+    const { ZOOKEEPER_URL = "", ZOOKEEPER_PASSWORD } = process.env;
+    const client = zooKeeperClient({ ZOOKEEPER_URL, ZOOKEEPER_PASSWORD });
+    let requests = 0;
+    const counted = new Set<string | symbol>(["create", "delete", "exists", "children", "watch"]);
+    const open: ZooKeeperClient["open"] = (options) =>
+      new Proxy(client.open(options), {
+        get(session, name) {
+          if (counted.has(name)) requests += 1;
+          return Reflect.get(session, name);
+        },
+      });
+    const lock = await createZooKeeperLock({ ...client, open }, { ttlMs: TTL_MS, timeoutMs: WAIT_MS });
+    return {
+      async acquire() {
+        const held = await lock.acquire("bench");
+        return () => held.release();
+      },
+      close: () => lock.close(),
+      requests: () => requests,
+    };
+  },
+  /** On the server that the environment of the worker names. */
+  consul: async () => {
+    const { CONSUL_URL = "", CONSUL_TOKEN } = process.env;
+    const access = consulAccess({ CONSUL_URL, CONSUL_TOKEN });
+    const connection = openConsul(access, access.token);
+    let requests = 0;
+    const send: typeof connection.send = (request) => {
+      requests += 1;
+      return connection.send(request);
+    };
+    const lock = await createConsulLock(consulApi({ ...connection, send }), { ttlMs: TTL_MS, timeoutMs: WAIT_MS });
+    return {
+      async acquire() {
+        const held = await lock.acquire("bench");
+        return () => held.release();
+      },
+      async close() {
+        await lock.close();
+        connection.close();
+      },
+      requests: () => requests,
+    };
+  },
+  /** On the server that the environment of the worker names. */
+  etcd: async () => {
+    const { ETCD_URL = "", ETCD_PASSWORD } = process.env;
+    const access = etcdAccess({ ETCD_URL, ETCD_PASSWORD });
+    const connection = openEtcd(access, access.login);
+    let requests = 0;
+    const send: typeof connection.send = (...values) => {
+      requests += 1;
+      return connection.send(...values);
+    };
+    const lock = await createEtcdLock(etcdApi({ ...connection, send }), { ttlMs: TTL_MS, timeoutMs: WAIT_MS });
+    return {
+      async acquire() {
+        const held = await lock.acquire("bench");
+        return () => held.release();
+      },
+      async close() {
+        await lock.close();
+        connection.close();
+      },
+      requests: () => requests,
     };
   },
   "redis-semaphore, 5 ms": semaphore(5),

@@ -15,7 +15,7 @@ export interface Start {
 export interface Measured {
   /** Three times for each counted acquisition: requested, held from, held to; milliseconds of CLOCK_MONOTONIC. */
   readonly times: Float64Array;
-  /** Commands sent to Redis for the counted acquisitions, without those that scripts call. */
+  /** Commands sent to Redis, or requests to a lock service, for the counted acquisitions, without those that scripts call. */
   readonly commands: number;
   readonly cpuUs: number;
 }
@@ -37,12 +37,12 @@ async function run({ contender: name, holdMs, from, to }: Start): Promise<Measur
     await opened?.contender.close?.();
     opened = { name, contender: await CONTENDERS[name](connection) };
   }
-  const { acquire } = opened.contender;
+  const { acquire, requests = () => commands } = opened.contender;
   const times: number[] = [];
   let before: { commands: number; cpu: NodeJS.CpuUsage } | undefined;
   while (now() < to) {
     const asked = now();
-    if (before === undefined && asked >= from) before = { commands, cpu: process.cpuUsage() };
+    if (before === undefined && asked >= from) before = { commands: requests(), cpu: process.cpuUsage() };
     const release = await acquire();
     const heldFrom = now();
     if (holdMs > 0) await sleep(holdMs);
@@ -52,7 +52,7 @@ async function run({ contender: name, holdMs, from, to }: Start): Promise<Measur
   }
   if (before === undefined) return { times: Float64Array.of(), commands: 0, cpuUs: 0 };
   const cpu = process.cpuUsage(before.cpu);
-  return { times: Float64Array.from(times), commands: commands - before.commands, cpuUs: cpu.user + cpu.system };
+  return { times: Float64Array.from(times), commands: requests() - before.commands, cpuUs: cpu.user + cpu.system };
 }
 
 process.on("message", async (start: Start) => process.send?.(await run(start)));

@@ -1,5 +1,5 @@
 /**
- * Compares the Redis lock with npm packages and with two limits, for processes that contend for one key. Each cell is
+ * Compares the Redis lock with npm packages, with two limits and with the locks in ZooKeeper, Consul and etcd, for processes that contend for one key. Each cell is
  * one lock, one number of processes and one hold time. All cells run in one session, in random order; the cells of the
  * goal run three times.
  *
@@ -9,7 +9,10 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { consulIsMissing, startTestConsul } from "../test/support/consul.ts";
+import { etcdMissing, startEtcd } from "../test/support/etcd.ts";
 import { startRedis } from "../test/support/redis.ts";
+import { startZooKeeper, zooKeeperMissing } from "../test/support/zookeeper.ts";
 import { CONTENDERS, type ContenderName, isLibrary, KEY } from "./locks-contenders.ts";
 import type { Measured, Start } from "./locks-worker.ts";
 import { keep, machine, median, printTable } from "./support.ts";
@@ -35,9 +38,15 @@ interface Cell {
 
 type Figures = ReturnType<typeof figuresOf>;
 
-const names = (Object.keys(CONTENDERS) as ContenderName[]).filter((name) =>
-  values.only.split(",").some((part) => name.includes(part)),
-);
+const missing: Readonly<Partial<Record<ContenderName, string | false>>> = {
+  zookeeper: await zooKeeperMissing(),
+  consul: consulIsMissing,
+  etcd: await etcdMissing(),
+};
+for (const [name, reason] of Object.entries(missing)) if (reason) process.stderr.write(`left out: ${name} ${reason}\n`);
+const names = (Object.keys(CONTENDERS) as ContenderName[])
+  .filter((name) => values.only.split(",").some((part) => name.includes(part)))
+  .filter((name) => !missing[name]);
 const cells: Cell[] = names.flatMap((contender) =>
   numbers(values.processes).flatMap((processes) =>
     numbers(values.hold).map((holdMs) => ({ contender, processes, holdMs })),
@@ -50,6 +59,9 @@ const runs = shuffled(
 
 const about = machine();
 const redis = await startRedis();
+const zookeeper = cells.some(({ contender }) => contender === "zookeeper") ? await startZooKeeper() : undefined;
+const consul = cells.some(({ contender }) => contender === "consul") ? await startTestConsul() : undefined;
+const etcd = cells.some(({ contender }) => contender === "etcd") ? await startEtcd() : undefined;
 const workers: ChildProcess[] = [];
 try {
   const begun = performance.now();
@@ -78,10 +90,16 @@ try {
 } finally {
   for (const worker of workers) worker.kill("SIGKILL");
   await redis.stop();
+  await zookeeper?.stop();
+  await consul?.stop();
+  await etcd?.stop();
 }
 
 async function startWorker() {
-  const worker = fork(new URL("locks-worker.ts", import.meta.url), [redis.url("admin")], { serialization: "advanced" });
+  const worker = fork(new URL("locks-worker.ts", import.meta.url), [redis.url("admin")], {
+    serialization: "advanced",
+    env: { ...process.env, ...zookeeper?.variables, ...consul?.variables, ...etcd?.variables },
+  });
   await once(worker, "message");
   return worker;
 }
