@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,6 +53,9 @@ function assertOneLine({ err }: Ended, ...parts: RegExp[]) {
 describe("options", () => {
   for (const [args, ...parts] of [
     [["--strategies", "none,nope"], /strategies/, /"nope" is not one of none, memory/],
+    [["--scenario", "faults", "--faults", "stall,nope"], /faults/, /"nope" is not one of stall, partition/],
+    [["--faults", "stall"], /compare/, /--faults/],
+    [["--scenario", "faults", "--faults", "redis-stall", "--strategies", "row-lock"], /redis-stall/, /--strategies/],
     [["--workers", "0"], /--workers 0: must be at least 1/],
     [["--workers", "-3"], /--workers -3/],
     [["--workers", "four"], /--workers four/, /number/],
@@ -64,6 +67,7 @@ describe("options", () => {
     [["--hold", "1d"], /--hold 1d/],
     [["--extend", "perhaps"], /--extend perhaps/],
     [["--guard", "luck"], /--guard luck/],
+    [["--verbose", "perhaps"], /--verbose perhaps: must be true or false/],
     [["--scenario", "nope"], /--scenario nope/],
     [
       ["--lock-ttl", "100ms", "--hold", "200ms", "--extend", "false"],
@@ -85,6 +89,12 @@ describe("options", () => {
     const ended = await holdfast([], { HOLDFAST_WORKERS: "many" });
     assert.equal(ended.status, 2, ended.err);
     assertOneLine(ended, /workers/);
+  });
+
+  test("an IPv6 address to listen on needs brackets", async () => {
+    const ended = await holdfast([], { HOLDFAST_LISTEN: ":::8080" });
+    assert.equal(ended.status, 2, ended.err);
+    assertOneLine(ended, /HOLDFAST_LISTEN: write host:port, or \[address\]:port for IPv6/);
   });
 
   test("REDIS_URLS without REDIS_URL", async () => {
@@ -123,6 +133,26 @@ describe("options", () => {
     assert.equal(ended.status, 4, ended.err);
     assertOneLine(ended, /TMPDIR/);
   });
+});
+
+test("a bug in an event handler ends with exit status 3 and its stack, not with the status of a violation", async () => {
+  const planted = join(folder, "planted.mjs");
+  await writeFile(
+    planted,
+    `import { Socket } from "node:net";
+const { connect } = Socket.prototype;
+Socket.prototype.connect = function (...all) {
+  setImmediate(() => { throw new Error("planted"); });
+  return connect.apply(this, all);
+};`,
+  );
+  const url = (scheme: string) => `${scheme}://127.0.0.1:9`;
+  const variables = { MYSQL_URL: `${url("mysql")}/x`, REDIS_URL: url("redis"), PROMETHEUS_URL: url("http") };
+  const { status, err } = await holdfast([], { ...variables, NODE_OPTIONS: `--import=${planted}` });
+  // Later tests require an empty folder.
+  await rm(planted);
+  assert.match(err, /^holdfast: Error: planted\n\s+at /);
+  assert.equal(status, 3);
 });
 
 describe("servers", () => {
@@ -236,7 +266,9 @@ describe("a whole run with private servers", () => {
   const two = ["--strategies", "none,row-lock", "--duration", "1s", "--workers", "3"];
 
   test("compare: five strategies, and all is as theory expects", async () => {
-    const ended = await holdfast(["--json", "--duration", "2s"]);
+    // Passwords for other servers must not reach the private ones.
+    const passwords = { MYSQL_PASSWORD: "other", REDIS_PASSWORD_LOCK: "other", PROMETHEUS_PASSWORD: "other" };
+    const ended = await holdfast(["--json", "--duration", "2s"], passwords);
     assert.equal(ended.status, 0, `${ended.err}\n${ended.out}`);
     const report = Report.parse(JSON.parse(ended.out));
     assert.deepEqual(
@@ -260,10 +292,16 @@ describe("a whole run with private servers", () => {
     await assertNothingLeft(report.report);
   });
 
-  test("without a positive control the report is unknown", async () => {
-    const ended = await holdfast(["--json", "--strategies", "row-lock", "--duration", "1s"]);
+  test("without a positive control the report is unknown; the coordinator can listen on IPv6", async () => {
+    const HOLDFAST_LISTEN = `[::1]:${await freePort()}`;
+    const ended = await holdfast(["--json", "--strategies", "row-lock", "--duration", "1s"], { HOLDFAST_LISTEN });
     assert.equal(ended.status, 3, ended.err);
-    assert.match(Report.parse(JSON.parse(ended.out)).verdict.reasons.join(), /control/);
+    const report = Report.parse(JSON.parse(ended.out));
+    assert.match(report.verdict.reasons.join(), /control/);
+    assert.ok(
+      report.runs[0]!.reconciliation.every(({ prometheus, ledger }) => prometheus === ledger),
+      "counts",
+    );
   });
 
   for (const signal of ["SIGINT", "SIGTERM"] as const)

@@ -1,9 +1,13 @@
-/** The rows against a real MariaDB: what a write changes in the row and in the ledger, and when it changes nothing. */
+/**
+ * The rows against a real MariaDB: what a write changes in the row and in the ledger, and when it changes nothing. Both ways
+ * of sending statements must leave the same.
+ */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { createDatabase, type Database } from "../coordinator/clients/mysql.ts";
 import { type Servers, startServers } from "../coordinator/platform/local/servers/index.ts";
 import { createRows, type Employee, type Rows } from "../worker/rows.ts";
+import { SENDINGS, type Sending } from "../worker/sender.ts";
 
 let servers: Servers;
 let database: Database;
@@ -14,7 +18,7 @@ let wrote: [read: number, written: number][];
 
 before(async () => {
   servers = await startServers({ coordinatorUrl: "http://127.0.0.1:1", only: ["mysql"] });
-  database = createDatabase(servers.mysql!.url);
+  database = createDatabase({ MYSQL_URL: servers.mysql!.url });
 });
 
 after(async () => {
@@ -24,66 +28,106 @@ after(async () => {
 });
 
 beforeEach(async () => {
-  await rows?.close();
   runs += 1;
   run = `run-${runs}`;
   await database.reset(run, 1);
-  rows = open(true);
 });
 
-test("a write on its own leaves the row and its ledger row, as the database counted it", async () => {
-  const employee = await rows.read(1);
-  await rows.write({ id: 11 }, employee, employee.salary + 5);
-  // Read before the first write, so this write is stale, and the ledger shows it.
-  await rows.write({ id: 12 }, employee, employee.salary + 7, { fence: 3 });
-  assert.deepEqual(wrote, [
-    [1, 2],
-    [1, 3],
-  ]);
-  assert.deepEqual(await versions(), [3, "11 1>2 +5 fence 0", "12 1>3 +7 fence 3"]);
-});
+for (const sending of SENDINGS) {
+  const inMode = (name: string, body: () => Promise<void>) =>
+    test(`${sending}: ${name}`, async () => {
+      await reopen({ sending });
+      await body();
+    });
 
-for (const [what, stale, error] of [
-  ["version", { version: 1 }, "conflict"],
-  ["claimed token", { fenceIs: 9 }, "fenced"],
-  ["token", { fenceAbove: 0 }, "fenced"],
-] as const)
-  test(`a write whose ${what} is not as it demands is rejected and leaves nothing`, async () => {
+  inMode("a write on its own leaves the row and its ledger row, as the database counted it", async () => {
     const employee = await rows.read(1);
     await rows.write({ id: 11 }, employee, employee.salary + 5);
-    await assert.rejects(rows.write({ id: 12 }, employee, 1, stale), { outcome: "rejected", class: error });
+    // Read before the first write, so this write is stale, and the ledger shows it.
+    await rows.write({ id: 12 }, employee, employee.salary + 7, { fence: 3 });
+    assert.deepEqual(wrote, [
+      [1, 2],
+      [1, 3],
+    ]);
+    assert.deepEqual(await versions(), [3, "11 1>2 +5 fence 0", "12 1>3 +7 fence 3"]);
+  });
+
+  for (const [what, stale, error] of [
+    ["version", { version: 1 }, "conflict"],
+    ["claimed token", { fenceIs: 9 }, "fenced"],
+    ["token", { fenceAbove: 0 }, "fenced"],
+  ] as const)
+    inMode(`a write whose ${what} is not as it demands is rejected and leaves nothing`, async () => {
+      const employee = await rows.read(1);
+      await rows.write({ id: 11 }, employee, employee.salary + 5);
+      await assert.rejects(rows.write({ id: 12 }, employee, 1, stale), { outcome: "rejected", class: error });
+      assert.deepEqual(await versions(), [2, "11 1>2 +5 fence 0"]);
+      await next(13, 2);
+    });
+
+  inMode("a write whose ledger row is refused leaves nothing either", async () => {
+    const employee = await rows.read(1);
+    await rows.write({ id: 11 }, employee, employee.salary + 5);
+    // Too large for the column of the ledger, which is the only place where it would be written.
+    const tooLarge = { fence: 2 ** 64 };
+    await assert.rejects(rows.write({ id: 12 }, employee, 1, tooLarge), { outcome: "rejected", class: "database" });
     assert.deepEqual(await versions(), [2, "11 1>2 +5 fence 0"]);
     await next(13, 2);
   });
 
-test("a write whose ledger row is refused leaves nothing either", async () => {
-  const employee = await rows.read(1);
-  await rows.write({ id: 11 }, employee, employee.salary + 5);
-  // An operation is in the ledger once.
-  await assert.rejects(rows.write({ id: 11 }, employee, 1), { outcome: "rejected", class: "database" });
-  assert.deepEqual(await versions(), [2, "11 1>2 +5 fence 0"]);
-  await next(12, 2);
-});
+  inMode("the ledger records an operation that is applied twice", async () => {
+    const employee = await rows.read(1);
+    await rows.write({ id: 11 }, employee, employee.salary + 5);
+    await rows.write({ id: 11 }, await rows.read(1), employee.salary + 10);
+    assert.deepEqual(await versions(), [3, "11 1>2 +5 fence 0", "11 2>3 +5 fence 0"]);
+  });
 
-test("without a ledger the same write leaves the row alone", async () => {
-  await rows.close();
-  rows = open(false);
-  const employee = await rows.read(1);
-  await rows.write({ id: 11 }, employee, employee.salary + 5, { version: 1 });
-  await assert.rejects(rows.write({ id: 12 }, employee, 1, { version: 1 }), { outcome: "rejected", class: "conflict" });
-  assert.deepEqual(wrote, [[1, 2]]);
-  assert.deepEqual(await versions(), [2]);
-});
+  inMode("without a ledger the same write leaves the row alone", async () => {
+    await reopen({ sending, ledger: false });
+    const employee = await rows.read(1);
+    await rows.write({ id: 11 }, employee, employee.salary + 5, { version: 1 });
+    await assert.rejects(rows.write({ id: 12 }, employee, 1, { version: 1 }), {
+      outcome: "rejected",
+      class: "conflict",
+    });
+    assert.deepEqual(wrote, [[1, 2]]);
+    assert.deepEqual(await versions(), [2]);
+  });
+
+  inMode("a transaction leaves all of its writes and ledger rows, or none", async () => {
+    await rows.transaction(async (transaction) => {
+      const employee = await transaction.read(1, "FOR UPDATE");
+      await transaction.write({ id: 11 }, employee, employee.salary + 5);
+      await transaction.add({ id: 12 }, 1, 7);
+      assert.deepEqual(await transaction.query("SELECT COUNT(*) AS rows_ FROM ledger WHERE run = ?", [run]), [
+        { rows_: 0 },
+      ]);
+    });
+    const left = [3, "11 1>2 +5 fence 0", "12 2>3 +7 fence 0"];
+    assert.deepEqual(await versions(), left);
+    await assert.rejects(
+      rows.transaction(async (transaction) => {
+        await transaction.add({ id: 13 }, 1, 1);
+        await transaction.write({ id: 14 }, await transaction.read(1), 1, { version: 1 });
+      }),
+      { outcome: "rejected", class: "conflict" },
+    );
+    assert.deepEqual(await versions(), left);
+    await next(15, 3);
+  });
+}
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
 /** With a single connection, so that anything left open on it would affect the next write. */
-function open(ledger: boolean): Rows {
+async function reopen({ sending, ledger = true }: { readonly sending: Sending; readonly ledger?: boolean }) {
+  await rows?.close();
   wrote = [];
-  return createRows({
-    url: servers.mysql!.url,
+  rows = createRows({
+    server: { MYSQL_URL: servers.mysql!.url },
     spec: { run, concurrency: 1, statementTimeoutMs: 10_000, ledger },
     wrote: (...versions) => wrote.push(versions),
+    sending,
   });
 }
 

@@ -32,7 +32,7 @@ for (const helm of bothHelms()) {
 /** The rendered text without values that differ between renders, and without files that are mounted unchanged. */
 function stable(yaml: string): string {
   let text = yaml
-    .replace(/^( {2}[a-z-]+: )[A-Za-z0-9]{32}$/gm, "$1<generated>")
+    .replace(/^( {2}[a-z-]+: )([A-Za-z0-9]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/gm, "$1<generated>")
     .replace(/^( +checksum\/[a-z]+: )[0-9a-f]{64}$/gm, "$1<sha256>")
     .replace(/^( {2}users\.acl: \|\n)(?:[ ]{4}.*\n)+/gm, "$1    <files/users.acl>\n");
   for (const file of readdirSync(new URL("helm/files", ROOT)).filter((name) => name !== "prometheus.yml")) {

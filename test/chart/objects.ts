@@ -11,9 +11,12 @@ export const CI_VALUES: readonly string[] = readdirSync(new URL("helm/ci", ROOT)
   name.endsWith("-values.yaml"),
 );
 
-/** Renders the chart with these values, for a cluster with the PodMonitor API. */
+/** Renders the chart with these values, for a cluster with the API of the Prometheus operator. */
 export const template = (helm: Helm, ...options: string[]) =>
-  helm.run("template", "demo", "helm", "--namespace", "lab", "--api-versions", "monitoring.coreos.com/v1", ...options);
+  helm.run("template", "demo", "helm", "--namespace", "lab", "--api-versions", OPERATOR_API, ...options);
+
+/** The names under which a cluster offers it. */
+const OPERATOR_API = "monitoring.coreos.com/v1,monitoring.coreos.com/v1/PrometheusRule";
 
 export const objectsOf = (yaml: string): Any[] =>
   parseAllDocuments(yaml)
@@ -42,8 +45,16 @@ export interface PodTemplate {
 export function podTemplates(objects: readonly Any[]): PodTemplate[] {
   const templates: PodTemplate[] = objects.flatMap((object) => {
     if (object.kind === "Pod") return [{ of: nameOf(object), metadata: object.metadata, spec: object.spec }];
-    const { template } = object.spec ?? {};
-    return template === undefined ? [] : [{ of: nameOf(object), ...template }];
+    const { template, volumeClaimTemplates = [] } = object.spec?.jobTemplate?.spec ?? object.spec ?? {};
+    if (template === undefined) return [];
+    const volumes = [...template.spec.volumes, ...volumeClaimTemplates.map(volumeOf)];
+    return [{ of: nameOf(object), ...template, spec: { ...template.spec, volumes } }];
   });
   return [...templates, { of: "worker", ...parse(workerTemplate(objects)) }];
 }
+
+/** The volume that each pod of a StatefulSet gets for this template of a claim. */
+const volumeOf = ({ metadata }: Any) => ({
+  name: metadata.name,
+  persistentVolumeClaim: { claimName: `${metadata.name}-0` },
+});

@@ -6,18 +6,19 @@ import { checkAccess, probeAcl } from "../../coordinator/clients/redis-acl.ts";
 import { fillUsersFile, randomPasswords } from "../../coordinator/clients/redis-users.ts";
 import { ServerError } from "../../coordinator/errors.ts";
 import { REDIS_USERS } from "../../worker/contract.ts";
+import { passwordVariable, type RedisVariables } from "../../worker/servers/redis.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 
 const USERS_FILE = join(import.meta.dirname, "../../helm/files/users.acl");
 const WORKER = join(import.meta.dirname, "../../worker");
 /** The passwords of the tests' Redis. */
-const passwords = Object.fromEntries(REDIS_USERS.map((user) => [user, user]));
+const passwords = Object.fromEntries(REDIS_USERS.map((user) => [passwordVariable(user), user]));
 
 let redis: TestRedis;
-let options: { redisUrl: string; passwords: Record<string, string> };
+let variables: RedisVariables;
 before(async () => {
   redis = await startRedis();
-  options = { redisUrl: `redis://127.0.0.1:${redis.port}`, passwords };
+  variables = { REDIS_URL: `redis://127.0.0.1:${redis.port}`, ...passwords };
 });
 after(() => redis.stop());
 /** Restores the rules of the file. */
@@ -27,12 +28,12 @@ beforeEach(async () => {
 });
 
 test("the users can do what they must", async () => {
-  await checkAccess(options);
+  await checkAccess(variables);
   assert.equal(await redis.admin.dbsize(), 0, "and leave no key");
 });
 
 test("everything else is refused, with the answer of Redis", async () => {
-  const probes = await probeAcl(options);
+  const probes = await probeAcl(variables);
   assert.ok(probes.length > 30);
   for (const { user, attempt, outcome, answer } of probes) {
     assert.equal(outcome, "refused", `${user}: ${attempt} was allowed`);
@@ -47,7 +48,7 @@ test("everything else is refused, with the answer of Redis", async () => {
 });
 
 test("the whole matrix: each user with each forbidden thing and with the keys of each other", async () => {
-  const probes = await probeAcl({ ...options, matrix: true });
+  const probes = await probeAcl(variables, { matrix: true });
   assert.deepEqual(
     probes.filter(({ outcome }) => outcome !== "refused"),
     [],
@@ -60,7 +61,7 @@ test("a command that the server does not have is neither refused nor allowed", a
   const missing = ["FLUSHALL", "FLUSHDB", "KEYS", "SHUTDOWN"];
   const hardened = await startRedis(missing.flatMap((command) => ["--rename-command", command, ""]));
   try {
-    const probes = await probeAcl({ redisUrl: `redis://127.0.0.1:${hardened.port}`, passwords });
+    const probes = await probeAcl({ REDIS_URL: `redis://127.0.0.1:${hardened.port}`, ...passwords });
     for (const { user, attempt, outcome, answer } of probes) {
       const isMissing = user !== "nobody" && missing.some((command) => attempt.includes(command));
       assert.equal(outcome, isMissing ? "unanswered" : "refused", `${user}: ${attempt}: ${answer}`);
@@ -80,7 +81,7 @@ test("an attempt that is allowed is reported and does no harm", async () => {
   await redis.admin.select(0);
   const sha = await redis.admin.script("LOAD", "return 1");
 
-  const probes = await probeAcl(options);
+  const probes = await probeAcl(variables);
   assert.deepEqual(
     probes.filter(({ outcome }) => outcome === "unanswered"),
     [],
@@ -107,8 +108,9 @@ for (const { rules, user, message } of [
     message: /user lock, RPUSH: NOPERM .*; compare the user's rules with helm\/files\/users.acl/,
   },
   { user: "lock", rules: ["resetkeys", "~other:*"], message: /user lock, SET: NOPERM .* (a key|keys)\b/ },
-  { user: "lock", rules: ["resetchannels"], message: /user lock, PUBLISH: NOPERM .* (a channel|channels)\b/ },
+  { user: "lock", rules: ["resetchannels"], message: /user lock, SPUBLISH: NOPERM .* channels?\b/ },
   { user: "monitor", rules: ["-info"], message: /user monitor, INFO: NOPERM / },
+  { user: "guest", rules: ["-script|load"], message: /user guest, SCRIPT: NOPERM / },
   {
     user: "monitor",
     rules: ["off"],
@@ -117,30 +119,64 @@ for (const { rules, user, message } of [
 ])
   test(`a user who lacks what it needs: ${user} ${rules.join(" ")}`, async () => {
     await redis.admin.acl("SETUSER", user, ...rules);
-    await assert.rejects(checkAccess(options), (error) => {
+    await assert.rejects(checkAccess(variables), (error) => {
       assert.ok(error instanceof ServerError && error.final);
       assert.match(error.message, message);
       return true;
     });
   });
 
+test("a server without the user guest works as before, and so does one login without rights on its keys", async () => {
+  await redis.admin.acl("DELUSER", "guest");
+  const { REDIS_PASSWORD_GUEST: _, ...others } = variables;
+  const granted = await checkAccess(others);
+  assert.deepEqual(granted.map(({ user }) => user).sort(), ["lock", "monitor", "peer", "seed"]);
+  const probes = await probeAcl(others, { matrix: true });
+  assert.deepEqual(
+    probes.filter(({ user, outcome }) => user === "guest" || outcome !== "refused"),
+    [],
+  );
+
+  const keys = ["lock", "seed", "peer"].map((name) => `~holdfast:${name}:*`);
+  await redis.admin.acl("SETUSER", "app", "on", ">app", "resetkeys", ...keys, "&*", "+@all");
+  await checkAccess({ REDIS_URL: redis.url("app") });
+});
+
+test("an attempt of the user guest that is allowed is reported", async () => {
+  await redis.admin.acl("SETUSER", "guest", "~*", "+config");
+  const probes = await probeAcl(variables, { matrix: true });
+  assert.deepEqual(
+    probes.filter(({ outcome }) => outcome !== "refused").map(({ user, attempt }) => `${user} ${attempt}`),
+    [
+      ...["GET holdfast:lock:probe", "GET holdfast:seed:probe", "GET holdfast:peer:probe", "GET holdfast:probe"],
+      ...["SET holdfast:probe 1 PX 1000", `EVAL "return redis.call('GET', 'holdfast:probe')" 0`, "CONFIG GET port"],
+    ].map((attempt) => `guest ${attempt}`),
+  );
+});
+
 test("an unreachable Redis is an error, not a refusal", async () => {
   await redis.kill();
   for (const ask of [checkAccess, probeAcl])
     await assert.rejects(
-      ask(options),
+      ask(variables),
       /^ServerError: Redis at 127.0.0.1:\d+: .*ECONNREFUSED.*; start it or correct REDIS_URL$/,
     );
 });
 
 for (const [user, files, direct] of [
-  ["lock", ["locks/redis-scripts.ts", "locks/redlock.ts"], ["ping", "eval", "evalsha", "subscribe", "unsubscribe"]],
-  ["seed", ["locks/constant-value-lock.ts"], ["ping", "eval", "evalsha", "set"]],
+  [
+    "lock",
+    ["locks/redis-scripts.ts", "locks/redlock.ts"],
+    ["ping", "eval", "evalsha", "ssubscribe", "sunsubscribe", "cluster|slots"],
+  ],
+  ["seed", ["locks/constant-value-lock.ts"], ["ping", "eval", "evalsha", "set", "cluster|slots"]],
 ] as const)
   test(`the user ${user} may run the commands of its lock, and no other`, async () => {
     const sources = await Promise.all(files.map((file) => readFile(join(WORKER, file), "utf8")));
     const inScripts = sources.flatMap((source) =>
-      [...source.matchAll(/redis\.call\('(\w+)'/g)].map(([, name]) => name!),
+      [...source.matchAll(/redis\.call\('(\w+)'(?:, '([A-Z]+)')?/g)].map(([, name, part]) =>
+        part === undefined ? name! : `${name}|${part}`,
+      ),
     );
     const used = new Set([...inScripts.map((name) => name.toLowerCase()), ...direct]);
     const line = new RegExp(`^user ${user} .*$`, "m").exec(await readFile(USERS_FILE, "utf8"))![0];

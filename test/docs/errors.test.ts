@@ -6,6 +6,9 @@ import { test } from "node:test";
 import { EXIT } from "../../coordinator/judge/report-data.ts";
 import * as locks from "../../worker/locks/lock.ts";
 import { ERROR_CLASSES, outcomeOf } from "../../worker/outcome.ts";
+import { MYSQL_ERRORS, REDIS_ERRORS, ZOOKEEPER_ERRORS } from "../../worker/server-errors.ts";
+import { CONSUL_ERRORS } from "../../worker/servers/consul-errors.ts";
+import { ETCD_ERRORS } from "../../worker/servers/etcd-errors.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
@@ -74,6 +77,19 @@ test("an error of a lock ends its operation, or its worker where outcomeOf throw
     assert.deepEqual(
       table.filter(([name]) => name === error.name),
       [[error.name, outcome]],
+    );
+  }
+});
+
+test("each answer of a server stands on the page, with its fix and whether it is waited for", () => {
+  const listed = [...page.matchAll(/^\| (.+?) \| (ends at once|waited for) \| (.+?) \|$/gm)].map((row) => row.slice(1));
+  const known = [...REDIS_ERRORS, ...MYSQL_ERRORS, ...ZOOKEEPER_ERRORS, ...CONSUL_ERRORS, ...ETCD_ERRORS];
+  assert.ok(known.length > 30);
+  for (const [name, , fix, final] of known) {
+    const row = [name, final ? "ends at once" : "waited for", fix];
+    assert.deepEqual(
+      listed.filter(([answer]) => answer === name),
+      [row],
     );
   }
 });

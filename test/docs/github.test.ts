@@ -73,8 +73,50 @@ test("dependabot.yml has weekly groups for each ecosystem of this repository", (
   assert.deepEqual(updates.map((each) => each["package-ecosystem"]).sort(), ["docker", "github-actions", "npm"]);
 });
 
-test("workflows name actions by commit, with the version as a comment", () => {
-  const uses = globSync(".github/workflows/*.yml", { cwd: ROOT }).flatMap((path) =>
+/** https://docs.github.com/actions/sharing-automations/creating-actions/metadata-syntax-for-github-actions */
+const Action = z.strictObject({
+  name: text,
+  description: text,
+  inputs: z.record(text, z.strictObject({ description: text, default: z.string() })),
+  outputs: z.record(text, z.strictObject({ description: text, value: text })),
+  runs: z.strictObject({
+    using: z.literal("composite"),
+    steps: z.array(
+      z.union([
+        z.strictObject({
+          name: text.optional(),
+          if: text.optional(),
+          uses: text,
+          with: z.record(text, z.union([text, z.number()])),
+        }),
+        z.strictObject({
+          name: text,
+          id: text.optional(),
+          shell: z.literal("bash"),
+          env: z.record(text, text).optional(),
+          run: text,
+        }),
+      ]),
+    ),
+  }),
+});
+
+test("action.yml is an action by GitHub's schema, uses each of its inputs, and puts none of them into a script", () => {
+  const action = Action.parse(parse(read("action.yml")));
+  const steps = JSON.stringify(action.runs);
+  for (const input of Object.keys(action.inputs)) assert.ok(steps.includes(`\${{ inputs.${input} }}`), input);
+  for (const step of action.runs.steps) if ("run" in step) assert.doesNotMatch(step.run, /\$\{\{/);
+});
+
+test("docs/ci.md names each input and output of action.yml", () => {
+  const { inputs, outputs } = Action.parse(parse(read("action.yml")));
+  const page = read("docs/ci.md");
+  for (const name of [...Object.keys(inputs), ...Object.keys(outputs)])
+    assert.match(page, new RegExp(`^\\| \`${name}\` \\|`, "m"));
+});
+
+test("workflows and the action name actions by commit, with the version as a comment", () => {
+  const uses = globSync(["action.yml", ".github/workflows/*.yml"], { cwd: ROOT }).flatMap((path) =>
     [...read(path).matchAll(/^.*\buses: .*$/gm)].map(([line]) => line.trim()),
   );
   assert.notDeepEqual(uses, []);

@@ -26,13 +26,16 @@ serverFaults(() => faults);
 nodeFaults(() => faults);
 
 scenario(
-  "MySQL out of reach from the beginning: one line that says so, exit status 4, within three minutes",
+  "MySQL unreachable from the beginning: one line that says so, exit status 4, within three minutes",
   () => [alone],
   async () => {
     const end = await alone.ended();
     assert.equal(end.exitCode, 4);
     assert.equal(end.condition, "Failed");
-    assert.match(end.words, /^MySQL at mysql\.nowhere:3306: .*; start it or correct MYSQL_URL$/);
+    assert.match(
+      end.words,
+      /^MySQL at mysql\.nowhere:3306: .*; start it or correct MYSQL_URL \(in the values of the chart: /,
+    );
     assert.match(end.log, /\d\d:\d\d {2}waiting: MySQL at mysql\.nowhere:3306/);
     const [pod] = await alone.coordinatorPods();
     const { startedAt, finishedAt } = pod.status.containerStatuses[0].state.terminated;

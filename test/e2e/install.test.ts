@@ -89,7 +89,7 @@ describe("an installation by Helm 4 without any options", () => {
     else assert.equal(end.exitCode, 0);
   });
 
-  onSite("hands the report out as four files by `make report`", async () => {
+  onSite("hands the report out as five files by `make report`", async () => {
     const { stdout, stderr, status } = await site.make("report");
     assert.equal(status, 0, stderr);
     const folder = join(ROOT, stdout.trim());
@@ -98,6 +98,7 @@ describe("an installation by Helm 4 without any options", () => {
         assert.ok(existsSync(join(folder, file)), file);
         assert.equal(readFileSync(join(folder, file), "utf8").trim(), end.files[file]?.trim(), file);
       }
+      assert.match(readFileSync(join(folder, "report.html"), "utf8"), /^<!doctype html>[\s\S]*<\/html>\n$/);
     } finally {
       if (stdout.startsWith("reports/")) rmSync(folder, { recursive: true });
     }

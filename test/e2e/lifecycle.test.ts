@@ -1,6 +1,7 @@
-/** The life of a release: installed by Helm 3, upgraded, run again, removed, installed again. */
+/** The life of a release: installed by Helm 3, upgraded, run again, also as scheduled, removed, installed again. */
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
+import { Report } from "../../coordinator/judge/report-data.ts";
 import { assertAgreement, assertBooksAgree, dataOf } from "./support/findings.ts";
 import { clusterObjects, objectsOf } from "./support/leftovers.ts";
 import { type Body, scenario } from "./support/scenario.ts";
@@ -12,6 +13,8 @@ let site: Site;
 let bare: string[];
 /** One entry for each run so far, in order. */
 const ends: End[] = [];
+/** A schedule on which nothing happens during the tests, which start its Jobs themselves. */
+const SCHEDULED = { schedule: "0 3 1 1 *", historyLimit: 1 };
 const onSite = (name: string, body: Body) => scenario(name, () => [site], body);
 
 before(async () => {
@@ -21,7 +24,9 @@ before(async () => {
 after(() => site?.[Symbol.asyncDispose]());
 
 onSite("Helm 3 installs it, and it shows what holds", async () => {
-  await site.install({ ...QUICK, strategies: ["none", "redis"] }, 3);
+  await site.install({ ...QUICK, ...SCHEDULED, strategies: ["none", "redis"] }, 3);
+  await site.said(/checking MySQL/);
+  await site.runScheduled("first");
   const end = await site.ended();
   assertAgreement(end, 0);
   assert.deepEqual(dataOf(end.report), ["none violated", "redis holds"]);
@@ -29,10 +34,23 @@ onSite("Helm 3 installs it, and it shows what holds", async () => {
   ends.push(end);
 });
 
+onSite("a scheduled run waits for the coordinator of the release, and has a report of its own", async (t) => {
+  const since = performance.now();
+  const { reports, log } = await scheduledEnd("first");
+  const waited = log.includes("waiting: Job coordinator of this release is running") ? "it waited, and" : "it";
+  t.diagnostic(`${waited} ended ${((performance.now() - since) / 1_000).toFixed(1)} s after the other run`);
+  const [report] = reports;
+  assert.equal(reports.length, 1);
+  assert.ok(report!.startedAt > ends[0]!.report.endedAt, `${report!.startedAt}: not beside the other run`);
+  assert.deepEqual(dataOf(report!), ["none violated", "redis holds"]);
+  for (const run of report!.runs) assertBooksAgree(run, 4);
+  assert.equal((await site.ended()).report.report, ends[0]?.report.report, "the report of the release stands");
+});
+
 onSite("an upgrade with other values runs again with them, and keeps passwords and servers", async () => {
   const secret = await secretOf(site);
   const servers = await serverPods(site);
-  await site.upgrade({ ...QUICK, workers: 3, strategies: ["none", "version"] }, 3);
+  await site.upgrade({ ...QUICK, ...SCHEDULED, workers: 3, strategies: ["none", "version"] }, 3);
   const end = await site.ended();
   assertAgreement(end, 0);
   assert.deepEqual(dataOf(end.report), ["none violated", "version holds"]);
@@ -44,10 +62,12 @@ onSite("an upgrade with other values runs again with them, and keeps passwords a
   ends.push(end);
 });
 
-onSite("so does a second upgrade, and one in the middle of a run ends that run", async () => {
-  await site.upgrade({ ...QUICK, strategies: ["row-lock"], duration: "10m", pause: "200ms" }, 3);
+onSite("so does a second upgrade, and one in the middle of a run ends that run and a scheduled one", async () => {
+  await site.upgrade({ ...QUICK, ...SCHEDULED, strategies: ["row-lock"], duration: "10m", pause: "200ms" }, 3);
   await site.running("row-lock");
-  await site.upgrade({ ...QUICK, workers: 5, strategies: ["none", "row-lock"] }, 3);
+  await site.runScheduled("ended-by-upgrade");
+  await site.upgrade({ ...QUICK, ...SCHEDULED, workers: 5, strategies: ["none", "row-lock"] }, 3);
+  assert.notEqual((await site.tryKubectl(["get", "job/ended-by-upgrade"])).status, 0);
   const end = await site.ended();
   assertAgreement(end, 0);
   assert.deepEqual(dataOf(end.report), ["none violated", "row-lock holds"]);
@@ -55,13 +75,26 @@ onSite("so does a second upgrade, and one in the middle of a run ends that run",
   ends.push(end);
 });
 
-onSite("`make rerun` runs again with the values of the last time", async () => {
+onSite("`make rerun` runs again with the values of the last time; only the last scheduled report is kept", async () => {
+  const earlier = await scheduledReports();
+  assert.equal(earlier.length, 1, "the report of the first scheduled run outlived two upgrades");
   const { status, stderr } = await site.make("rerun");
   assert.equal(status, 0, stderr);
+  await site.runScheduled("second");
   const end = await site.ended();
   assertAgreement(end, 0);
   assert.deepEqual(end.report.options, ends.at(-1)?.report.options);
   assert.notEqual(end.report.report, ends.at(-1)?.report.report);
+
+  const { reports, id } = await scheduledEnd("second");
+  assert.deepEqual(
+    reports.map(({ report }) => report),
+    [id],
+  );
+  assert.notEqual(id, earlier[0]?.report);
+  const listed = await site.make("reports");
+  for (const report of [end.report.report, id])
+    assert.match(listed.stdout, new RegExp(`${report} +expected$`, "m"), listed.stderr);
 });
 
 onSite("`helm uninstall` leaves nothing, of whatever kind", async () => {
@@ -89,6 +122,20 @@ onSite(
 );
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** Waits for the end of a scheduled run. Returns its log, the id of its report, and all reports of scheduled runs. */
+async function scheduledEnd(job: string): Promise<{ log: string; id: string; reports: Report[] }> {
+  await site.kubectl(["wait", "--for=condition=complete", `job/${job}`, "--timeout=180s"], { timeoutMs: 190_000 });
+  const { metadata } = await site.json(["get", `job/${job}`]);
+  const log = await site.kubectl(["logs", `job/${job}`]);
+  return { log, id: metadata.uid.slice(0, 8), reports: await scheduledReports() };
+}
+
+async function scheduledReports(): Promise<Report[]> {
+  const selector = ["--selector", "app.kubernetes.io/component=scheduled-report,holdfast.dev/verdict"];
+  const { items } = await site.json(["get", "configmaps", ...selector]);
+  return items.map(({ data }: { data: Record<string, string> }) => Report.parse(JSON.parse(data["report.json"]!)));
+}
 
 async function secretOf({ json, release }: Site): Promise<object> {
   return (await json(["get", "secret", `${release}-holdfast`])).data;

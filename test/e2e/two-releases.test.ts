@@ -1,4 +1,4 @@
-/** Two releases with the same name in two namespaces at the same time; then one that uses the other's servers. */
+/** Two releases with the same name in two namespaces at the same time; then one that uses the other's servers, or servers with TLS. */
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { REDIS_USERS } from "../../worker/contract.ts";
@@ -7,6 +7,7 @@ import { mysqlRows } from "./support/mysql.ts";
 import { prometheusOf } from "./support/prometheus.ts";
 import { type Body, scenario } from "./support/scenario.ts";
 import { createSite, type End, type Site } from "./support/site.ts";
+import { startTlsServers } from "./support/tls-servers.ts";
 import { QUICK } from "./support/values.ts";
 
 let one: Site;
@@ -71,6 +72,15 @@ onSites("a release runs on the MySQL and Redis of another one, beside that one's
   for (const { report } of ends) assert.ok(reports.includes(report.report), `${report.report} is among ${reports}`);
   const { items } = await other.json(["get", "statefulsets"]);
   assert.deepEqual(items, [], "servers of its own");
+});
+
+onSites("a release runs on a MySQL and a Redis that accept nothing but TLS, with a private CA", async () => {
+  const servers = await startTlsServers(other);
+  await other.upgrade({ ...QUICK, strategies: ["none", "redis", "row-lock"], ...servers });
+  const end = await other.ended();
+  assertAgreement(end, 0);
+  assert.deepEqual(dataOf(end.report), ["none violated", "redis holds", "row-lock holds"]);
+  for (const run of end.report.runs) assertBooksAgree(run, 4);
 });
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ onSite("the coordinator refuses a TTL that is shorter than the hold, in one line
   assert.equal(end.condition, "Failed");
   assert.match(
     end.log,
-    /^holdfast: --lock-ttl 100ms is not longer than --hold 200ms .*raise --lock-ttl or leave --extend on$/m,
+    /^holdfast: --lock-ttl 100ms is not longer than --hold 200ms .*raise --lock-ttl or leave --extend on \(in the values of the chart: hold, lockTtl, extend\)$/m,
   );
   assert.equal(end.log.trim().split("\n").length, 1, end.log);
   assert.equal((await site.coordinatorPods()).length, 1, "tried once");

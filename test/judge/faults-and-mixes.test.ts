@@ -1,11 +1,11 @@
 /** Details of runs with faults and of mixes, on artificial histories. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { partsOf } from "../../coordinator/judge/by-strategy.ts";
+import { splitByStrategy } from "../../coordinator/judge/by-strategy.ts";
 import { reconciliation } from "../../coordinator/judge/checks/reconciliation.ts";
 import { overlapOf, vacuity } from "../../coordinator/judge/checks/vacuity.ts";
 import type { Evidence } from "../../coordinator/judge/evidence.ts";
-import { describeFaults, measureRecovery } from "../../coordinator/judge/faults.ts";
+import { describeFaults, measureQuiet, measureRecovery } from "../../coordinator/judge/faults.ts";
 import { judgeAcl, judgeReport } from "../../coordinator/judge/report-verdict.ts";
 import { judge } from "../../coordinator/judge/run-verdict.ts";
 import { summarize } from "../../coordinator/judge/summarize.ts";
@@ -27,7 +27,8 @@ function withDeath(evidence: Evidence, share: number, behind: number): Evidence 
   const workers = prometheus.workers.map((worker) =>
     worker.worker === 0 ? { ...worker, committed: worker.committed - behind, raised: worker.raised - behind } : worker,
   );
-  return { ...died, prometheus: { ...prometheus, workers } };
+  const operation = { count: prometheus.operation.count - behind };
+  return { ...died, prometheus: { ...prometheus, workers, operation } };
 }
 
 test("a worker that died on purpose is neither awaited nor missing in a count", () => {
@@ -59,10 +60,30 @@ test("recovery is the time from a death to the next write, and no data if no wri
 
 test("faults are described with their number, and omitted if they did not happen", () => {
   const fault = { at: "before-write", action: "stall", worker: 0, forMs: 250, every: 5, afterMs: 0 } as const;
-  assert.deepEqual(describeFaults(fault, withFinal(serial(40), 0, { faulted: 7 })), [
+  const faulty = serial(40);
+  const evidence = { ...faulty, plan: { ...faulty.plan, fault } };
+  assert.deepEqual(describeFaults(withFinal(evidence, 0, { faulted: 7 })), [
     "worker-0 was stalled for 250 ms just before the write, 7 times",
   ]);
-  assert.deepEqual(describeFaults(fault, serial(40)), []);
+  assert.deepEqual(describeFaults(evidence), []);
+});
+
+test("the longest time without a write that overlaps a fault, and no data if none happened", () => {
+  const evidence = serial(40);
+  const [before, next] = [evidence.ledger.writtenAtUs[19]!, evidence.ledger.writtenAtUs[20]! + 2_000_000];
+  const writtenAtUs = evidence.ledger.writtenAtUs.map((at, row) => (row < 20 ? at : at + 2_000_000));
+  const paused = { ...evidence, ledger: { ...evidence.ledger, writtenAtUs } };
+  const at = { startedAtUs: before + 1_000_000, endedAtUs: before + 1_000_001 };
+  assert.equal(measureQuiet(withFinal(paused, 0, { faulted: 1, faultTimes: [at] })), (next - before) / 1e6);
+  assert.equal(measureQuiet(paused), null);
+});
+
+test("a fault that broke nothing where theory expects a violation leaves the run unknown, with what to raise", () => {
+  const fault = { at: "before-write", action: "partition", worker: 0, forMs: 1_000, every: 1, afterMs: 0 } as const;
+  const expects = { data: "violated", exclusion: "violated", because: "x" } as const;
+  const { agreement, reasons } = judge(withFinal(serial(150, 4, { fault, expects }), 0, { faulted: 1 }));
+  assert.equal(agreement, "unknown");
+  assert.match(reasons.join(), /the fault was too weak; raise --duration/);
 });
 
 const turn = (worker: number): Turn => ({ worker, employee: 1, raise: 3, end: "committed", afterUs: 500 });
@@ -75,7 +96,7 @@ const mixed = (plan: Partial<RunPlan> = {}) =>
   }).evidence;
 
 test("each part of a mix has its own writes, stale writes, and writes that were lost under others'", () => {
-  assert.deepEqual(partsOf(["redis", "row-lock"], mixed()), [
+  assert.deepEqual(splitByStrategy(["redis", "row-lock"], mixed()), [
     { strategy: "redis", workers: 2, committed: 2, rejected: 0, staleWrites: 1, overwritten: 0 },
     { strategy: "row-lock", workers: 2, committed: 4, rejected: 0, staleWrites: 0, overwritten: 4 },
   ]);

@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Evidence } from "../../coordinator/judge/evidence.ts";
-import { ledgerOf } from "../../coordinator/judge/ledger.ts";
+import { buildLedger } from "../../coordinator/judge/ledger.ts";
 import type { Judgement } from "../../coordinator/judge/report-data.ts";
 import { type JudgedRun, judgeReport } from "../../coordinator/judge/report-verdict.ts";
 import { judge } from "../../coordinator/judge/run-verdict.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { unproven } from "../../coordinator/plan/scenarios/draft.ts";
-import { isControl, theoryOf } from "../../coordinator/plan/theory.ts";
-import { GUARDS, STRATEGY_NAMES, type StrategyName } from "../../worker/contract.ts";
+import { expectedErrors, isControl, theoryOf } from "../../coordinator/plan/theory.ts";
+import { GUARDS, STRATEGY_NAMES, type StrategyName, writerOf } from "../../worker/contract.ts";
+import * as locks from "../../worker/locks/lock.ts";
+import { ERROR_CLASSES } from "../../worker/outcome.ts";
 import {
   op,
   SETTINGS,
@@ -16,9 +18,11 @@ import {
   serialTurns,
   simulate,
   type Turn,
+  withErrors,
   withFinal,
   withLost,
   withRows,
+  writerOfWorker,
 } from "../support/histories.ts";
 
 /** Worker 0 reads before, and writes after, the first of these turns by another worker. */
@@ -58,6 +62,7 @@ test("a lock that held, with its strength", () => {
       "fence skipped",
       "liveness holds",
       "metrics holds",
+      "errors holds",
       "naive skipped",
       "vacuity holds",
     ],
@@ -124,6 +129,15 @@ for (const [what, change, reason] of [
     }),
     "not started; worker-2 was lost: exit 1",
   ],
+  [
+    "several workers with one cause, and another one",
+    (e) =>
+      ["Access denied for 'a'@'10.0.0.1'", "Access denied for 'a'@'10.0.0.2'", "exit 1"].reduce(
+        (lost, cause, index) => withLost(lost, index, cause),
+        e,
+      ),
+    "2 of 4 workers were lost: Access denied for 'a'@'10.0.0.1'; worker-2 was lost: exit 1",
+  ],
   ["a worker without its final numbers", (e) => unheard(e, 1), "worker-1 gave no final numbers"],
   ["a worker that never came", (e) => ({ ...e, plan: { ...e.plan, workers: 5 } }), "worker-4 never reported"],
   [
@@ -149,7 +163,7 @@ for (const [what, change, reason] of [
   ],
   [
     "a ledger that could not be read",
-    (e) => ({ ...e, ledger: ledgerOf([]), final: [], problems: ["MySQL is gone"] }),
+    (e) => ({ ...e, ledger: buildLedger([]), final: [], problems: ["MySQL is gone"] }),
     "MySQL is gone",
   ],
 ] satisfies [string, (evidence: Evidence) => Evidence, string][]) {
@@ -167,7 +181,7 @@ for (const [what, change, reason] of [
 }
 
 test("an unread ledger shows no violation, and its measures are no data", () => {
-  const { checks, lostUpdates, lostMoney } = judge({ ...serial(100), ledger: ledgerOf([]), final: [] });
+  const { checks, lostUpdates, lostMoney } = judge({ ...serial(100), ledger: buildLedger([]), final: [] });
   assert.deepEqual(
     new Set(checks.filter(({ check }) => check !== "naive").map(({ status }) => status)),
     new Set(["unknown"]),
@@ -175,11 +189,169 @@ test("an unread ledger shows no violation, and its measures are no data", () => 
   assert.deepEqual([lostUpdates, lostMoney], [null, null]);
 });
 
-test("nothing committed at all is unknown", () => {
-  const none = simulate(serialTurns(100).map((turn) => ({ ...turn, end: "rejected" as const })));
-  const judgement = judge(none.evidence);
+const error = (name: string, count: number, outcome: "rejected" | "unknown" | "retried" = "rejected") => ({
+  class: name,
+  outcome,
+  count,
+  example: `${name} of a test`,
+});
+
+test("nothing committed at all is unknown, and the reason is the most frequent error", () => {
+  const none = simulate(serialTurns(100).map((turn) => ({ ...turn, end: "rejected" as const }))).evidence;
+  const judgement = judge(none);
   assert.deepEqual(values(judgement), ["unknown", "unknown", "unknown"]);
-  assert.match(judgement.reasons.join("; "), /only 0 operations committed, but at least 30 are needed/);
+  assert.deepEqual(judgement.reasons, ["all 100 operations were rejected: lock-wait-timeout of a test"]);
+  assert.deepEqual(judge(withErrors(none, 0, [error("LockUnreachable", 150)])).reasons, [
+    "all 250 operations were rejected, 150 of them with LockUnreachable: LockUnreachable of a test",
+  ]);
+  assert.deepEqual(judge(withErrors(serial(20), 0, [error("commit-unanswered", 30, "unknown")])).reasons, [
+    "30 of 50 operations were of unknown outcome: commit-unanswered of a test",
+  ]);
+  // A strategy that rejects most operations and still makes enough of them has shown what it can.
+  const ends = (index: number) => (index % 3 === 0 ? ("committed" as const) : ("rejected" as const));
+  const turns = serialTurns(300).map((turn, index) => ({ ...turn, end: ends(Math.floor(index / 2)) }));
+  assert.equal(judge(simulate(turns, { strategy: "version" }).evidence).data.value, "holds");
+});
+
+test("an error that the strategy never has leaves its run unknown, with its class and count", () => {
+  const judged = (name: string, plan: Partial<RunPlan>, outcome?: "retried") =>
+    judge(withErrors(serial(100, 4, plan), 1, [error(name, 3, outcome)]));
+  const refused = judged("database", { strategy: "skip-locked" });
+  assert.deepEqual(values(refused), ["unknown", "unknown", "unknown"]);
+  assert.deepEqual(refused.reasons, ['3 errors of class database, which "skip-locked" never has: database of a test']);
+  for (const [name, strategy] of [
+    ["deadlock", "row-lock"],
+    ["snapshot-changed", "row-lock"],
+    ["conflict", "redis"],
+    ["LockLost", "file"],
+    ["row-missing", "version"],
+  ] as const) {
+    assert.deepEqual(values(judged(name, { strategy })), ["unknown", "unknown", "unknown"], `${name} of ${strategy}`);
+    assert.equal(judged(name, { strategy }, "retried").agreement, "unknown");
+  }
+  for (const [name, strategy] of [
+    ["LockLost", "redis"],
+    ["LockTimeout", "file"],
+    ["conflict", "version"],
+    ["deadlock", "shared-row-lock"],
+    ["lock-wait-timeout", "row-lock"],
+    ["connection", "row-lock"],
+  ] as const)
+    assert.equal(judged(name, { strategy }).agreement, "expected", `${name} of ${strategy}`);
+  const galera = judged("deadlock", { strategy: "row-lock", mysqlServers: 2 });
+  assert.equal(galera.agreement, "expected", "a cluster rejects at COMMIT what another server changed meanwhile");
+});
+
+test("locks that are lost although they are extended: most of those that overran the TTL, or a few", () => {
+  const fault: RunPlan["fault"] = { at: "after-read", action: "sleep", worker: 0, forMs: 600, every: 4, afterMs: 0 };
+  const judged = (lost: number, plan: Partial<RunPlan> = {}) => {
+    const evidence = serial(100, 4, { fault, lockTtlMs: 400, extend: true, ...plan });
+    return judge(withErrors(withFinal(evidence, 0, { faulted: 6 }), 0, lost === 0 ? [] : [error("LockLost", lost)]));
+  };
+  assert.equal(judged(0).agreement, "expected");
+  const none = judged(5);
+  assert.deepEqual(values(none), ["holds", "holds", "mismatch"]);
+  assert.deepEqual(none.reasons, [
+    "a holder that overruns its TTL should keep its lock, because the lock is extended, but 5 of 6 such holders lost it: LockLost of a test",
+  ]);
+  assert.equal(judged(1).agreement, "unknown");
+  assert.equal(judged(5, { extend: false }).agreement, "expected");
+  assert.equal(judged(5, { lockTtlMs: 700 }).agreement, "expected", "no holder overran this TTL");
+  const stalled = withErrors(withFinal(serial(100, 4, { fault, lockTtlMs: 400 }), 0, { faulted: 6 }), 1, [
+    error("LockLost", 5),
+  ]);
+  assert.equal(judge(stalled).agreement, "expected", "only worker 0 overran it");
+});
+
+test("late writes of a lock that is not extended: after most overruns, or after a few, which a slow write explains", () => {
+  const fault: RunPlan["fault"] = { at: "after-read", action: "sleep", worker: 0, forMs: 600, every: 4, afterMs: 0 };
+  const judged = (races: number, plan: Partial<RunPlan> = {}) => {
+    const evidence = racing({ strategy: "redis", fault, lockTtlMs: 400, extend: false, ...plan }, races);
+    return judge(withFinal(evidence, 0, { faulted: 20 }));
+  };
+  const { lostUpdates } = judged(3);
+  assert.ok(lostUpdates! > 0 && lostUpdates! < 10, "few of the overruns");
+  assert.deepEqual(values(judged(40)), ["violated", "violated", "mismatch"]);
+  const few = judged(3);
+  assert.deepEqual(values(few), ["violated", "violated", "unknown"]);
+  assert.match(few.reasons.join("; "), /fewer than half of the 20 overruns of the TTL led to it/);
+  assert.equal(judged(3, { extend: true }).agreement, "mismatch");
+  assert.equal(judged(3, { lockTtlMs: 700 }).agreement, "mismatch", "no holder overran this TTL");
+  const gone = withRows(
+    racing({ strategy: "redis", fault, lockTtlMs: 400, extend: false }, 3),
+    (rows) => void rows.pop(),
+  );
+  assert.equal(judge(withFinal(gone, 0, { faulted: 20 })).agreement, "mismatch", "a late write does not lose a commit");
+});
+
+test("every class that a strategy may have is one that exists", () => {
+  const known = new Set<string>([...ERROR_CLASSES, ...Object.keys(locks)]);
+  for (const strategy of STRATEGY_NAMES)
+    for (const guard of GUARDS)
+      for (const name of expectedErrors(strategy, { guard, mix: undefined })) assert.ok(known.has(name), name);
+});
+
+describe("a holder of a lock whose write the guard rejects", () => {
+  const judged = (strategy: StrategyName, guard: RunPlan["guard"], ...names: string[]) =>
+    judge(
+      withErrors(
+        serial(100, 4, { strategy, guard }),
+        1,
+        names.map((name) => error(name, 7)),
+      ),
+    );
+  test("because the version has changed was not alone", () => {
+    for (const strategy of ["file", "redis", "seed-mutex"] as const) {
+      const judgement = judged(strategy, "version", "conflict");
+      assert.deepEqual(values(judgement), ["holds", "violated", "mismatch"]);
+      assert.deepEqual(judgement.reasons, [
+        "exclusion should hold, but the guard rejected 7 holders of the lock, because others had written meanwhile",
+      ]);
+    }
+  });
+  test("may be due to a statement that was carried out late", () => {
+    const judgement = judged("file", "version", "conflict", "statement-timeout");
+    assert.deepEqual(values(judgement), ["holds", "unknown", "unknown"]);
+    assert.match(judgement.reasons.join(), /may be due to the 7 statements that the database did not answer/);
+  });
+  test("may be due to a statement of a worker that has ended", () => {
+    const evidence = withErrors(serial(100, 4, { strategy: "file", guard: "version" }), 1, [error("conflict", 1)]);
+    const judgement = judge(withLost(evidence, 2, "killed"));
+    assert.deepEqual(values(judgement), ["unknown", "unknown", "unknown"]);
+    const { detail } = judgement.checks.find(({ check }) => check === "exclusion")!;
+    assert.match(detail, /may be due to the last statements of 1 worker that did not finish/);
+  });
+  test("may be due to somebody who writes outside the ledger", () => {
+    const evidence = withErrors(serial(100, 4, { strategy: "file", guard: "version" }), 1, [error("conflict", 7)]);
+    const gap = judge(withRows(evidence, (rows) => void rows.splice(50, 1)));
+    assert.deepEqual(values(gap), ["violated", "unknown", "mismatch"]);
+    const { detail } = gap.checks.find(({ check }) => check === "exclusion")!;
+    assert.match(detail, /7 holders of the lock, which may be due to the writes outside the ledger/);
+  });
+  test("because its token is old may only show that tokens were lost", () => {
+    assert.deepEqual(values(judged("redis", "fence-claim", "fenced")), ["holds", "unknown", "unknown"]);
+  });
+  test("says nothing where no exclusion is promised", () => {
+    assert.deepEqual(values(judged("none", "version", "conflict")), ["holds", "holds", "expected"]);
+    assert.deepEqual(values(judged("version", "none", "conflict")), ["holds", "holds", "expected"]);
+  });
+});
+
+test("operations that are shorter than the hold time leave exclusion unknown, a few of them do not", () => {
+  const judged = (strategy: StrategyName, short: number, holdMs = 3) => {
+    const evidence = withRows(serial(300, 4, { strategy, holdMs }), (rows) => {
+      for (const [index, row] of rows.entries()) row.readAtUs = row.writtenAtUs - (index < short ? 900 : 2_000);
+      for (const [index, row] of rows.entries())
+        row.readAtUs = Math.max(row.readAtUs, rows[index - 1]?.writtenAtUs ?? 0);
+    });
+    return judge(evidence);
+  };
+  const wrong = judged("redis", 300);
+  assert.deepEqual(values(wrong), ["holds", "unknown", "unknown"]);
+  assert.match(wrong.reasons.join(), /300 of 300 operations took less than half of the hold time of 3 ms from read to/);
+  assert.deepEqual(values(judged("redis", 3)), ["holds", "holds", "expected"]);
+  assert.deepEqual(values(judged("atomic", 300)), ["holds", "holds", "expected"]);
+  assert.deepEqual(values(judged("redis", 300, 2)), ["holds", "holds", "expected"], "a timer may fire 1 ms early");
 });
 
 test("a violated control with incomplete counts proves nothing", () => {
@@ -216,6 +388,40 @@ for (const [what, change] of [
   test(`not fooled by ${what}`, () => {
     const judgement = judge(change(serial(100)));
     assert.deepEqual([judgement.data.value, judgement.agreement], ["violated", "mismatch"]);
+  });
+
+/** The evidence as a server would record it that assigns ids to these workers from a later block than to the others. */
+const inTwoBlocks = (evidence: Evidence, workers: readonly number[]): Evidence =>
+  withRows(evidence, (rows) => {
+    const late = (row: { op: number }) => workers.some((worker) => writerOf(row.op) === writerOfWorker(worker));
+    rows.splice(0, rows.length, ...rows.filter((row) => !late(row)), ...rows.filter(late));
+  });
+
+for (const rows of [1, 3])
+  test(`ids from two blocks change nothing about ${rows} rows: the version is the order of the writes`, () => {
+    const sound = serial(120, 4, { rows });
+    assert.deepEqual(judge(inTwoBlocks(sound, [1, 3])), judge(sound));
+    const global = { rows, keyScope: "global" } as const;
+    assert.deepEqual(judge(inTwoBlocks(serial(120, 4, global), [1, 3])), judge(serial(120, 4, global)));
+    const stale = racing({ strategy: "redis" });
+    assert.deepEqual(judge(inTwoBlocks(stale, [0])), judge(stale));
+  });
+
+for (const [what, change] of [
+  [
+    "a version twice",
+    (rows: { newVersion: number; readVersion: number }[]) => {
+      rows[50]!.newVersion -= 1;
+      rows[50]!.readVersion -= 1;
+    },
+  ],
+  ["a missing row", (rows) => void rows.splice(50, 1)],
+  ["a stale read", (rows) => (rows[50]!.readVersion -= 1)],
+] satisfies [string, (rows: { newVersion: number; readVersion: number }[]) => unknown][])
+  test(`ids from two blocks do not hide ${what}`, () => {
+    const judgement = judge(inTwoBlocks(withRows(serial(120), change), [1, 3]));
+    assert.deepEqual([judgement.data.value, judgement.agreement], ["violated", "mismatch"]);
+    assert.equal(judgement.checks.find(({ check }) => check === "chain")?.status, "violated");
   });
 
 // --- Theory ---------------------------------------------------------------------------------------------------------
@@ -308,8 +514,12 @@ test("a mutex in memory holds for many loops of one worker", () => {
     acknowledged: base64(half(index === 0 ? 0b01010101 : 0b10101010)),
     unknown: [],
   }));
+  // What one loop was told is rejected for the other one.
+  const counts = { committed: attempted, rejected: attempted, unknown: 0 };
+  const scraped = evidence.prometheus!.workers.map((worker) => ({ ...worker, ...counts }));
   const both = {
-    ...withFinal(loops, 0, { writers }),
+    ...withFinal(loops, 0, { writers, ...counts, errors: [error("lock-wait-timeout", attempted)] }),
+    prometheus: { ...evidence.prometheus!, workers: scraped, operation: { count: 2 * attempted } },
     writers: writers.map(({ writer }, loop) => ({ id: writer, worker: 0, loop, uid: "uid-0" })),
     final: [{ ...evidence.final[0]!, lastOp: evidence.final[0]!.lastOp + 2 ** 28 }],
   };

@@ -2,10 +2,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createConstantValueLock } from "../../worker/locks/constant-value-lock.ts";
+import { consulApi } from "../../worker/locks/consul-api.ts";
+import { createConsulLock } from "../../worker/locks/consul-lock.ts";
+import { etcdApi } from "../../worker/locks/etcd-api.ts";
+import { createEtcdLock } from "../../worker/locks/etcd-lock.ts";
 import { createFileLock } from "../../worker/locks/file-lock.ts";
 import type { AcquireOptions, Held, Lock } from "../../worker/locks/lock.ts";
 import { createRedisLock, lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
 import { createRedlock } from "../../worker/locks/redlock.ts";
+import { createZooKeeperLock } from "../../worker/locks/zookeeper-lock.ts";
+import { consulAccess, openConsul } from "../../worker/servers/consul.ts";
+import { etcdAccess, openEtcd } from "../../worker/servers/etcd.ts";
+import { zooKeeperClient } from "../../worker/servers/zookeeper-session.ts";
 import type { HoldRecord, LockDescription } from "./contenders.ts";
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
@@ -25,8 +33,18 @@ async function open(description: LockDescription): Promise<Lock> {
       return createRedlock(description.urls.map(connect), description.options);
     case "constant":
       return createConstantValueLock(connect(description.url), description.options);
+    case "etcd": {
+      const access = etcdAccess(description.variables);
+      return createEtcdLock(etcdApi(openEtcd(access, access.login)), description.options);
+    }
+    case "consul": {
+      const access = consulAccess({ CONSUL_URL: description.url, CONSUL_TOKEN: description.token });
+      return createConsulLock(consulApi(openConsul(access, access.token)), description.options);
+    }
     case "file":
       return createFileLock(description.options);
+    case "zookeeper":
+      return createZooKeeperLock(zooKeeperClient(description.variables), description.options);
   }
 }
 

@@ -2,15 +2,23 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { ConstantValueLockOptions } from "../../worker/locks/constant-value-lock.ts";
+import type { ConsulLockOptions } from "../../worker/locks/consul-lock.ts";
+import type { EtcdLockOptions } from "../../worker/locks/etcd-lock.ts";
 import type { FileLockOptions } from "../../worker/locks/file-lock.ts";
 import type { RedisLockOptions } from "../../worker/locks/redis-lock.ts";
 import type { RedlockOptions } from "../../worker/locks/redlock.ts";
+import type { ZooKeeperLockOptions } from "../../worker/locks/zookeeper-lock.ts";
+import type { EtcdVariables } from "../../worker/servers/etcd.ts";
+import type { ZooKeeperVariables } from "../../worker/servers/zookeeper.ts";
 
 export type LockDescription =
   | { kind: "redis"; url: string; options: RedisLockOptions }
   | { kind: "redlock"; urls: string[]; options: RedlockOptions }
   | { kind: "constant"; url: string; options: ConstantValueLockOptions }
-  | { kind: "file"; options: FileLockOptions };
+  | { kind: "consul"; url: string; token: string; options: ConsulLockOptions }
+  | { kind: "file"; options: FileLockOptions }
+  | { kind: "zookeeper"; variables: ZooKeeperVariables; options: ZooKeeperLockOptions }
+  | { kind: "etcd"; variables: EtcdVariables; options: EtcdLockOptions };
 
 /**
  * One period in which a lock was held, in milliseconds of CLOCK_MONOTONIC; `lost` if the holder knew that it no longer
@@ -55,6 +63,7 @@ export function startContender() {
     state: () => call<{ holds: boolean; reason?: string }>("state"),
     extend: () => call("extend"),
     release: () => call("release"),
+    pid: child.pid!,
     signal: (signal: NodeJS.Signals) => process.kill(child.pid!, signal),
     alive: () => child.exitCode === null && child.signalCode === null,
     async kill() {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LockAborted, LockTimeout } from "../../worker/locks/lock.ts";
+import { LockAborted, LockTimeout, messageOf } from "../../worker/locks/lock.ts";
 import { createMemoryLock } from "../../worker/locks/memory-lock.ts";
 
 test("one holds at a time, in the order of asking; keys do not disturb each other", async () => {
@@ -53,4 +53,14 @@ test("is released when the body throws", async () => {
     /of the body/,
   );
   await (await lock.acquire("a", { timeoutMs: 0 })).release();
+});
+
+test("the message of an error without words is its code", () => {
+  const refused = Object.assign(new AggregateError([]), { code: "ECONNREFUSED" });
+  assert.deepEqual([refused, new Error("words"), new Error(), "text"].map(messageOf), [
+    "ECONNREFUSED",
+    "words",
+    "Error",
+    "text",
+  ]);
 });

@@ -1,33 +1,35 @@
-/** Random schedules of several clients on one lock, with short leases, lost data and cut connections, against a real Redis. */
+/**
+ * Random schedules of several clients on one lock, with short leases, lost data and cut connections, against a real
+ * Redis and a real Redis Cluster.
+ */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { LOCK_KEY_PREFIX } from "../../worker/contract.ts";
 import { type Held, type Lock, LockAborted, LockError, LockLost } from "../../worker/locks/lock.ts";
 import { createRedisLock } from "../../worker/locks/redis-lock.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+import { startRedisCluster } from "../support/redis-cluster.ts";
 
 const TTL_MS = 60;
 const CLIENTS = 3;
 
-let redis: TestRedis;
-const clients: { connection: Redis; lock: Lock }[] = [];
-let schedules = 0;
+/** One Redis, or a cluster of them. */
+interface Kind {
+  readonly clients: readonly Redis[] | readonly Cluster[];
+  /** The administrator's connection to the server that has this key now. */
+  admin(key: string): Promise<Redis>;
+  /** Cuts all connections of one client. */
+  cut(client: number): Promise<unknown>;
+  /** Moves the lock to another node, if there is one. */
+  move(key: string): Promise<void>;
+  stop(): Promise<void>;
+}
 
-before(async () => {
-  redis = await startRedis();
-  for (let i = 0; i < CLIENTS; i += 1) {
-    const connection = redis.connect();
-    // Only the first extends, so that leases end while they are held.
-    clients.push({ connection, lock: await createRedisLock(connection, { ttlMs: TTL_MS, extend: i === 0 }) });
-  }
-});
-after(async () => {
-  for (const { lock } of clients) await lock.close();
-  await redis.stop();
-});
+let locks: Lock[] = [];
+let schedules = 0;
 
 const client = fc.nat(CLIENTS - 1);
 const step = fc.oneof(
@@ -45,20 +47,67 @@ const step = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("cut" as const), client }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("lose data" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("move" as const) }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-test("whatever the order of events: one valid holder, growing fences, honest releases, no traces", async () => {
-  const counts = { granted: 0, aborted: 0, lost: 0, released: 0 };
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), (steps) => runSchedule(steps, counts)),
-    { numRuns: 400, interruptAfterTimeLimit: 12_000, markInterruptAsFailure: false, endOnFailure: true },
-  );
-  // The schedules must have covered the cases that they are made for.
-  for (const [what, count] of Object.entries(counts)) assert.ok(count > 5, `${what}: ${count}`);
-});
+for (const [name, start] of [
+  ["one Redis", startOne],
+  ["a Redis Cluster", startCluster],
+] as const)
+  describe(name, () => {
+    let kind: Kind;
+    before(async () => {
+      kind = await start();
+      // Only the first extends, so that leases end while they are held.
+      const opened = [...kind.clients].map((client, i) => createRedisLock(client, { ttlMs: TTL_MS, extend: i === 0 }));
+      locks = await Promise.all(opened);
+    });
+    after(async () => {
+      for (const lock of locks) await lock.close();
+      await kind.stop();
+    });
 
-async function runSchedule(steps: readonly Step[], counts: Record<string, number>) {
+    test("whatever the order of events: one valid holder, growing fences, honest releases, no traces", async () => {
+      const counts = { granted: 0, aborted: 0, lost: 0, released: 0 };
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), (steps) => runSchedule(kind, steps, counts)),
+        { numRuns: 400, interruptAfterTimeLimit: 8_000, markInterruptAsFailure: false, endOnFailure: true },
+      );
+      // The schedules must have covered the cases that they are made for.
+      for (const [what, count] of Object.entries(counts)) assert.ok(count > 5, `${what}: ${count}`);
+    });
+  });
+
+async function startOne(): Promise<Kind> {
+  const redis = await startRedis();
+  const clients = Array.from({ length: CLIENTS }, () => redis.connect());
+  return {
+    clients,
+    admin: async () => redis.admin,
+    cut: async (client) => clients[client]!.stream.destroy(),
+    move: async () => {},
+    stop: redis.stop,
+  };
+}
+
+async function startCluster(): Promise<Kind> {
+  const cluster = await startRedisCluster();
+  const everywhere = (command: string, ...args: string[]) =>
+    Promise.all(cluster.nodes.map(({ admin }) => admin.call(command, args)));
+  const users = Array.from({ length: CLIENTS }, (_, i) => `client${i}`);
+  const rules = ["on", "~*", "&*", "+@all"];
+  for (const user of users) await everywhere("acl", "SETUSER", user, `>${user}`, ...rules);
+  return {
+    clients: await Promise.all(users.map((user) => cluster.connect(user))),
+    admin: async (key) => (await cluster.nodeOf(key)).admin,
+    cut: (client) => everywhere("client", "KILL", "USER", users[client]!),
+    move: cluster.move,
+    stop: cluster.stop,
+  };
+}
+
+async function runSchedule(kind: Kind, steps: readonly Step[], counts: Record<string, number>) {
   const key = `schedule ${schedules++}`;
   const redisKey = (part: string) => `${LOCK_KEY_PREFIX}{${key}}:${part}`;
   const holding: Held[] = [];
@@ -96,7 +145,8 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
 
   async function release(held: Held) {
     const askedAt = performance.now();
-    const leaseLeftMs = await redis.admin.pttl(redisKey("owner"));
+    const admin = await kind.admin(redisKey("owner"));
+    const leaseLeftMs = await admin.pttl(redisKey("owner"));
     const wasLost = held.signal.aborted;
     try {
       await held.release();
@@ -116,7 +166,7 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
   for (const step of steps) {
     switch (step.do) {
       case "acquire":
-        acquire(clients[step.client]!.lock);
+        acquire(locks[step.client]!);
         break;
       case "release": {
         const one = take(step.of);
@@ -141,14 +191,14 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
         for (const end = performance.now() + step.ms; performance.now() < end; );
         break;
       case "cut":
-        clients[step.client]!.connection.stream.destroy();
+        await kind.cut(step.client);
+        break;
+      case "move":
+        await kind.move(redisKey("owner"));
         break;
       case "lose data": {
-        const answers = await redis.admin
-          .multi()
-          .del(redisKey("owner"), redisKey("queue"), redisKey("fence"))
-          .time()
-          .exec();
+        const admin = await kind.admin(redisKey("owner"));
+        const answers = await admin.multi().del(redisKey("owner"), redisKey("queue"), redisKey("fence")).time().exec();
         const [seconds, microseconds] = answers![1]![1] as [string, string];
         losses.push(Number(seconds) * 1e6 + Number(microseconds));
         break;
@@ -166,11 +216,12 @@ async function runSchedule(steps: readonly Step[], counts: Record<string, number
 
   // Nothing remains: new clients acquire the lock, and only the fence is left. On a busy machine a release may take
   // longer than the lease.
-  for (const { lock } of clients) {
+  for (const lock of locks) {
     const held = await lock.acquire(key, { timeoutMs: 2_000 });
     await held.release().catch(() => {});
   }
-  const left = () => redis.admin.keys(redisKey("*"));
+  const admin = await kind.admin(redisKey("owner"));
+  const left = () => admin.keys(redisKey("*"));
   for (const end = performance.now() + 1_000; performance.now() < end && (await left()).length > 1; ) await sleep(1);
   assert.deepEqual(await left(), [redisKey("fence")]);
 }

@@ -22,7 +22,7 @@ describe("every scenario", () => {
       const runs = plans(scenario);
       assert.equal(new Set(runs.map(({ run }) => run)).size, runs.length);
       assert.equal(new Set(told(runs)).size, runs.length, told(runs).join("\n"));
-      for (const { expects: _, ...plan } of runs) {
+      for (const { expects: _, serverFaults: __, ...plan } of runs) {
         assert.ok(plan.run.length <= 63, plan.run);
         const rest = { report: "0a1b2c3d", statementTimeoutMs: 1, ledger: true, coordinatorUrl: "http://x" };
         WorkerSpec.parse({
@@ -74,6 +74,81 @@ describe("what each scenario changes from run to run", () => {
       ],
     );
     assert.equal(plans("benchmark", { pause: "1s" })[0]?.intervalMs, 1_000);
+  });
+
+  test("faults: only what can concern a strategy, and the guard that saves the data where a lease must break", () => {
+    const runs = plans("faults", { strategies: ["none", "redis", "row-lock", "seed-mutex"] });
+    const of = (strategy: string) =>
+      runs
+        .filter((plan) => plan.strategy === strategy && plan.fault !== undefined)
+        .map(
+          (plan) =>
+            `${plan.fault!.action} ${plan.fault!.at} ${plan.fault!.link ?? "both"} ${plan.guard} ${theoryOf(plan).data}`,
+        );
+    assert.deepEqual(of("none"), []);
+    assert.deepEqual(of("row-lock"), [
+      "stall before-write both none holds",
+      "partition before-write mysql none holds",
+      "lost-answer before-commit mysql none holds",
+    ]);
+    assert.deepEqual(of("redis").slice(0, 4), [
+      "stall before-write both none violated",
+      "partition before-write both none violated",
+      "partition before-write both fence-claim holds",
+      "partition after-read redis none holds",
+    ]);
+    assert.ok(of("seed-mutex").includes("partition after-read redis none violated"));
+  });
+
+  test("faults: those of the servers, each several times in the middle of its run", () => {
+    const runs = plans("faults", { strategies: ["redis", "row-lock"], faults: ["lock-deleted", "foreign-writer"] });
+    const told = runs.flatMap(({ strategy, guard, serverFaults = [], ...plan }) =>
+      serverFaults.map(({ name }) => `${strategy} ${guard} ${name} ${theoryOf({ strategy, guard, ...plan }).data}`),
+    );
+    assert.deepEqual(told, [
+      "redis none lock-deleted violated",
+      "redis none foreign-writer violated",
+      "redis version foreign-writer holds",
+      "row-lock none foreign-writer holds",
+    ]);
+    for (const { durationMs, fault, serverFaults = [] } of runs) {
+      assert.equal(fault, undefined);
+      for (const { afterMs, everyMs, times } of serverFaults)
+        assert.ok(afterMs > 0 && afterMs + (times - 1) * everyMs < durationMs && times > 1);
+    }
+  });
+
+  test("soak: a control, then rounds whose faults depend on the seed alone, each one that the strategy survives", () => {
+    const rounds = (given: Record<string, unknown>) =>
+      plans("soak", { strategies: ["redis"], ...given }).map(({ strategy, guard, seed, soak }) => ({
+        run: `${strategy} ${guard} ${seed}`,
+        faults: soak?.map(
+          ({ action, link, worker, afterMs, times }) => `${action} ${link} ${worker} ${afterMs} ${times}`,
+        ),
+      }));
+    const [control, ...four] = rounds({ duration: "24s", seed: 5 });
+    assert.deepEqual(control, { run: "none none 5", faults: undefined });
+    assert.deepEqual(
+      four.map(({ run }) => run),
+      ["redis none 5", "redis none 6", "redis none 7", "redis none 8"],
+    );
+    assert.deepEqual(rounds({ duration: "6s", seed: 7 })[1], four[2], "a round by itself");
+    for (const { faults = [] } of four) {
+      assert.ok(faults.length >= 1 && faults.length <= 3, JSON.stringify(faults));
+      assert.equal(new Set(faults.map((fault) => fault.split(" ")[2])).size, faults.length, "one in each worker");
+      assert.ok(!faults.some((fault) => /^stall|^partition undefined/.test(fault)), JSON.stringify(faults));
+    }
+    const drawn = (given: Record<string, unknown>) =>
+      new Set(
+        rounds({ duration: "3m", ...given }).flatMap(({ faults = [] }) => faults.map((each) => each.split(" ")[0])),
+      );
+    assert.deepEqual([...drawn({})].sort(), ["lost-answer", "partition"]);
+    assert.deepEqual([...drawn({ guard: "fence-claim" })].sort(), ["lost-answer", "partition", "stall"]);
+    assert.deepEqual([...drawn({ faults: ["lost-commit"] })], ["lost-answer"]);
+    assert.throws(
+      () => plans("soak", { strategies: ["redis"], faults: ["stall"] }),
+      /"stall" is none that redis survive/,
+    );
   });
 
   test("if the guard makes every control hold, an unguarded one comes first", () => {
@@ -143,7 +218,7 @@ describe("what each scenario changes from run to run", () => {
       }),
       [
         "redis 400 true none sleep holds",
-        "redis 400 false none sleep unclaimed",
+        "redis 400 false none sleep holds",
         "redis 400 true none stall violated",
         "redis 400 true fence-claim stall holds",
         "redis 2000 true none die holds",
@@ -152,6 +227,9 @@ describe("what each scenario changes from run to run", () => {
         "version 2000 true none die holds",
       ],
     );
+    // Its end is noticed by an extension only, and here is none.
+    const unnoticed = plans("ttl", { strategies: ["redis-semaphore"] })[1]!;
+    assert.deepEqual([unnoticed.extend, theoryOf(unnoticed).data], [false, "violated"]);
     assert.doesNotMatch(told(runs).join("\n"), /each/, "how long a run lasts is no part of its name");
     for (const { fault, lockTtlMs, durationMs } of runs) {
       if (fault?.action === "die") assert.ok(durationMs - fault.afterMs > 1.5 * lockTtlMs, "time for the next holder");
@@ -204,6 +282,45 @@ describe("theory of several strategies on one row", () => {
 
   test("a mix is no control, although its violation shows that one is seen", () => {
     assert.equal(isControl({ strategy: "none", mix: ["none", "version"], workers: 4, guard: "none" }), false);
+  });
+});
+
+describe("theory of workers on several servers of one MySQL cluster", () => {
+  const across = (setting: Partial<RunPlan>, mysqlServers = 2) => {
+    const { data, exclusion, unbroken } = theoryOf({
+      strategy: "none",
+      workers: 4,
+      guard: "none",
+      mysqlServers,
+      ...setting,
+    });
+    return [data, exclusion, ...(unbroken ?? [])];
+  };
+
+  test("what the cluster certifies keeps the data, GET_LOCK does not, and no exclusion is claimed", () => {
+    for (const strategy of ["row-lock", "version", "atomic", "redis"] as const)
+      assert.deepEqual(across({ strategy }), ["holds", "unclaimed"], strategy);
+    assert.deepEqual(across({ strategy: "get-lock" }), ["unclaimed", "unclaimed"]);
+    for (const strategy of ["none", "memory"] as const)
+      assert.deepEqual(across({ strategy }), ["violated", "unclaimed"]);
+    assert.equal(isControl({ strategy: "none", workers: 4, guard: "none", mysqlServers: 2 }), true);
+    assert.deepEqual(across({ strategy: "none", guard: "version" }), ["holds", "unclaimed"]);
+    assert.deepEqual(across({ strategy: "redis", mix: ["redis", "get-lock"] }), ["violated", "unclaimed"]);
+  });
+
+  test("a run with an expectation of its own keeps it for the data", () => {
+    const expects = {
+      data: "unclaimed",
+      exclusion: "unclaimed",
+      because: "x",
+      unbroken: ["data", "exclusion"],
+    } as const;
+    assert.deepEqual(across({ strategy: "redis", expects }), ["unclaimed", "unclaimed", "data"]);
+    assert.deepEqual(across({ strategy: "get-lock", expects }), ["unclaimed", "unclaimed"]);
+  });
+
+  test("one server of a cluster is like any other server", () => {
+    assert.deepEqual(across({ strategy: "row-lock" }, 1), ["holds", "holds"]);
   });
 });
 

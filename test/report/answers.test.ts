@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Report, RunReport } from "../../coordinator/judge/report-data.ts";
 import { answers } from "../../coordinator/report/answers.ts";
+import type { StrategyName } from "../../worker/contract.ts";
 import { sampleReport, troubledReport, violatedReport } from "../support/sample-report.ts";
 
 const withRuns = (change: (run: RunReport) => RunReport[]): Report => {
@@ -66,7 +67,7 @@ describe("what held", () => {
 describe("what it cost", () => {
   test("compares with the fastest that held, not with the fastest", () => {
     const { cost } = answers(sampleReport());
-    assert.equal(cost[0], '"row-lock" was the fastest that held: 373 committed/s, p99 14.1 ms.');
+    assert.equal(cost[0], '"row-lock" was the fastest that held in 1 run of each: 373 committed/s, p99 14.1 ms.');
     assert.equal(cost[1], '"redis": 88 % of that throughput (329/s), p99 18.2 ms, 1.29 times the p99 of the fastest.');
     assert.equal(cost[3], '"none" committed 2.31 times as many operations as "row-lock" and lost 74 % of the raises.');
   });
@@ -112,7 +113,8 @@ describe("what cannot be shown", () => {
     assert.match(cannotShow[0]!, /rarer than 0\.25 % of operations \("version", 3 in 1,203\)/);
     assert.match(cannotShow[1]!, /^No fault was injected/);
     assert.match(cannotShow[2]!, /^All workers ran on one node/);
-    assert.match(cannotShow[3]!, /each run had 4 workers, 1 loop per worker, 1 row, hold 2 ms and pause 0 ms/);
+    assert.match(cannotShow[3]!, /^Each run was made once/);
+    assert.match(cannotShow[4]!, /each run had 4 workers, 1 loop per worker, 1 row, hold 2 ms and pause 0 ms/);
   });
 
   test("claims nothing that the run contradicts", () => {
@@ -141,7 +143,7 @@ describe("which to take", () => {
 
   test("names the fastest that held for each condition, and what was not tried", () => {
     assert.deepEqual(answers(withRuns((run) => [even(run)])).choice, [
-      'Fastest without Redis: "row-lock" (373/s).',
+      'Fastest that needs no server but the database: "row-lock" (373/s).',
       'Fastest lock kept outside the database (so it can also protect other resources): "redis" (329/s).',
       'Fastest without rejected operations: "row-lock" (373/s).',
       `Fastest that served its workers evenly (Jain's index of at least 0.99): "row-lock" (373/s).`,
@@ -156,6 +158,18 @@ describe("which to take", () => {
       withRuns((run) => [run.strategy === "redis" ? { ...run, guard: "version" as const } : run]),
     ).choice;
     assert.match(guarded[1]!, /other resources\): no strategy that held here\.$/);
+  });
+
+  test("says what each lock needs, and what becomes of it on failure, where a lock service is among them", () => {
+    const with_ = (strategy: StrategyName) =>
+      answers(
+        withRuns((run) => [run, ...(run.strategy === "redis" ? [{ ...run, run: `${run.run}-x`, strategy }] : [])]),
+      ).choice.filter((line) => / needs (?!no )/.test(line));
+    assert.deepEqual(with_("zookeeper"), [
+      '"redis" (329/s) needs one Redis; if that loses its data, a held lock is given away.',
+      '"zookeeper" (329/s) needs ZooKeeper, which keeps held locks while a minority of its servers is lost, and gives none without a majority.',
+    ]);
+    assert.deepEqual(with_("file"), []);
   });
 
   test("has no choice where less than two held", () => {

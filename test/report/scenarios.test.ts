@@ -19,6 +19,17 @@ describe("forms of reports with many runs", () => {
     assertGolden("report-contention.md", formatMarkdown(contentionReport()));
     assertGolden("report-contention.xml", formatJunit(contentionReport()));
   });
+  test("a curve stands before the table, and in the short text only runs that are not as expected have a line", () => {
+    const report = contentionReport();
+    const whole = plain({ ...report, options: { verbose: true } });
+    assert.ok(whole.indexOf("More workers on one row") < whole.indexOf("What happened"));
+    assert.doesNotMatch(plain(report), /redis, 2 workers/);
+    report.runs[5] = { ...report.runs[5]!, agreement: "unknown", reasons: ["the workers rarely contended"] };
+    const text = plain(report);
+    assert.match(text, /Runs that are not as expected\n[\s\S]*\n {2}redis, 2 workers, hold 2 ms .* unknown /);
+    assert.ok(text.indexOf("More workers on one row") < text.indexOf("Runs that are not"));
+    assert.doesNotMatch(text, /redis, 4 workers|runs are as theory expects/);
+  });
   test("names longer than there is room for", () => assertGolden("report-ttl.txt", plain(ttlReport(), 80)));
   test("no run at all", () => assertGolden("report-acl.txt", plain(aclReport(), 100)));
 

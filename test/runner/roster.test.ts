@@ -44,13 +44,14 @@ test("a worker that was stopped early is lost by the failure it sent, which the 
   assert.deepEqual(reasons(other), [[1, DELETED.reason]], "the first reason stays");
 });
 
-test("the failure that a worker sent replaces a launcher's reason without a log, but not one with a log", () => {
+test("the failure that a worker sent replaces a launcher's reason, whose log stays", () => {
   const roster = rosterOf(beat(0, { failure: "MySQL: refused" }));
   roster.note([{ index: 0, reason: "exited with 1", fatal: true }]);
   assert.deepEqual(reasons(roster), [[0, "MySQL: refused"]]);
   const logged = rosterOf(beat(0, { failure: "MySQL: refused" }));
   logged.note([{ index: 0, reason: "exited with 1: MySQL: refused", fatal: true, log: "MySQL: refused\n" }]);
-  assert.deepEqual(reasons(logged), [[0, "exited with 1: MySQL: refused"]]);
+  assert.deepEqual(reasons(logged), [[0, "MySQL: refused"]]);
+  assert.equal(logged.lost()[0]!.log, "MySQL: refused\n");
 });
 
 test("a worker whose problem may heal is waiting, not lost, for as long as the problem is reported", () => {

@@ -54,7 +54,7 @@ describe("the contested rows", () => {
     await observed.poll();
     assert.deepEqual(await observed.row(), [3, 2, 0, 0]);
 
-    await write({ op: 13, readOp: 11, readSalary: 1010, newSalary: 1013 });
+    await write({ op: 13, readOp: 11, stale: true, readSalary: 1010, newSalary: 1013 });
     await observed.poll();
     assert.deepEqual(await observed.row(), [4, 3, 1, 7]);
 
@@ -106,7 +106,7 @@ describe("the contested rows", () => {
       NOW,
     ]);
     // Every thousandth writer read one write too early.
-    for (let i = 999; i < count; i += 1000) rows[i]![3] = i - 1;
+    for (let i = 999; i < count; i += 1000) rows[i]![4] = i;
     await pool.query(
       "INSERT INTO ledger (run, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence, read_at, written_at) VALUES ?",
       [rows],
@@ -183,7 +183,7 @@ describe("the servers", () => {
     await observed.poll();
     const info = parseRedisInfo(await server.admin.info());
     assert.equal(await observed.value("holdfast_redis_pubsub_clients"), info.get("pubsub_clients"));
-    assert.equal(await observed.value("holdfast_redis_pubsub_channels"), info.get("pubsub_channels"));
+    assert.equal(await observed.value("holdfast_redis_pubsub_channels"), info.get("pubsubshard_channels"));
   });
 
   test("that are gone lose their series and are counted as failures; they come back", async () => {
@@ -242,7 +242,7 @@ function observe(options: Partial<Parameters<typeof createSampler>[0]> = {}) {
   // Polls by the clock would make the counts depend on the machine's speed.
   const sampler = createSampler({
     mysqlPool: pool,
-    redis,
+    redis: { readInfos: async () => [await redis.info()] },
     metrics,
     run,
     intervalMs: 3_600_000,
@@ -275,22 +275,38 @@ interface Write {
   readonly employee?: number;
   readonly op: number;
   readonly readOp: number;
+  readonly stale?: boolean;
   readonly readSalary: number;
   readonly newSalary: number;
 }
 
 /** A mutation as a worker makes it: the row, and its ledger row in the same transaction. */
 async function write(
-  { employee = 1, op, readOp, readSalary, newSalary }: Write,
+  { employee = 1, op, readOp, stale = false, readSalary, newSalary }: Write,
   connection: mysql.Pool | mysql.PoolConnection = pool,
 ) {
-  await connection.query(
-    "UPDATE employee SET version = version + 1, salary = ?, last_op = ? WHERE run = ? AND id = ?",
+  const [{ insertId: version }] = await connection.query<mysql.ResultSetHeader>(
+    "UPDATE employee SET version = LAST_INSERT_ID(version + 1), salary = ?, last_op = ? WHERE run = ? AND id = ?",
     [newSalary, op, run.run, employee],
   );
   await connection.query(
     "INSERT INTO ledger (run, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence, read_at, written_at) VALUES (?)",
-    [[run.run, employee, op, readOp, 0, 0, readSalary, newSalary, newSalary - readSalary, 0, NOW, NOW]],
+    [
+      [
+        run.run,
+        employee,
+        op,
+        readOp,
+        version - (stale ? 2 : 1),
+        version,
+        readSalary,
+        newSalary,
+        newSalary - readSalary,
+        0,
+        NOW,
+        NOW,
+      ],
+    ],
   );
 }
 

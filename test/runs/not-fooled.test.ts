@@ -1,7 +1,12 @@
 /** Evidence that was tampered with, or that is incomplete, must never become `holds`. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { ResultSetHeader } from "mysql2/promise";
+import type { PrometheusEvidence } from "../../coordinator/judge/evidence.ts";
+import { listTroubles } from "../../coordinator/report/describe-run.ts";
+import { OPERATIONS_PER_WRITER } from "../../worker/contract.ts";
 import { processOf } from "../support/processes.ts";
+import { startRedis } from "../support/redis.ts";
 import { createRig, type Rig } from "../support/rig.ts";
 
 let rig: Rig;
@@ -39,6 +44,74 @@ for (const [name, sql] of [
     const report = await rig.run("row-lock", {}, { beforeJudging: (plan) => change(sql, plan.run) });
     assert.equal(report.data.value, "violated", JSON.stringify(report.data));
     assert.equal(report.agreement, "mismatch");
+  });
+
+test("ids that the server assigns in blocks: holds, because the versions are in order", async () => {
+  const report = await rig.run(
+    "row-lock",
+    {},
+    {
+      async beforeJudging({ run }) {
+        const connection = await rig.sql();
+        const [moved] = await connection.query<ResultSetHeader>(
+          `UPDATE ledger JOIN writer ON writer.id = ledger.op DIV ${OPERATIONS_PER_WRITER} SET seq = seq + 1000000
+           WHERE ledger.run = ? AND worker IN (1, 3)`,
+          [run],
+        );
+        await connection.end();
+        assert.ok(moved.affectedRows > 10, "two workers have ids of a later block");
+      },
+    },
+  );
+  assert.equal(report.data.value, "holds", JSON.stringify(report.data));
+  assert.equal(report.agreement, "expected", report.reasons.join());
+});
+
+test("operations that last no time by the database's clock: exclusion is unknown, with their number", async () => {
+  const report = await rig.run(
+    "row-lock",
+    { holdMs: 5 },
+    {
+      async beforeJudging({ run }) {
+        const connection = await rig.sql();
+        await connection.query("UPDATE ledger SET read_at = written_at WHERE run = ?", [run]);
+        await connection.end();
+      },
+    },
+  );
+  assert.equal(report.exclusion.value, "unknown", JSON.stringify(report.exclusion));
+  const all = report.ledgerRows.toLocaleString("en-US");
+  assert.match(report.reasons.join(), new RegExp(`${all} of ${all} operations took less than half of the hold time`));
+});
+
+for (const [what, change, reason] of [
+  [
+    "swaps rejected and unknown operations",
+    (read) => ({
+      ...read,
+      workers: read.workers.map((worker) => ({ ...worker, rejected: worker.unknown, unknown: worker.rejected })),
+    }),
+    /reports .* rejected and 0 unknown, Prometheus has .* 0 rejected/,
+  ],
+  [
+    "counts no rejected operations",
+    (read) => ({ ...read, workers: read.workers.map((worker) => ({ ...worker, rejected: 0 })) }),
+    /reports .* rejected and 0 unknown, Prometheus has .* 0 rejected/,
+  ],
+  [
+    "has times that are ten times too long",
+    (read) => ({ ...read, operation: { ...read.operation, average: 10 * read.operation.average! } }),
+    /the times of operations in Prometheus add up to .* s, but all loops together ran for/,
+  ],
+] satisfies [string, (read: PrometheusEvidence) => PrometheusEvidence, RegExp][])
+  test(`a Prometheus that ${what}: unknown`, async () => {
+    const report = await rig.run(
+      "version",
+      {},
+      { prometheus: (real) => ({ ...real, read: async (...of) => change(await real.read(...of)) }) },
+    );
+    assert.equal(report.data.value, "unknown", JSON.stringify(report.data));
+    assert.match(report.reasons.join(), reason);
   });
 
 test("a worker that claims an operation too many: violated", async () => {
@@ -99,6 +172,25 @@ test("a worker killed with -9 in the middle: unknown, and it is named", async ()
   assert.equal(report.data.value, "unknown", JSON.stringify(report.data));
   assert.match(JSON.stringify(report.data), /worker-1/);
   assert.match(report.reconciliation.find(({ worker }) => worker === 1)?.lost ?? "", /SIGKILL/);
+});
+
+test("an error that waiting does not resolve ends the run at once, with the cause and the fix, once for all workers", async () => {
+  const replica = await startRedis(["--replicaof", "127.0.0.1 1", "--replica-serve-stale-data", "no"]);
+  const passwords = { REDIS_PASSWORD_LOCK: "lock", REDIS_PASSWORD_MONITOR: "monitor" };
+  const environment = { REDIS_URL: `redis://127.0.0.1:${replica.port}`, ...passwords };
+  const report = await rig.run("redis", {}, { environment });
+  await replica.stop();
+  assert.deepEqual(report.problems, ["the run did not start, because a worker was lost"]);
+  const cause =
+    /^4 of 4 workers were lost: Redis at 127.0.0.1:\d+: MASTERDOWN .*; use the address of the primary in REDIS_URL$/;
+  assert.equal(report.reasons.length, 2, report.reasons.join());
+  assert.match(report.reasons[1]!, cause);
+  const troubles = listTroubles(report).map(({ text }) => text);
+  assert.deepEqual(
+    troubles.map((text) => cause.test(text)),
+    [false, true],
+    troubles.join("\n"),
+  );
 });
 
 test("an interrupted run: unknown with the reason", async () => {

@@ -106,8 +106,22 @@ describe("scenarios", () => {
     assert.ok(rowLockSeconds < redisSeconds, `${rowLockSeconds} s where the database sees the connection end`);
   });
 
+  test("faults: a lock without owner and extension breaks in all partitions, and lost answers are accounted for", async () => {
+    const faults = "partition,partition-redis,partition-mysql,lost-acquire,lost-release,lost-commit,lock-deleted";
+    const report = await expected("faults", "--strategies", "none,seed-mutex", "--faults", faults);
+    const runs = report.runs.filter(({ plan }) => plan.fault !== undefined);
+    assert.ok(runs.every(({ faultTimes, quietSeconds }) => faultTimes!.length > 0 && quietSeconds !== undefined));
+    const lost = runs.filter(({ plan, guard }) => plan.fault?.action === "partition" && guard === "none");
+    assert.deepEqual(
+      lost.map(({ data }) => data.value),
+      ["violated", "violated", "violated"],
+    );
+    assert.match(shown(report), /"seed-mutex" \(.*partition from Redis\): .*the data did not hold/);
+    assert.match(formatReport(report, { color: false, width: 120 }), /What each fault did/);
+  });
+
   test("mixed: a lock protects only against workers that take it", async () => {
-    const { runs } = await expected("mixed", "--duration", "2s");
+    const { runs } = await expected("mixed", "--duration", "4s");
     const part = (index: number, strategy: string) => runs[index]?.parts?.find((part) => part.strategy === strategy);
     assert.ok(part(0, "redis")!.staleWrites > 0);
     assert.equal(part(1, "row-lock")!.staleWrites, 0);

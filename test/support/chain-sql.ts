@@ -22,4 +22,4 @@ const CHAIN = `
                COALESCE(LAG(new_version) OVER one, ?) AS version_before,
                COALESCE(LAG(op) OVER one, ?) AS op_before
         FROM ledger WHERE run = ?
-        WINDOW one AS (PARTITION BY employee_id ORDER BY seq)) AS chained`;
+        WINDOW one AS (PARTITION BY employee_id ORDER BY new_version, seq)) AS chained`;

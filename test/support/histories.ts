@@ -1,7 +1,7 @@
 /** Histories of operations on simulated rows, with what is known about them by construction. */
 import fc from "fast-check";
 import type { EmployeeState, Evidence, PrometheusWorker, WorkerEvidence } from "../../coordinator/judge/evidence.ts";
-import { type LedgerRow, ledgerOf, rowsOf } from "../../coordinator/judge/ledger.ts";
+import { buildLedger, type LedgerRow, listRows } from "../../coordinator/judge/ledger.ts";
 import type { PlanSettings, RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { operationId, type WorkerFinal, type WriterFinal } from "../../worker/contract.ts";
 
@@ -135,9 +135,9 @@ export const turns = (most = 60): fc.Arbitrary<Turn[]> =>
 
 /** The same evidence with another ledger. The rows may be changed in place. */
 export function withRows(evidence: Evidence, change: (rows: Mutable[]) => void): Evidence {
-  const rows: Mutable[] = rowsOf(evidence.ledger);
+  const rows: Mutable[] = listRows(evidence.ledger);
   change(rows);
-  return { ...evidence, ledger: ledgerOf(rows) };
+  return { ...evidence, ledger: buildLedger(rows) };
 }
 
 /** The same evidence with other final numbers of one worker. */
@@ -147,6 +147,31 @@ export const withFinal = (evidence: Evidence, index: number, change: Partial<Wor
     worker.index === index ? { ...worker, final: { ...worker.final!, ...change } } : worker,
   ),
 });
+
+/** The same evidence with further operations of one worker that ended with these errors. All counts agree. */
+export function withErrors(evidence: Evidence, index: number, errors: WorkerFinal["errors"]): Evidence {
+  const final = evidence.workers[index]!.final!;
+  const sum = (wanted: string) =>
+    errors.reduce((total, { outcome, count }) => total + (outcome === wanted ? count : 0), 0);
+  const [rejected, unknown] = [sum("rejected"), sum("unknown")];
+  const [writer, ...others] = final.writers;
+  const attempted = writer!.attempted + rejected + unknown;
+  const open = Array.from({ length: unknown }, (_, offset) => attempted - offset);
+  const counts = { rejected: final.rejected + rejected, unknown: final.unknown + unknown };
+  const { prometheus } = evidence;
+  return {
+    ...withFinal(evidence, index, {
+      ...counts,
+      errors: [...final.errors, ...errors],
+      writers: [{ ...writer!, attempted, unknown: [...writer!.unknown, ...open] }, ...others],
+    }),
+    prometheus: prometheus && {
+      ...prometheus,
+      workers: prometheus.workers.map((worker) => (worker.worker === index ? { ...worker, ...counts } : worker)),
+      operation: { ...prometheus.operation, count: prometheus.operation.count + rejected + unknown },
+    },
+  };
+}
 
 /** The same evidence from a fleet that lost this worker before it was done. */
 export const withLost = (evidence: Evidence, index: number, lost: string): Evidence => ({
@@ -207,7 +232,7 @@ function evidenceOf({ rows, initial, final, attempts, startUs, endUs, plan }: Pa
         startedAtUs: startUs,
         endedAtUs: endUs,
         writers: [writer],
-        errors: [],
+        errors: [...errorsOf(ends, "rejected", "lock-wait-timeout"), ...errorsOf(ends, "unknown", "commit-unanswered")],
         residentBytes: 0,
       },
     };
@@ -225,7 +250,7 @@ function evidenceOf({ rows, initial, final, attempts, startUs, endUs, plan }: Pa
     },
     initial,
     final,
-    ledger: ledgerOf(rows),
+    ledger: buildLedger(rows),
     writers: workers.map(({ index, uid }) => ({ id: writerOfWorker(index), worker: index, loop: 0, uid })),
     workers,
     prometheus: {
@@ -235,11 +260,16 @@ function evidenceOf({ rows, initial, final, attempts, startUs, endUs, plan }: Pa
           return scraped;
         },
       ),
-      operation: { count: rows.length },
+      operation: { count: attempts.flat().length },
       lockWait: { count: rows.length },
     },
     problems: [],
   };
+}
+
+function errorsOf(ends: readonly End[], outcome: "rejected" | "unknown", name: string): WorkerFinal["errors"] {
+  const count = ends.filter((end) => end !== "committed" && (end === "rejected") === (outcome === "rejected")).length;
+  return count === 0 ? [] : [{ class: name, outcome, count, example: `${name} of a test` }];
 }
 
 const sequencesOf = (ends: readonly End[], wanted: End) =>

@@ -12,22 +12,22 @@ export async function metricsPage(): Promise<string> {
   const coordinator = createCoordinatorMetrics("").registry;
   return `# Metrics
 
-This page is generated from the two registries by \`UPDATE=1 node --test test/runner/metrics.test.ts\`; a test compares them.
-Both processes also serve prom-client's default metrics (\`process_*\`, \`nodejs_*\`).
+This page is generated from the two registries by \`UPDATE=1 node --test test/runner/metrics.test.ts\`; a test compares
+them. Both processes also serve prom-client's default metrics (\`process_*\`, \`nodejs_*\`).
 An unknown number has no series, so 0 always means 0.
 
 ## Workers
 
-Each series also has the labels ${METRIC_LABELS.map(code).join(", ")}. \`run\` is unique and each process makes one run, so
-a count needs no arithmetic over resets.
+Each series also has the labels ${METRIC_LABELS.map(code).join(", ")}. \`run\` is unique and each
+process makes one run, so a counter is never reset within a run.
 
 ${await table(worker)}
 
 ## Coordinator
 
 Each series also has the label \`report\`. The figures of \`holdfast_run_*\` and the verdicts are those of the report, and
-appear when the run is judged. Verdicts are numbers because Prometheus stores nothing else. The controls \`none\` and \`memory\`
-are expected to be violated, so look at \`holdfast_agreement\` before \`holdfast_verdict\`.
+appear when the run is judged. Verdicts are numbers because Prometheus stores nothing else. The controls \`none\` and
+\`memory\` are expected to be violated, so look at \`holdfast_agreement\` before \`holdfast_verdict\`.
 
 ${await table(coordinator)}
 `;

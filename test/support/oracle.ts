@@ -3,12 +3,12 @@
  * graph of which operation read whose write, and with sets of strings. For histories of a few hundred operations.
  */
 import type { Evidence } from "../../coordinator/judge/evidence.ts";
-import { type LedgerRow, rowsOf } from "../../coordinator/judge/ledger.ts";
+import { type LedgerRow, listRows } from "../../coordinator/judge/ledger.ts";
 import { OPERATIONS_PER_WRITER } from "../../worker/contract.ts";
 
 /** Writes with another write between the version that they read and the one that they wrote: anti-dependency cycles. */
 export function lostUpdates({ ledger }: Evidence): number {
-  const rows = rowsOf(ledger);
+  const rows = listRows(ledger);
   return rows.filter((victim) =>
     rows.some(
       (other) =>
@@ -25,7 +25,7 @@ export function lostUpdates({ ledger }: Evidence): number {
  * read.
  */
 export function lostMoney({ ledger, final }: Evidence): number {
-  const rows = rowsOf(ledger);
+  const rows = listRows(ledger);
   const kept = new Set<string>();
   for (const { id, lastOp } of final) {
     let link = rows.find((row) => row.employee === id && row.op === lastOp);
@@ -40,7 +40,7 @@ export function lostMoney({ ledger, final }: Evidence): number {
 
 /** The number of operations minus the number of groups of operations that are connected by overlapping pairs. */
 export function overlaps({ ledger }: Evidence): number {
-  const rows = rowsOf(ledger);
+  const rows = listRows(ledger);
   const group = rows.map((_, index) => index);
   const root = (index: number): number => (group[index] === index ? index : root(group[index]!));
   for (const [i, a] of rows.entries())
@@ -54,7 +54,7 @@ const sharedUs = (a: LedgerRow, b: LedgerRow) =>
 
 /** Whether any earlier write of the same employee had a token that was at least as new. */
 export function tokensRegress({ ledger }: Evidence): boolean {
-  const rows = rowsOf(ledger).filter(({ fence }) => fence !== 0);
+  const rows = listRows(ledger).filter(({ fence }) => fence !== 0);
   return rows.some((late, index) =>
     rows.slice(0, index).some((early) => early.employee === late.employee && early.fence >= late.fence),
   );
@@ -74,7 +74,7 @@ export function setDifferences({ ledger, workers }: Evidence) {
     for (const sequence of sequences(text.length))
       if (text[sequence - 1] === "1") acknowledged.add(`${final.writer}:${sequence}`);
   }
-  const applied = rowsOf(ledger).map(
+  const applied = listRows(ledger).map(
     ({ op }) => `${Math.trunc(op / OPERATIONS_PER_WRITER)}:${op % OPERATIONS_PER_WRITER}`,
   );
   return {

@@ -13,12 +13,20 @@ export const workerProcesses = (report = ""): number[] =>
     .filter(({ environment }) => environment.some((line) => line.includes(`"report":"${report}`)))
     .map(({ pid }) => pid);
 
-function workers(): { pid: number; environment: string[] }[] {
+/** Processes with this variable in their environment, as NAME=value. */
+export const processesWith = (variable: string): number[] =>
+  processes()
+    .filter(({ environment }) => environment.includes(variable))
+    .map(({ pid }) => pid);
+
+const workers = () =>
+  processes().filter(({ environment }) => environment.some((line) => line.startsWith("HOLDFAST_UID=")));
+
+function processes(): { pid: number; environment: string[] }[] {
   return readdirSync("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
-      const environment = readFileSync(`/proc/${name}/environ`, "utf8").split("\0");
-      return environment.some((line) => line.startsWith("HOLDFAST_UID=")) ? [{ pid: Number(name), environment }] : [];
+      return [{ pid: Number(name), environment: readFileSync(`/proc/${name}/environ`, "utf8").split("\0") }];
     } catch {
       return [];
     }

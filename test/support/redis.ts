@@ -1,7 +1,7 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,8 @@ import { lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
 
 const FILES = join(import.meta.dirname, "../../helm/files");
 const STARTED_WITHIN_MS = 5_000;
+/** Another program that speaks the same protocol, such as valkey-server. */
+const REDIS_SERVER = process.env.HOLDFAST_TEST_REDIS_SERVER ?? "redis-server";
 
 /**
  * A Redis for tests, with the project's redis.conf and users.acl and the additional user `admin`, which may do
@@ -39,6 +41,9 @@ export async function startRedis(options: readonly string[] = []): Promise<TestR
   for (const user of REDIS_USERS) users = users.replaceAll(`%${user.toUpperCase()}%`, sha256(user));
   await writeFile(join(folder, "users.acl"), `${users}\nuser admin on #${sha256("admin")} ~* &* +@all\n`);
 
+  // A copy: Sentinel makes the server write its settings into its own file.
+  await copyFile(join(FILES, "redis.conf"), join(folder, "redis.conf"));
+
   const connections: Redis[] = [];
   const connect = (settings: RedisOptions = {}) => {
     const connection = new Redis({
@@ -55,40 +60,16 @@ export async function startRedis(options: readonly string[] = []): Promise<TestR
     return connection;
   };
 
-  async function start() {
-    const args = [
-      join(FILES, "redis.conf"),
-      "--port",
-      `${port}`,
-      "--dir",
-      folder,
-      "--include",
-      join(folder, "users.acl"),
-    ];
-    const child = spawn("redis-server", [...args, "--bind", "127.0.0.1", ...options], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let log = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.on("data", (text) => {
-        log += text;
-      });
-    const deadline = performance.now() + STARTED_WITHIN_MS;
-    while (!log.includes("Ready to accept connections")) {
-      if (child.exitCode !== null || performance.now() > deadline)
-        throw new Error(`redis-server did not start:\n${log}`);
-      await sleep(5);
-    }
-    return child;
-  }
+  const start = () =>
+    spawnRedis(
+      [join(folder, "redis.conf"), "--port", `${port}`, "--dir", folder, "--include", join(folder, "users.acl")].concat(
+        ["--bind", "127.0.0.1", ...options],
+      ),
+      "Ready to accept connections",
+    );
 
   let server = await start();
-  async function kill() {
-    if (server.exitCode !== null || server.signalCode !== null) return;
-    const exited = once(server, "exit");
-    server.kill("SIGKILL");
-    await exited;
-  }
+  const kill = () => killRedis(server);
 
   const admin = connect({ username: "admin" });
   return {
@@ -111,7 +92,31 @@ export async function startRedis(options: readonly string[] = []): Promise<TestR
   };
 }
 
-async function freePort() {
+/** Starts a server, and resolves when it has logged `ready`. */
+export async function spawnRedis(args: readonly string[], ready: string): Promise<ChildProcess> {
+  const child = spawn(REDIS_SERVER, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (text) => {
+      log += text;
+    });
+  const deadline = performance.now() + STARTED_WITHIN_MS;
+  while (!log.includes(ready)) {
+    if (child.exitCode !== null || performance.now() > deadline)
+      throw new Error(`${REDIS_SERVER} did not start:\n${log}`);
+    await sleep(5);
+  }
+  return child;
+}
+
+export async function killRedis(server: ChildProcess) {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const exited = once(server, "exit");
+  server.kill("SIGKILL");
+  await exited;
+}
+
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

@@ -1,21 +1,28 @@
 /** Real servers and the coordinator's own modules, for tests that make whole runs. */
+import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import mysql from "mysql2/promise";
+import { openLockService } from "../../coordinator/clients/lock-services.ts";
 import { createDatabase } from "../../coordinator/clients/mysql.ts";
 import { createPrometheus, type Prometheus } from "../../coordinator/clients/prometheus.ts";
+import { createRedisMonitor } from "../../coordinator/clients/redis.ts";
 import { passwordVariables } from "../../coordinator/clients/redis-users.ts";
+import type { RecordedRun } from "../../coordinator/judge/history.ts";
 import type { RunReport } from "../../coordinator/judge/report-data.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { nameRuns, planRuns } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
+import { createFaultMaker } from "../../coordinator/platform/local/faults.ts";
 import { createLocalLauncher } from "../../coordinator/platform/local/launcher.ts";
 import { startServers } from "../../coordinator/platform/local/servers/index.ts";
 import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
+import type { MakeFault } from "../../coordinator/platform/platform.ts";
 import { serveCoordinator } from "../../coordinator/runner/http-server.ts";
 import type { Roster } from "../../coordinator/runner/roster.ts";
 import { run } from "../../coordinator/runner/run.ts";
-import type { StrategyName } from "../../worker/contract.ts";
+import type { LockService, StrategyName } from "../../worker/contract.ts";
+import { readBack, reportOf } from "./saved-history.ts";
 
 export interface Meddling {
   /** A bug of test/support/plant.ts. */
@@ -28,28 +35,62 @@ export interface Meddling {
   readonly beforeJudging?: (plan: RunPlan) => void | Promise<void>;
   readonly prometheus?: (real: Prometheus) => Prometheus;
   readonly signal?: AbortSignal;
+  /** In place of the one that makes the faults of the rig's servers. */
+  readonly makeFault?: MakeFault;
 }
 
 export type Rig = Awaited<ReturnType<typeof createRig>>;
 
-export async function createRig({ redisServers = 1 }: { readonly redisServers?: number } = {}) {
+export interface RigOptions {
+  readonly redisServers?: number;
+  /** Lock services to start, with their accounts. One that is not installed is in `servers.missing`. */
+  readonly lockServices?: readonly LockService[];
+  /** A MySQL that the test has started, in place of one of the rig's own. */
+  readonly mysqlUrl?: string;
+}
+
+export async function createRig({ redisServers = 1, lockServices = [], mysqlUrl }: RigOptions = {}) {
   const listen = { host: "127.0.0.1", port: await freePort() };
   const coordinatorUrl = `http://${listen.host}:${listen.port}`;
   const token = "test";
-  const servers = await startServers({ coordinatorUrl, redisServers, log: () => {} });
+  const only = [...(mysqlUrl === undefined ? (["mysql"] as const) : []), "redis", "prometheus"] as const;
+  const servers = await startServers({
+    coordinatorUrl,
+    redisServers,
+    lockServices,
+    only,
+    faultUser: true,
+    log: () => {},
+  });
+  const serviceVariables: Readonly<Record<string, string>> = Object.assign(
+    {},
+    ...Object.values(servers.lockServices).map(({ variables }) => variables),
+  );
+  for (const service of Object.keys(servers.lockServices) as LockService[]) {
+    const client = openLockService(service, serviceVariables);
+    await client.prepare();
+    client.close();
+  }
+  const MYSQL_URL = mysqlUrl ?? servers.mysql!.url;
   const server = await serveCoordinator({ ...listen, token, metrics: async () => "" });
-  const database = createDatabase(servers.mysql!.url);
-  const prometheus = createPrometheus(servers.prometheus!.url);
+  const database = createDatabase({ MYSQL_URL });
+  const prometheus = createPrometheus({ PROMETHEUS_URL: servers.prometheus!.url });
+  const redisVariables = {
+    REDIS_URL: servers.redis!.url,
+    ...passwordVariables(servers.redis!.passwords),
+    REDIS_PASSWORD_MONITOR: servers.redis!.passwords.monitor,
+  };
   const launcherOf = ({ bug, environment = {} }: Meddling) =>
     createLocalLauncher({
       coordinatorUrl,
       token,
       workersMax: 4,
       servers: {
-        MYSQL_URL: servers.mysql!.url,
+        MYSQL_URL,
         REDIS_URL: servers.redis!.url,
         REDIS_URLS: servers.redis!.urls.join(","),
         ...passwordVariables(servers.redis!.passwords),
+        ...serviceVariables,
         HOLDFAST_LOCK_FOLDER: join(servers.folder!, "locks"),
         ...environment,
       },
@@ -57,12 +98,13 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
     });
 
   return {
+    coordinatorUrl,
     servers,
     database,
     prometheus,
     /** Stale writes of a run, found by separate SQL. */
     async stale(run: string): Promise<number> {
-      const connection = await mysql.createConnection(servers.mysql!.url);
+      const connection = await mysql.createConnection(MYSQL_URL);
       const [rows] = await connection.query<mysql.RowDataPacket[]>(
         "SELECT COUNT(*) AS stale FROM ledger WHERE run = ? AND read_version <> new_version - 1",
         [run],
@@ -70,9 +112,9 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
       await connection.end();
       return Number(rows[0]?.stale);
     },
-    sql: () => mysql.createConnection({ uri: servers.mysql!.url, multipleStatements: true }),
+    sql: () => mysql.createConnection({ uri: MYSQL_URL, multipleStatements: true }),
 
-    /** Makes one run with this interference. */
+    /** Makes one run with this interference. Its history must give the same report. */
     async run(strategy: StrategyName, changes: Partial<RunPlan> = {}, meddling: Meddling = {}): Promise<RunReport> {
       const report = randomBytes(4).toString("hex");
       const { settings } = readRunOptions({ strategies: [strategy], duration: "1500ms", rows: changes.rows ?? 1 });
@@ -80,7 +122,10 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
       const launcher = await launcherOf(meddling);
       server.setTargets(launcher.targets());
       const real = meddling.prometheus?.(prometheus) ?? prometheus;
-      return run(
+      const redis = createRedisMonitor({ ...redisVariables, ...meddling.environment });
+      using _redis = { [Symbol.dispose]: () => redis.close() };
+      let recorded: RecordedRun | undefined;
+      const made = await run(
         plan,
         {
           report,
@@ -95,7 +140,12 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
             },
           },
           prometheus: real,
+          redis,
+          makeFault: meddling.makeFault ?? createFaultMaker(servers),
           startDeadlineMs: 30_000,
+          async record(all) {
+            recorded = all;
+          },
           watch: {
             phase() {},
             fleet(_, roster) {
@@ -105,6 +155,8 @@ export async function createRig({ redisServers = 1 }: { readonly redisServers?: 
         },
         meddling.signal ?? new AbortController().signal,
       );
+      assert.deepEqual(reportOf(readBack(recorded!)), JSON.parse(JSON.stringify(made)));
+      return made;
     },
 
     async [Symbol.asyncDispose]() {

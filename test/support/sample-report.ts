@@ -2,6 +2,7 @@
 
 import type { Report, RunReport } from "../../coordinator/judge/report-data.ts";
 import { STRATEGIES, type StrategyName } from "../../worker/contract.ts";
+import { bucketsAround, lossyDrawing, serialDrawing } from "./sample-drawing.ts";
 
 /** Everything is as theory expects: two controls that lose updates, three strategies that hold. */
 export function sampleReport(): Report {
@@ -24,7 +25,7 @@ export function sampleReport(): Report {
       node: "v24.21.0",
     },
     acl: refusedProbes(),
-    runs: [none(), memory(), redis(), rowLock(), version()],
+    runs: [none(), memory(), redis(), rowLock(), version()].map(withBuckets),
     skipped: [],
     verdict: {
       value: "expected",
@@ -204,6 +205,7 @@ function version(): RunReport {
     ],
     ...bothHold(1203),
     checks: [holdingChain(1203), ...agreeing(1203)],
+    drawing: { ...serialDrawing(), rejected: Array.from({ length: 60 }, (_, bin) => 1 + (bin % 3)) },
   };
 }
 
@@ -260,6 +262,7 @@ function brokenLock(run: RunReport): RunReport {
     data: { value: "violated", count: 12, reasons: ["12 of 1,652 writes were stale (lost updates)"] },
     exclusion: { value: "violated", count: 25, reasons: ["25 operations overlapped another one"] },
     agreement: "mismatch",
+    drawing: lossyDrawing("mismatch"),
     reasons: ["data should hold, but 12 of 1,652 writes were stale (lost updates)"],
     checks: [
       {
@@ -338,8 +341,18 @@ function base(
       ledger: n,
     })),
     problems: [],
+    drawing: "control" in facts ? lossyDrawing() : serialDrawing(),
   };
 }
+
+const withBuckets = (run: RunReport): RunReport => ({
+  ...run,
+  operationSeconds: withHistogram(run.operationSeconds),
+  lockWaitSeconds: withHistogram(run.lockWaitSeconds),
+});
+
+const withHistogram = (times: RunReport["operationSeconds"]): RunReport["operationSeconds"] =>
+  times?.p50 === undefined ? times : { ...times, buckets: bucketsAround(times.p50, times.count) };
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0);
 

@@ -4,6 +4,7 @@
  */
 
 import { createRedisMonitor } from "../../coordinator/clients/redis.ts";
+import { passwordVariables } from "../../coordinator/clients/redis-users.ts";
 import { startServers } from "../../coordinator/platform/local/servers/index.ts";
 
 const [folder = "", ...only] = process.argv.slice(2);
@@ -16,8 +17,8 @@ const alive = setInterval(() => {}, 1_000);
 const say = (message: unknown) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
 process.on("SIGINT", async () => {
-  const { url: redisUrl, passwords: redisPasswords } = servers.redis!;
-  const monitor = createRedisMonitor({ redisUrl, redisPasswords });
+  const { url, passwords } = servers.redis!;
+  const monitor = createRedisMonitor({ REDIS_URL: url, ...passwordVariables(passwords) });
   say({ afterSigint: await monitor.check().catch(String) });
   monitor.close();
   await servers[Symbol.asyncDispose]();

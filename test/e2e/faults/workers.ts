@@ -59,7 +59,7 @@ export function workerFaults(of: () => FaultSite): void {
     assert.match(
       runOf(end.report, "redis").reasons.join("; "),
       // Reported by the worker itself, or by the end of its pod, whichever is seen first.
-      /worker-\d was lost: (exited with 1: worker: )?Redis at demo-holdfast-redis-0:6379 refuses user lock: WRONGPASS/,
+      /(worker-\d was|\d of 4 workers were) lost: (exited with 1: worker: )?Redis at demo-holdfast-redis-0:6379 refuses user lock: WRONGPASS/,
     );
   });
 }

@@ -75,6 +75,10 @@ export async function createSite(name: string, labels: Readonly<Record<string, s
         timeoutMs: 240_000,
       }),
 
+    /** Starts a Job of the release's schedule now, under this name. */
+    runScheduled: (job: string): Promise<string> =>
+      kubectl(within(["create", "job", `--from=cronjob/${RELEASE}-holdfast-schedule`, job])),
+
     /** Runs one of the project's make targets for this release. */
     make: (target: string, ...more: string[]): Promise<Outcome> =>
       attempt(

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import mysql from "mysql2/promise";
 import { createDatabase, type Database } from "../../../coordinator/clients/mysql.ts";
 import { chain, staleWrites } from "../../../coordinator/judge/checks/chain.ts";
-import { type LedgerRow, rowsOf } from "../../../coordinator/judge/ledger.ts";
+import { type LedgerRow, listRows } from "../../../coordinator/judge/ledger.ts";
 import { type Servers, startServers } from "../../../coordinator/platform/local/servers/index.ts";
 import { chainBySql } from "../../support/chain-sql.ts";
 import { op, simulate, turns, withRows } from "../../support/histories.ts";
@@ -14,7 +14,7 @@ let database: Database;
 let connection: mysql.Connection;
 before(async () => {
   servers = await startServers({ coordinatorUrl: "http://127.0.0.1:1", only: ["mysql"] });
-  database = createDatabase(servers.mysql!.url);
+  database = createDatabase({ MYSQL_URL: servers.mysql!.url });
   connection = await mysql.createConnection({ uri: servers.mysql!.url });
 });
 after(async () => {
@@ -25,8 +25,10 @@ after(async () => {
 
 test("LAG() in the database counts what the chain check counts, on the ledger as it is read back", async () => {
   const damages = fc.array(fc.tuple(fc.nat(60), fc.constantFrom("drop", "read another", "swap")), { maxLength: 3 });
+  // A fixed seed: among 25 histories of a random one, too few may be broken.
+  const histories = fc.sample(fc.tuple(turns(), damages), { numRuns: 25, seed: 7 });
   let broken = 0;
-  for (const [index, [history, wounds]] of fc.sample(fc.tuple(turns(), damages), 25).entries()) {
+  for (const [index, [history, wounds]] of histories.entries()) {
     const run = `history-${index}`;
     const { evidence } = simulate(history!);
     const { ledger } = withRows(evidence, (rows) => {
@@ -38,7 +40,7 @@ test("LAG() in the database counts what the chain check counts, on the ledger as
         else rows[place]!.readOp = op(9, 9);
       }
     });
-    await insert(run, rowsOf(ledger));
+    await insert(run, listRows(ledger));
     const { ledger: read } = await database.snapshot(run);
     assert.deepEqual(read, ledger);
     // Without the final rows, which the statement does not read either.

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { chain, staleWrites } from "../../../coordinator/judge/checks/chain.ts";
-import { ledgerOf } from "../../../coordinator/judge/ledger.ts";
+import { buildLedger } from "../../../coordinator/judge/ledger.ts";
 import { op, serial, simulate, type Turn, turns, withRows } from "../../support/histories.ts";
 import { lostUpdates } from "../../support/oracle.ts";
 
@@ -69,7 +69,6 @@ for (const [what, plant, expected] of [
   ],
   ["a row of an employee that the run has not", (rows) => (rows[50]!.employee = 9), /no such employee/],
   ["a version that is no number", (rows) => (rows[50]!.newVersion = Number.NaN), /wrote version NaN/],
-  ["two rows in the wrong order", (rows) => rows.splice(50, 2, rows[51]!, rows[50]!), /a write outside the ledger/],
 ] satisfies [string, (rows: Parameters<Parameters<typeof withRows>[1]>[0]) => unknown, RegExp][])
   test(`planted: ${what}`, () => {
     const result = chain(withRows(serial(100), plant));
@@ -137,7 +136,7 @@ test("a known number of stale writes, planted anywhere in a serial history, is c
   );
 });
 
-test("a single change of a version, an operation or the order is always found", () => {
+test("a single change of a version or an operation is always found", () => {
   const evidence = serial(40);
   fc.assert(
     fc.property(
@@ -156,6 +155,6 @@ test("a single change of a version, an operation or the order is always found", 
 
 test("no writes on rows as they were hold: that nothing was tried is another check's business", () => {
   const evidence = serial(100);
-  const nothing = { ...evidence, ledger: ledgerOf([]), final: evidence.initial };
+  const nothing = { ...evidence, ledger: buildLedger([]), final: evidence.initial };
   assert.equal(chain(nothing).status, "holds");
 });

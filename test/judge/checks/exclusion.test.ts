@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { exclusion } from "../../../coordinator/judge/checks/exclusion.ts";
-import { ledgerOf } from "../../../coordinator/judge/ledger.ts";
+import { buildLedger } from "../../../coordinator/judge/ledger.ts";
 import type { RunPlan } from "../../../coordinator/plan/run-plan.ts";
 import { op, serial, simulate, type Turn, turns, withRows } from "../../support/histories.ts";
 import { overlaps } from "../../support/oracle.ts";
@@ -84,7 +84,7 @@ test("a database clock that went back proves nothing", () => {
 });
 
 test("an empty ledger is no data", () => {
-  assert.equal(exclusion({ ...serial(100), ledger: ledgerOf([]) }).status, "unknown");
+  assert.equal(exclusion({ ...serial(100), ledger: buildLedger([]) }).status, "unknown");
 });
 
 test("on random histories the sweep counts what the join over all pairs counts", () => {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  buildLedger,
   createLedgerBuilder,
   LEDGER_COLUMNS,
   type LedgerRow,
-  ledgerOf,
-  rowsOf,
+  listRows,
 } from "../../../coordinator/judge/ledger.ts";
 import { serial } from "../../support/histories.ts";
 
@@ -17,13 +17,13 @@ test("what is appended comes out, in order and past every growth", () => {
   const builder = createLedgerBuilder();
   for (let seq = 1; seq <= 3_000; seq++) builder.append(values(seq));
   const ledger = builder.finish();
-  assert.deepEqual(ledger, ledgerOf(Array.from({ length: 3_000 }, (_, index) => row(index + 1))));
+  assert.deepEqual(ledger, buildLedger(Array.from({ length: 3_000 }, (_, index) => row(index + 1))));
   for (const column of LEDGER_COLUMNS) assert.equal(ledger[column].length, 3_000);
 });
 
 test("rows go in and out unchanged", () => {
   const { ledger } = serial(50);
-  assert.deepEqual(ledgerOf(rowsOf(ledger)), ledger);
+  assert.deepEqual(buildLedger(listRows(ledger)), ledger);
   assert.equal(createLedgerBuilder().finish().length, 0);
 });
 

@@ -88,6 +88,47 @@ test("planted: a Prometheus that is missing, misses a worker, lags behind or has
   }
 });
 
+test("planted: rejected and unknown operations that differ between the counts are unknown", () => {
+  const { evidence } = simulate(
+    Array.from({ length: 120 }, (_, index) => {
+      const end = (["committed", "rejected", "lost", "committed", "rejected"] as const)[index % 5]!;
+      const turn = { worker: index % 4, employee: 1, raise: 5, end, afterUs: 10 };
+      return [turn, turn];
+    }).flat(),
+  );
+  assert.equal(reconciliation(evidence).status, "holds");
+  const { rejected, unknown } = counts(evidence, 1);
+  assert.ok(rejected > 0 && unknown > 0 && rejected !== unknown);
+  for (const [changed, expected] of [
+    [scraped(evidence, 1, { rejected: unknown, unknown: rejected }), /worker-1 reports .* Prometheus has .* rejected/],
+    [scraped(evidence, 1, { rejected: 0 }), /worker-1 reports .*, Prometheus has .* 0 rejected/],
+    [withFinal(scraped(evidence, 1, { rejected: 0 }), 1, { rejected: 0 }), /but lists 30 operations/],
+    [withFinal(evidence, 1, { errors: [] }), /worker-1 reports .* rejected .*, but errors of 0 rejected and 0 unknown/],
+    [withFinal(evidence, 1, { rejected: unknown, unknown: rejected }), /but lists 30 operations, \d+ of them unknown/],
+  ] as const) {
+    const result = reconciliation(changed);
+    assert.equal(result.status, "unknown", result.detail);
+    assert.match(result.detail, expected);
+  }
+});
+
+test("planted: times that the loops cannot have taken, and times without an operation, are unknown", () => {
+  const evidence = serial(2_000);
+  const measured = (operation: { count: number; average?: number }) =>
+    reconciliation({ ...evidence, prometheus: { ...evidence.prometheus!, operation } });
+  // 2,000 operations of 1 ms in a run of 4 s with four workers.
+  assert.equal(measured({ count: 2_000, average: 0.008 }).status, "holds");
+  const tenfold = measured({ count: 2_000, average: 0.08 });
+  assert.equal(tenfold.status, "unknown");
+  assert.match(tenfold.detail, /add up to 160.0 s, but all loops together ran for 16.0 s/);
+  const waits = { ...evidence.prometheus!, operation: { count: 2_000, average: 0.005 } };
+  const waiting = (average: number) =>
+    reconciliation({ ...evidence, prometheus: { ...waits, lockWait: { count: 2_000, average } } });
+  assert.equal(waiting(0.005).status, "holds");
+  assert.match(waiting(0.05).detail, /waits for locks in Prometheus add up to 100.0 s, but the operations to 10.0 s/);
+  assert.match(measured({ count: 1_999 }).detail, /the times of 1,999 operations, but the outcomes of 2,000/);
+});
+
 test("a lost worker is unknown, unless Prometheus had already seen more than the ledger has", () => {
   const lost = withLost(serial(100), 2, "killed by SIGKILL");
   assert.equal(reconciliation(scraped(lost, 2, { committed: 20 })).status, "unknown");

@@ -77,6 +77,7 @@ function million(): Evidence {
     prometheus: {
       ...small.prometheus!,
       workers: small.prometheus!.workers.map((worker) => ({ ...worker, committed: each, raised: each })),
+      operation: { count: OPERATIONS },
     },
   };
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { jain, liveness, longestStallMs } from "../../../coordinator/judge/checks/liveness.ts";
 import { OPERATIONS_MIN, overlapOf, vacuity } from "../../../coordinator/judge/checks/vacuity.ts";
-import { ledgerOf } from "../../../coordinator/judge/ledger.ts";
+import { buildLedger } from "../../../coordinator/judge/ledger.ts";
 import { serial, serialTurns, simulate, withFinal, withLost, withRows } from "../../support/histories.ts";
 
 test("a fleet that took turns all the time could have shown a violation", () => {
@@ -20,7 +20,7 @@ test("too few operations are unknown", () => {
   assert.equal(result.status, "unknown");
   assert.match(result.detail, /only 29 operations committed, but at least 30 are needed/);
   assert.equal(vacuity(serial(OPERATIONS_MIN)).status, "holds");
-  assert.match(vacuity({ ...serial(100), ledger: ledgerOf([]) }).detail, /only 0 operations committed/);
+  assert.match(vacuity({ ...serial(100), ledger: buildLedger([]) }).detail, /only 0 operations committed/);
 });
 
 test("a worker that committed nothing is unknown and named", () => {
@@ -121,7 +121,7 @@ test("liveness informs and never violates", () => {
   const result = liveness(serial(100));
   assert.equal(result.status, "holds");
   assert.equal(result.detail, "longest stall 2.0 ms, Jain's index 1.000 over 4 workers");
-  assert.equal(liveness({ ...serial(100), ledger: ledgerOf([]) }).status, "unknown");
+  assert.equal(liveness({ ...serial(100), ledger: buildLedger([]) }).status, "unknown");
 });
 
 test("Jain's index runs from 1/n to 1 and does not depend on the unit", () => {

@@ -12,6 +12,7 @@ const UID = SETTINGS.HOLDFAST_JOB_UID;
 const FILES = {
   "report.json": JSON.stringify(sampleReport()),
   "report.md": "",
+  "report.html": "<html/>",
   "junit.xml": "",
   "report.txt": "the report",
 };
@@ -50,6 +51,22 @@ test("reset removes the Job, its workers and its report", async () => {
   assert.equal(deletion?.body.propagationPolicy, "Foreground");
 });
 
+test("reset ends a scheduled run in progress, and leaves finished ones and their reports", async () => {
+  await using fake = await startFakeApi();
+  const { labels } = putCoordinator(fake).metadata;
+  const done = { conditions: [{ type: "Complete", status: "True" }] };
+  fake.put("jobs", { metadata: { name: "weekly-1", labels }, status: done });
+  putPod(fake, fake.put("jobs", { metadata: { name: "weekly-2", labels } }), 0, STATUS.running);
+  fake.put("jobs", { metadata: { name: "of-another", labels: { ...labels, "app.kubernetes.io/instance": "other" } } });
+  fake.put("configmaps", { metadata: { name: "demo-report-1" } });
+  const { exitCode, lines } = await run(reset, fake, 2_000);
+  assert.equal(exitCode, 0);
+  assert.equal(lines[0], "deleting Job weekly-2, a scheduled run in progress", "before the turn becomes free");
+  assert.deepEqual([...fake.objects.jobs.keys()], ["weekly-1", "of-another"]);
+  assert.equal(fake.objects.pods.size, 0);
+  assert.ok(fake.objects.configmaps.has("demo-report-1"));
+});
+
 test("reset succeeds where there is nothing, and prints what could not be deleted", async () => {
   await using fake = await startFakeApi();
   assert.equal((await run(reset, fake)).exitCode, 0);
@@ -62,6 +79,15 @@ test("reset succeeds where there is nothing, and prints what could not be delete
   const { exitCode, lines } = await run(reset, fake);
   assert.equal(exitCode, 3);
   assert.match(lines.at(-1)!, /gave up: still existing: stuck/);
+});
+
+test("reset does not delete a Job that Helm did not create, because nothing would replace it", async () => {
+  await using fake = await startFakeApi();
+  delete putCoordinator(fake).metadata.annotations;
+  const { exitCode, lines } = await run(reset, fake);
+  assert.equal(exitCode, 0);
+  assert.match(lines.join(), /Job coordinator was not created by Helm.*left as it is/);
+  assert.ok(fake.objects.jobs.has("coordinator"));
 });
 
 test("reset leaves another release's Job alone", async () => {

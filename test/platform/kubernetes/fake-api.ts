@@ -74,8 +74,15 @@ export async function startFakeApi(requestTimeoutMs = 5_000): Promise<FakeApi> {
         ? answer(200, JSON.stringify(logs.get(name)))
         : refuse(400, "container is waiting to start");
     if (request.method === "PATCH") {
+      const { resourceVersion = object.metadata.resourceVersion, labels, annotations } = body.metadata ?? {};
+      if (resourceVersion !== object.metadata.resourceVersion)
+        return refuse(409, `${kind} "${name}": the object has been modified`);
       // RFC 7386, one level deep: a null removes.
       object.data = body.data === null ? {} : dropNulls({ ...object.data, ...body.data });
+      object.binaryData = body.binaryData === null ? {} : dropNulls({ ...object.binaryData, ...body.binaryData });
+      object.metadata.labels = dropNulls({ ...object.metadata.labels, ...labels });
+      object.metadata.annotations = dropNulls({ ...object.metadata.annotations, ...annotations });
+      object.metadata.resourceVersion = String(Number(resourceVersion) + 1);
       return answer(200, object);
     }
     if (request.method === "DELETE") remove(kind as Kind, name, body?.propagationPolicy);
@@ -107,7 +114,8 @@ export async function startFakeApi(requestTimeoutMs = 5_000): Promise<FakeApi> {
     onJob: () => {},
     fail: (line, status, message = "no", times = 1) => void failures.push({ line, status, message, times }),
     put(kind, object) {
-      const stored = { ...object, metadata: { uid: randomUUID(), namespace: "demo", ...object.metadata } };
+      const metadata = { uid: randomUUID(), namespace: "demo", resourceVersion: "1", ...object.metadata };
+      const stored = { ...object, metadata };
       objects[kind].set(stored.metadata.name, stored);
       return stored;
     },

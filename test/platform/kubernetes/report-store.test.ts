@@ -1,14 +1,19 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
 import { Report, type RunReport } from "../../../coordinator/judge/report-data.ts";
 import { createEventRecorder } from "../../../coordinator/platform/kubernetes/events.ts";
-import { createReportStore, runsOf } from "../../../coordinator/platform/kubernetes/report-store.ts";
+import { createReportStore, PAGE_KEY, runsOf } from "../../../coordinator/platform/kubernetes/report-store.ts";
 import {
   JSON_BYTES_MAX,
+  PAGE_BYTES_MAX,
+  packPage,
   shrinkFiles,
   shrinkRuns,
   TEXT_BYTES_MAX,
 } from "../../../coordinator/platform/kubernetes/shrink-report.ts";
+import { reportFiles } from "../../../coordinator/report/files.ts";
 import { sampleReport } from "../../support/sample-report.ts";
 import { startFakeApi } from "./fake-api.ts";
 import { putCoordinator, settings } from "./settings.ts";
@@ -19,6 +24,7 @@ const REPORT = sampleReport();
 const FILES = {
   "report.json": JSON.stringify(REPORT),
   "report.md": "# md",
+  "report.html": "<html/>",
   "junit.xml": "<x/>",
   "report.txt": "the report",
 };
@@ -89,6 +95,27 @@ test("a report that is too large loses its logs first, then the rest, with a not
   const [trouble] = shrinkRuns([large]);
   assert.deepEqual(trouble?.reconciliation, [bare]);
   assert.match(trouble?.problems.at(-1) ?? "", /workers whose three counts agree were cut/);
+});
+
+test("the page is stored compressed; without its data, or not at all, where it is too large", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  const store = createReportStore(fake.api, SETTINGS);
+  const files = reportFiles(sampleReport());
+  assert.deepEqual(await store.saveReport(UID, files, { exitCode: 0, line: "held", final: true }), []);
+  const stored = fake.objects.configmaps.get("demo-report").binaryData[PAGE_KEY];
+  assert.equal(gunzipSync(Buffer.from(stored, "base64")).toString(), files["report.html"]);
+
+  const noise = randomBytes(PAGE_BYTES_MAX).toString("base64");
+  const bare = packPage({ ...files, "report.html": files["report.html"] + noise })!;
+  assert.ok(bare.length <= PAGE_BYTES_MAX);
+  assert.doesNotMatch(gunzipSync(bare).toString(), /application\/json/);
+  const huge = sampleReport();
+  huge.environment.noise = noise;
+  assert.equal(packPage(reportFiles(huge)), undefined);
+  const cut = await store.saveReport(UID, reportFiles(huge), { exitCode: 0, line: "held", final: true });
+  assert.ok(cut.includes("report.html"), "the coordinator says that it was left out");
+  assert.equal(fake.objects.configmaps.get("demo-report").binaryData?.[PAGE_KEY], undefined);
 });
 
 test("long texts are cut at a line with a note; a JUnit file that is too long is left out", () => {

@@ -34,6 +34,7 @@ export function putCoordinator(fake: FakeApi, status: Wire = {}): Wire {
       name: "coordinator",
       uid: variables().HOLDFAST_JOB_UID,
       labels: { "app.kubernetes.io/instance": "demo", "app.kubernetes.io/component": "coordinator" },
+      annotations: { "meta.helm.sh/release-name": "demo" },
     },
     status,
   });

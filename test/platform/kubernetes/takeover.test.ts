@@ -19,6 +19,7 @@ function putWorkerJob(fake: FakeApi, run: string, owner: string, status: Wire = 
     "app.kubernetes.io/instance": "demo",
     "app.kubernetes.io/component": "worker",
     "holdfast.dev/run": run,
+    "holdfast.dev/report": owner.slice(0, 8),
   };
   return fake.put("jobs", { metadata: { name: `demo-${run}`, labels, ownerReferences: [{ uid: owner }] }, status });
 }
@@ -76,4 +77,38 @@ test("the report of an earlier Job is deleted, not taken over", async () => {
   await createReportStore(fake.api, SETTINGS).saveProgress("an-earlier-uid", RUNS, "x-1-none");
   assert.deepEqual(await recover(fake), { finished: [], interrupted: [], notes: [] });
   assert.deepEqual(fake.objects.configmaps.get("demo-report").data, {});
+});
+
+test("a Job that replaces an earlier one waits for that one's coordinator and workers, and names what does not end", async () => {
+  await using fake = await startFakeApi();
+  const job = putCoordinator(fake);
+  putPod(fake, job, 0, STATUS.running, { name: SETTINGS.HOLDFAST_POD_NAME, labels: labelsOf("coordinator", UID) });
+  const labels = labelsOf("worker", "uid-of-an-earlier-fleet", "an-earli");
+  fake.put("pods", { metadata: { name: "earlier-worker", labels }, status: STATUS.running });
+  const old = { name: "earlier-coordinator", labels: labelsOf("coordinator", "an-earlier-uid") };
+  fake.put("pods", { metadata: old, status: { phase: "Succeeded" } });
+  const recovering = takeOver(fake.api, SETTINGS, createReportStore(fake.api, SETTINGS), 50);
+  assert.match((await recovering).notes.join(), /earlier Job .* are still running: earlier-worker/);
+
+  const waiting = recover(fake);
+  setTimeout(() => fake.objects.pods.delete("earlier-worker"), 100);
+  assert.deepEqual((await waiting).notes, []);
+  assert.ok(!fake.objects.pods.has("earlier-worker"), "it waited");
+});
+
+test("the coordinator of another Job that goes on is not waited for: it waits for its turn", async () => {
+  await using fake = await startFakeApi();
+  putCoordinator(fake);
+  const labels = labelsOf("coordinator", "uid-of-weekly-1");
+  const { "batch.kubernetes.io/controller-uid": uid, ...ofJob } = labels;
+  fake.put("jobs", { metadata: { name: "weekly-1", uid, labels: ofJob } });
+  fake.put("pods", { metadata: { name: "weekly-1-abcde", labels }, status: STATUS.running });
+  assert.deepEqual((await recover(fake)).notes, []);
+});
+
+const labelsOf = (component: string, controller: string, report?: string) => ({
+  "app.kubernetes.io/instance": "demo",
+  "app.kubernetes.io/component": component,
+  "batch.kubernetes.io/controller-uid": controller,
+  ...(report === undefined ? {} : { "holdfast.dev/report": report }),
 });

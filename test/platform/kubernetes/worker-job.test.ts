@@ -10,6 +10,7 @@ const GOLDEN = new URL("../../golden/worker-job.yaml", import.meta.url);
 const SETTINGS = {
   namespace: "demo",
   release: "demo",
+  annotations: { "example.com/queue": "tests" },
   ownerName: "coordinator",
   ownerUid: "0a1b2c3d-0000-4000-8000-000000000000",
   startDeadlineMs: 60_000,

@@ -122,7 +122,7 @@ test("a program is not installed", async () => {
   await assert.rejects(
     findProgram(["no-such-server", "nor-this"], "its-package"),
     oneLine(
-      /^no-such-server or nor-this: not installed; install it \(Debian, Ubuntu: sudo apt-get install its-package\)/,
+      /^no-such-server or nor-this: not installed; install it \(Debian, Ubuntu: sudo apt-get install its-package; all servers that are missing: sh "\/.+\/servers\/install\.sh"\)/,
     ),
   );
 });

@@ -33,7 +33,7 @@ after(async () => {
 });
 
 test("the database has the tables and commits durably", async () => {
-  const database = createDatabase(servers.mysql!.url);
+  const database = createDatabase({ MYSQL_URL: servers.mysql!.url });
   const settings = await database.check();
   await database.reset("run", 3);
   assert.equal((await database.employees("run")).length, 3);
@@ -43,7 +43,7 @@ test("the database has the tables and commits durably", async () => {
 });
 
 test("a table without transactions is refused by name", async () => {
-  const database = createDatabase(servers.mysql!.url);
+  const database = createDatabase({ MYSQL_URL: servers.mysql!.url });
   await database.pool.query("ALTER TABLE pending ENGINE = MyISAM");
   await assert.rejects(database.check(), (error: ServerError) => {
     assert.match(error.message, /table pending uses the engine MyISAM, .*ALTER TABLE pending ENGINE = InnoDB$/);
@@ -60,7 +60,7 @@ test("a database whose clock stands still within a statement is refused", async 
     only: ["mysql"],
     mysqlOptions: ["--sysdate-is-now"],
   });
-  const database = createDatabase(still.mysql!.url);
+  const database = createDatabase({ MYSQL_URL: still.mysql!.url });
   await assert.rejects(database.check(), (error: ServerError) => {
     assert.match(error.message, /SYSDATE\(\) does not advance .*sysdate-is-now$/);
     return error instanceof ServerError && error.final;
@@ -84,7 +84,7 @@ test("only the run's own account can log in to the database", async () => {
 });
 
 test("Prometheus scrapes the targets that the coordinator names", async () => {
-  const prometheus = createPrometheus(servers.prometheus!.url);
+  const prometheus = createPrometheus({ PROMETHEUS_URL: servers.prometheus!.url });
   const samples = await eventually(
     15_000,
     () => prometheus.query("answer"),

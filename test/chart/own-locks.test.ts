@@ -1,0 +1,33 @@
+/** The locks of the chart's value `locks`: the variable that the coordinator reads, and the workers' NetworkPolicy. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import test from "node:test";
+import { readRunOptions } from "../../coordinator/plan/settings.ts";
+import { bothHelms } from "./helm.ts";
+import { objectsOf, podTemplates, template } from "./objects.ts";
+
+for (const helm of bothHelms())
+  test(`Helm ${helm.major}: the program gets its arguments unchanged, and workers may connect to what it needs`, () => {
+    const objects = objectsOf(template(helm, "--values", "helm/ci/lease-values.yaml"));
+    const coordinator = podTemplates(objects).find(({ of }) => of === "Job/coordinator")!;
+    const { value } = coordinator.spec.containers[0].env.find(({ name }: { name: string }) => name === "HOLDFAST_LOCK");
+    // As Kubernetes does where no variable is meant.
+    const lock = value.replaceAll("$$(", "$(").split("\n");
+    const { locks } = readRunOptions({ lock }).settings;
+    assert.deepEqual(
+      locks.map(({ name }) => name),
+      ["mine", "second"],
+    );
+    const [shell, flag, command] = locks[0]!.command;
+    const words = execFileSync(shell, [flag!, `printf '%s\\n' ${command}`], { encoding: "utf8" });
+    assert.equal(words, "/usr/local/bin/mylock\n--name\nit's $(HOSTNAME)\n");
+
+    const policy = (component: string) =>
+      objects.find(
+        ({ kind, spec }) =>
+          kind === "NetworkPolicy" && spec.podSelector.matchLabels["app.kubernetes.io/component"] === component,
+      );
+    const rule = { ports: [{ port: 8500 }], to: [{ ipBlock: { cidr: "192.0.2.0/24" } }] };
+    assert.deepEqual(policy("worker").spec.egress.at(-1), rule);
+    assert.doesNotMatch(JSON.stringify(policy("coordinator")), /192\.0\.2/);
+  });

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Usage: load.sh CLUSTER: loads the images of the lock services that the tests need into the kind cluster. An image that docker
+# neither has nor can pull is built here, if there is a folder for it; the nodes of kind have that of etcd.
+set -eu
+cluster=$1
+cd "$(dirname "$0")/../../.."
+for name in zookeeper; do
+  image=$(sed -n "s/^ *image: *\($name:.*\)/\1/p" helm/Chart.yaml)
+  docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" 2>/dev/null ||
+    docker build --quiet --tag "$image" "test/e2e/images/$name"
+  make load "CLUSTER=$cluster" "IMAGES=echo $image"
+done

@@ -1,0 +1,96 @@
+/**
+ * Faults of the servers, as the scenario `faults` plans them. Each must break something that theory says it breaks, or a
+ * planted bug: a fault that breaks nobody may not have happened.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { RunReport } from "../../coordinator/judge/report-data.ts";
+import { expectedUnder } from "../../coordinator/plan/fault-theory.ts";
+import type { ServerFaultName } from "../../coordinator/plan/run-plan.ts";
+import { planRuns } from "../../coordinator/plan/scenarios/index.ts";
+import { readRunOptions } from "../../coordinator/plan/settings.ts";
+import type { Guard, StrategyName } from "../../worker/contract.ts";
+import { createRig, type Meddling, type Rig } from "../support/rig.ts";
+
+let rig: Rig;
+before(async () => {
+  rig = await createRig({ redisServers: 3 });
+});
+after(() => rig[Symbol.asyncDispose]());
+
+/** A run with some faults at once, as the scenario makes each of them. */
+async function run(
+  strategy: StrategyName,
+  faults: readonly ServerFaultName[],
+  guard: Guard = "none",
+  meddling: Meddling = {},
+) {
+  const plans = faults.map((fault) => planOf(strategy, fault, guard));
+  const serverFaults = plans.flatMap((plan) => plan.serverFaults ?? []);
+  const report = await rig.run(strategy, { ...plans[0], serverFaults }, meddling);
+  const times = report.faultTimes ?? [];
+  const made = new Set(times.map(({ server }) => server));
+  assert.deepEqual([...made].sort(), [...faults].sort(), JSON.stringify(report.problems));
+  const startedAtMs = Date.parse(report.startedAt);
+  for (const { startedAtUs, endedAtUs } of times) {
+    const afterMs = startedAtUs / 1_000 - startedAtMs;
+    assert.ok(afterMs > 0 && afterMs < 60_000 && endedAtUs >= startedAtUs, "by the database's clock");
+  }
+  return report;
+}
+
+function planOf(strategy: StrategyName, fault: ServerFaultName, guard: Guard) {
+  const { settings } = readRunOptions({ scenario: "faults", strategies: [strategy], faults: [fault] });
+  const plan = planRuns(settings).find((each) => each.serverFaults !== undefined);
+  return { ...plan, guard, expects: expectedUnder(strategy, fault, guard) };
+}
+
+const told = ({ data, exclusion, agreement, reasons, errors, problems, faults }: RunReport) =>
+  JSON.stringify({ data, exclusion, agreement, reasons, errors, problems, faults });
+
+const broken: readonly (readonly [strategy: StrategyName, fault: ServerFaultName])[] = [
+  ["redis", "lock-deleted"],
+  ["redis", "redis-data-loss"],
+  ["seed-mutex", "redis-stall"],
+];
+for (const [strategy, fault] of broken)
+  test(`${strategy} breaks under ${fault}, as theory says`, async () => {
+    const report = await run(strategy, [fault]);
+    assert.deepEqual([report.data.value, report.agreement], ["violated", "expected"], told(report));
+    assert.ok(report.lostUpdates! > 0);
+  });
+
+const held: readonly (readonly [strategy: StrategyName, faults: ServerFaultName[], guard: Guard])[] = [
+  ["redis", ["lock-deleted"], "fence-claim"],
+  ["redis", ["redis-stall"], "none"],
+  ["row-lock", ["foreign-writer"], "none"],
+  ["row-lock", ["mysql-kill-connections"], "none"],
+];
+for (const [strategy, faults, guard] of held)
+  test(`${strategy} with guard ${guard} holds under ${faults.join(" and ")}`, async () => {
+    const report = await run(strategy, faults, guard);
+    assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], told(report));
+  });
+
+test("a foreign writer is named, and the lock is not accused", async () => {
+  const report = await run("redis", ["foreign-writer"]);
+  assert.deepEqual(
+    [report.data.value, report.exclusion.value, report.agreement],
+    ["violated", "holds", "expected"],
+    told(report),
+  );
+  const witnesses = report.checks.flatMap((check) => check.witnesses.map(({ text }) => text)).join("\n");
+  assert.match(witnesses, /the foreign writer's raise of 5 was lost/);
+});
+
+test("writes-elsewhere is seen in row-lock when connections are killed", async () => {
+  const report = await run("row-lock", ["mysql-kill-connections"], "none", { bug: "writes-elsewhere" });
+  assert.equal(report.agreement, "mismatch", told(report));
+});
+
+// Nothing mends a server between two runs, so what any of the faults left behind would be seen here.
+test("the next run knows nothing of them", async () => {
+  const report = await rig.run("redlock", { pauseMs: 20 });
+  assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], told(report));
+  assert.deepEqual([report.faultTimes, report.errors], [undefined, []]);
+});
