@@ -23,6 +23,6 @@ USER 65532:65532
 # Fills the compile cache here, as the user of the pods, instead of in each pod. A worker without its environment exits
 # at once.
 RUN node worker.js 2>/dev/null || node coordinator.js --help >/dev/null
-# Node is process 1 and handles signals itself; it starts no child processes here.
+# Node is process 1 and handles signals itself. Its only child processes are commands that print a secret, which it waits for.
 ENTRYPOINT ["node"]
 CMD ["/app/coordinator.js", "--help"]

@@ -16,7 +16,7 @@ TEST_CONCURRENCY ?= 2
 # The project's own node, whatever version the machine has. Only `npm ci` runs with the machine's node, because it
 # replaces the project's.
 IN_PROJECT := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
-INSTALLED := node_modules/.package-lock.json
+INSTALLED := node_modules/.installed
 
 .PHONY: help
 help: ## list these targets
@@ -31,7 +31,7 @@ demo: deps ## set up everything, then run the main job: which locks hold? (optio
 
 .PHONY: test
 test: ## set up everything, then check the source and run all tests that need no cluster
-	@env -u MYSQL_URL -u REDIS_URL -u PROMETHEUS_URL $(MAKE) deps
+	@env -u MYSQL_URL -u REDIS_URL -u PROMETHEUS_URL $(MAKE) deps INSTALL_FOR=tests
 	@npm run --silent check
 	@npm run --silent build
 	@$(IN_PROJECT) node --test --test-concurrency=$(TEST_CONCURRENCY) '$(TESTS)'
@@ -46,18 +46,19 @@ build: $(INSTALLED) ## bundle worker and coordinator into dist/
 
 .PHONY: deps
 deps: $(INSTALLED) ## install what is missing: npm packages, and MariaDB, Redis and Prometheus from Debian
-	@sh coordinator/platform/local/servers/install.sh
+	@sh coordinator/platform/local/servers/install.sh $(INSTALL_FOR) $(ARGS)
 
 .PHONY: clean
 clean: ## remove dist/ and reports/
 	rm -rf dist reports
 
+# Whatever NODE_ENV and npm's own configuration say: without the development packages there are no compiler and no node.
 $(INSTALLED): package-lock.json
 	@command -v node >/dev/null || { echo "make: node is missing: install Node.js 20 or later (Debian, Ubuntu: sudo apt-get install nodejs npm)" >&2; exit 1; }
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo "make: node $$(node --version) is too old: install Node.js 20 or later" >&2; exit 1; }
 	@command -v npm >/dev/null || { echo "make: npm is missing: install it (Debian, Ubuntu: sudo apt-get install npm)" >&2; exit 1; }
 	@echo "installing npm packages (npm ci)"
-	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
+	@npm ci --include=dev --include=optional --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
 ##@ Kubernetes
@@ -77,11 +78,16 @@ PORT ?= 3000
 
 KUBECTL = kubectl --context $(KUBE_CONTEXT) --namespace $(NAMESPACE)
 HELM = helm --kube-context $(KUBE_CONTEXT) --namespace $(NAMESPACE)
-PART = app.kubernetes.io/instance=$(RELEASE),app.kubernetes.io/component
+comma := ,
+RELEASE_LABEL = app.kubernetes.io/instance=$(RELEASE)
+PART = $(RELEASE_LABEL),app.kubernetes.io/component
 IMAGES = sed -n 's/^ *image: *//p' helm/Chart.yaml
+ON_DEMAND = ^zookeeper:|/etcd:|/consul:
 OWN_IMAGE = $$($(IMAGES) | grep '^holdfast:')
-REPORT = $$($(KUBECTL) get configmap --selector $(PART)=report --output name)
-# The id of the last report, read from its state; empty if there is no report yet.
+# A report of a scheduled run, for make report ID=0a1b2c3d: make reports lists them.
+ID =
+REPORT = $$($(KUBECTL) get configmap --selector $(if $(ID),$(RELEASE_LABEL)$(comma)holdfast.dev/report=$(ID),$(PART)=report) --output name)
+# The id of the report, read from its state; empty if there is no report yet.
 REPORT_ID = $$($(KUBECTL) get $(REPORT) --output 'jsonpath={.data.state\.json}' | sed -n 's/.*"report":"\([^"]*\)".*/\1/p')
 
 .PHONY: kind-up
@@ -98,12 +104,14 @@ image: need-docker ## build the image of coordinator and workers
 	docker build --tag $(OWN_IMAGE) .
 
 # Third-party images are loaded as well, so that a new cluster does not pull them again. An image that cannot be pulled
-# here is left to the nodes. Images are loaded one by one: kind skips an image that a node has, but sends all images of
-# a call if one is missing.
+# here is left to the nodes, and so is one of a server that is off by default, unless docker has it already. Images are
+# loaded one by one: kind skips an image that a node has, but sends all images of a call if one is missing.
 .PHONY: load
 load: need-docker need-kind ## load the images into the kind cluster
 	@available=""; for image in $$($(IMAGES)); do \
-	  if docker image inspect "$$image" >/dev/null 2>&1 || docker pull --quiet "$$image"; then available="$$available $$image"; \
+	  if docker image inspect "$$image" >/dev/null 2>&1; then available="$$available $$image"; \
+	  elif echo "$$image" | grep -Eq '$(ON_DEMAND)'; then :; \
+  elif docker pull --quiet "$$image"; then available="$$available $$image"; \
 	  else echo "warning: $$image is missing and cannot be pulled; the nodes will pull it when they need it"; fi; done; \
 	nodes=$$(kind get nodes --name $(CLUSTER) | grep -v control-plane | paste -sd, -); \
 	for image in $$available; do echo "loading $$image"; \
@@ -139,13 +147,20 @@ wait: need-kubectl ## wait for the end of the run and print the verdict; fail un
 	@$(KUBECTL) get job $(JOB) --output 'jsonpath={.status.conditions[*].type}' | grep -qw Complete
 
 .PHONY: report
-report: need-kubectl ## write the last report to reports/<id>/ as text, Markdown, JSON and JUnit
-	@report=$(REPORT); id=$(REPORT_ID); \
-	test -n "$$id" || { echo "make report: release $(RELEASE) in namespace $(NAMESPACE) has no report yet: run make wait first" >&2; exit 1; }; \
+report: need-kubectl ## write the last report, or ID=<id>, to reports/<id>/ as a page, text, Markdown, JSON and JUnit
+	@report=$(REPORT); test -n "$$report" && id=$(REPORT_ID); \
+	test -n "$$id" || { echo "make report: release $(RELEASE) in namespace $(NAMESPACE) has no $(if $(ID),report $(ID): make reports lists them,report yet: run make wait first)" >&2; exit 1; }; \
 	mkdir -p "reports/$$id"; \
 	for file in report.txt report.md report.json junit.xml; do \
 	  $(KUBECTL) get "$$report" --output "go-template={{index .data \"$$file\"}}" >"reports/$$id/$$file"; done; \
+	$(KUBECTL) get "$$report" --output 'go-template={{with .binaryData}}{{index . "report.html.gz"}}{{end}}' | \
+	  base64 --decode | gzip --decompress >"reports/$$id/report.html" 2>/dev/null || rm -f "reports/$$id/report.html"; \
 	echo "reports/$$id"
+
+.PHONY: reports
+reports: need-kubectl ## list the reports with their verdicts: the last one, and those of scheduled runs
+	@$(KUBECTL) get configmaps --selector $(RELEASE_LABEL),holdfast.dev/verdict --sort-by=.metadata.creationTimestamp \
+	  --label-columns holdfast.dev/report,holdfast.dev/verdict
 
 .PHONY: dashboard
 dashboard: need-kubectl ## forward a local port to Grafana and print the address, with the last report selected
@@ -157,7 +172,7 @@ dashboard: need-kubectl ## forward a local port to Grafana and print the address
 
 .PHONY: status
 status: need-kubectl ## show the release's jobs and pods, and its last events
-	@$(KUBECTL) get jobs,pods --selector app.kubernetes.io/instance=$(RELEASE) --output wide
+	@$(KUBECTL) get cronjobs,jobs,pods --selector $(RELEASE_LABEL) --output wide
 	@$(KUBECTL) get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 10
 
 .PHONY: uninstall
@@ -184,6 +199,7 @@ E2E ?= test/e2e/*.test.ts
 
 .PHONY: e2e
 e2e: $(INSTALLED) need-helm need-kubectl ## test against the cluster of KUBE_CONTEXT (takes minutes; uses its own namespaces)
+	@case $(KUBE_CONTEXT) in kind-*) test/e2e/images/load.sh "$(KUBE_CONTEXT:kind-%=%)" ;; esac
 	@$(IN_PROJECT) HOLDFAST_E2E_CONTEXT=$(KUBE_CONTEXT) node --test --test-concurrency=1 '$(E2E)'
 
 .PHONY: need-docker need-kind need-kubectl need-helm
