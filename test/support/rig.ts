@@ -13,7 +13,8 @@ import type { RunReport } from "../../coordinator/judge/report-data.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { nameRuns, planRuns } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
-import { createFaultMaker } from "../../coordinator/platform/local/faults.ts";
+import { createFaultMaker } from "../../coordinator/platform/fault-maker.ts";
+import { faultedServers } from "../../coordinator/platform/local/faults.ts";
 import { createLocalLauncher } from "../../coordinator/platform/local/launcher.ts";
 import { startServers } from "../../coordinator/platform/local/servers/index.ts";
 import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
@@ -141,7 +142,7 @@ export async function createRig({ redisServers = 1, lockServices = [], mysqlUrl 
           },
           prometheus: real,
           redis,
-          makeFault: meddling.makeFault ?? createFaultMaker(servers),
+          makeFault: meddling.makeFault ?? createFaultMaker(faultedServers(servers)),
           startDeadlineMs: 30_000,
           async record(all) {
             recorded = all;

@@ -16,10 +16,11 @@ import type { Config, Environment } from "../../config.ts";
 import { ConfigError } from "../../errors.ts";
 import { needsMajority, servicesFor } from "../../plan/requirements.ts";
 import type { Progress } from "../../report/progress.ts";
+import { createFaultMaker } from "../fault-maker.ts";
 import { isAnyAddress, type ListenAddress, parseListenAddress } from "../listen-address.ts";
 import type { Platform } from "../platform.ts";
 import { createHistoryFolder, makeFolder, writeReportFiles } from "../report-folder.ts";
-import { createFaultMaker, missingFaults } from "./faults.ts";
+import { faultedServers, missingLocalFaults } from "./faults.ts";
 import { createLocalLauncher } from "./launcher.ts";
 import { type Servers, startServers } from "./servers/index.ts";
 import { freePort } from "./servers/ports.ts";
@@ -56,7 +57,7 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
       variables,
       redisUrls: redisUrls(variables),
       missingServices: reasonsOf(privateServers.missing, settings.strategies.length > 0),
-      missingFaults: missingFaults(privateServers),
+      missingFaults: missingLocalFaults(privateServers),
       cluster: false,
       notes: privateServers.notes,
     };
@@ -78,7 +79,7 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
       listen,
       token,
       serversDeadlineMs: SERVERS_DEADLINE_MS,
-      makeFault: createFaultMaker(privateServers),
+      makeFault: createFaultMaker(faultedServers(privateServers)),
       earlier: { finished: [], interrupted: [] },
       async saveProgress() {},
       saveHistory: historyFolder?.saveRun,

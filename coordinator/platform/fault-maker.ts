@@ -1,0 +1,166 @@
+/** Makes the faults of servers with the servers' own commands: the same ones on one machine and in a cluster. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import mysql, { type RowDataPacket } from "mysql2/promise";
+import { operationId } from "../../worker/contract.ts";
+import { type MysqlVariables, mysqlOptions } from "../../worker/servers/mysql.ts";
+import { openRedis, type RedisLogin } from "../../worker/servers/redis.ts";
+import { ONE_SHOT_OPTIONS } from "../clients/redis.ts";
+import { FOREIGN_WRITER } from "../judge/evidence.ts";
+import { SERVER_FAULT_NAMES, type ServerFault, type ServerFaultName } from "../plan/run-plan.ts";
+import type { FaultedRun, MakeFault } from "./platform.ts";
+
+/** The servers of which faults are made. One that is left out is not the report's own, and is left alone. */
+export interface FaultedServers {
+  /** All independent servers, and the user who makes the faults. */
+  readonly redis?: { readonly urls: readonly string[]; readonly login: RedisLogin } | undefined;
+  /** With the workers' own user. */
+  readonly mysql?: MysqlVariables | undefined;
+}
+
+/** Why each fault cannot be made, by the server that it is a fault of; those that can be made are left out. */
+export function missingFaults(
+  reasons: Readonly<Record<keyof FaultedServers, string | undefined>>,
+): Partial<Record<ServerFaultName, string>> {
+  return Object.fromEntries(
+    SERVER_FAULT_NAMES.flatMap((name) => {
+      const reason = reasons[FAULTS[name].needs];
+      return reason === undefined ? [] : [[name, reason]];
+    }),
+  );
+}
+
+export const createFaultMaker =
+  (servers: FaultedServers): MakeFault =>
+  (fault, during) =>
+    FAULTS[fault.name].make({ servers, fault, ...during });
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+interface Making extends FaultedRun {
+  readonly servers: FaultedServers;
+  readonly fault: ServerFault;
+}
+
+interface FaultOfServer {
+  readonly needs: keyof FaultedServers;
+  make(making: Making): Promise<void>;
+}
+
+const FAULTS: Readonly<Record<ServerFaultName, FaultOfServer>> = {
+  "lock-deleted": { needs: "redis", make: deleteLock },
+  "redis-data-loss": {
+    needs: "redis",
+    async make(making) {
+      await untilTaken(making);
+      await onEachRedis(making.servers, (redis) => redis.flushall());
+    },
+  },
+  "redis-stall": {
+    needs: "redis",
+    async make(making) {
+      const { servers, fault } = making;
+      await untilTaken(making);
+      await onEachRedis(servers, (redis) => redis.client("PAUSE", fault.forMs, "ALL"));
+      await sleep(fault.forMs);
+      await onEachRedis(servers, (redis) => redis.ping());
+    },
+  },
+  "foreign-writer": { needs: "mysql", make: writeRow },
+  "mysql-kill-connections": { needs: "mysql", make: killConnections },
+};
+
+/** All servers at once. */
+async function onEachRedis(servers: FaultedServers, command: (redis: Redis) => Promise<unknown>): Promise<void> {
+  await Promise.all(servers.redis!.urls.map((url) => onRedis(servers, url, command)));
+}
+
+async function onRedis<T>({ redis }: FaultedServers, url: string, command: (redis: Redis) => Promise<T>): Promise<T> {
+  const connection = openRedis({ REDIS_URL: url }, redis!.login, ONE_SHOT_OPTIONS);
+  connection.on("error", () => {});
+  try {
+    return await command(connection);
+  } finally {
+    connection.disconnect();
+  }
+}
+
+/** How long somebody may take to take the lock. */
+const TAKEN_WITHIN_MS = 5_000;
+
+/**
+ * Waits until somebody has just taken a lock of the run on this server: then the time until its release is as long as it
+ * can be. It is taken when its TTL begins anew.
+ */
+async function untilTaken({ servers, run, over }: Making, url = servers.redis!.urls[0]!): Promise<void> {
+  const deadline = performance.now() + TAKEN_WITHIN_MS;
+  await onRedis(servers, url, async (redis) => {
+    for (let before: number | undefined; ; ) {
+      const [key] = await heldKeys(redis, run);
+      const leftMs = key === undefined ? -1 : await redis.pttl(key);
+      if (before !== undefined && leftMs > before) return;
+      before = leftMs;
+      over.throwIfAborted();
+      if (performance.now() > deadline) throw new Error(`nobody took a lock for ${TAKEN_WITHIN_MS} ms`);
+      await sleep(2);
+    }
+  });
+}
+
+/** The keys that say who holds a lock of the run, without those of its waiters and of its tokens. */
+const heldKeys = async (redis: Redis, run: string) =>
+  (await redis.keys(`holdfast:*${run}*`)).filter((key) => !/:(queue|fence)$/.test(key));
+
+async function deleteLock(making: Making): Promise<void> {
+  await untilTaken(making);
+  await onEachRedis(making.servers, async (redis) => {
+    const keys = await heldKeys(redis, making.run);
+    if (keys.length > 0) await redis.del(keys);
+  });
+}
+
+async function onMysql({ mysql: server }: FaultedServers, work: (connection: mysql.Connection) => Promise<void>) {
+  const connection = await mysql.createConnection(mysqlOptions(server!));
+  try {
+    await work(connection);
+  } finally {
+    connection.destroy();
+  }
+}
+
+/**
+ * Writes a row as somebody who knows nothing of locks. So that the judge knows of the write, it has a row in the ledger; the
+ * foreign writer holds nothing between a read and a write, so both have the same time.
+ */
+function writeRow({ servers, run, time }: Making): Promise<void> {
+  return onMysql(servers, async (connection) => {
+    await connection.query("SET time_zone = '+00:00'");
+    await connection.beginTransaction();
+    const [[row]] = await connection.query<RowDataPacket[]>(
+      "SELECT id, version, salary, last_op FROM employee WHERE run = ? ORDER BY id LIMIT 1 FOR UPDATE",
+      [run],
+    );
+    const { id, version, salary, last_op: lastOp } = row!;
+    const op = operationId(FOREIGN_WRITER, time);
+    await connection.query(
+      "UPDATE employee SET version = version + 1, salary = salary + ?, last_op = ? WHERE run = ? AND id = ?",
+      [FOREIGN_RAISE, op, run, id],
+    );
+    await connection.query(INSERT_FOREIGN, [run, id, op, lastOp, version, version + 1, salary, salary + FOREIGN_RAISE]);
+    await connection.commit();
+  });
+}
+const FOREIGN_RAISE = 5;
+const INSERT_FOREIGN = `
+  INSERT INTO ledger (run, employee_id, op, read_op, read_version, new_version, read_salary, new_salary, raise, fence, read_at, written_at)
+  SELECT ?, ?, ?, ?, ?, ?, ?, ?, ${FOREIGN_RAISE}, 0, now.at, now.at FROM (SELECT SYSDATE(6) AS at) AS now`;
+
+/** An account may see and end its own connections, so this needs no further right. */
+function killConnections({ servers }: Making): Promise<void> {
+  return onMysql(servers, async (connection) => {
+    const [own] = await connection.query<RowDataPacket[]>("SELECT CONNECTION_ID() AS id");
+    const [all] = await connection.query<RowDataPacket[]>("SHOW PROCESSLIST");
+    // One that has ended in the meantime cannot be killed.
+    for (const { Id } of all) if (Id !== own[0]!.id) await connection.query("KILL ?", [Id]).catch(() => {});
+  });
+}
