@@ -26,6 +26,7 @@ const session = await strategies[spec.strategy].open({
   redisServers: redis.servers,
   lockServices: environment,
   lockFolder: environment.HOLDFAST_LOCK_FOLDER,
+  guestRedisUrl: () => undefined,
   leases: () => undefined,
   worker: index,
   random,

@@ -27,6 +27,7 @@ import { explainConsul } from "./servers/consul-errors.ts";
 import { explainEtcd } from "./servers/etcd-errors.ts";
 import { mysqlServerOf } from "./servers/mysql.ts";
 import { createNetwork } from "./servers/network.ts";
+import { guestUrl } from "./servers/redis.ts";
 import { strategies } from "./strategies/index.ts";
 import { type Session, Unavailable } from "./strategy.ts";
 import { createTally } from "./tally.ts";
@@ -144,6 +145,7 @@ async function openSession(): Promise<Session> {
     redisServers: redis.servers,
     lockServices: environment,
     lockFolder: environment.HOLDFAST_LOCK_FOLDER,
+    guestRedisUrl: () => guestUrl(environment),
     leases: () => leasesOf(environment),
     worker: index,
     random,

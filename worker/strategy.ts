@@ -62,6 +62,8 @@ export interface Resources {
   readonly lockServices: LockServiceVariables;
   /** A folder that all workers should share; undefined if none is configured. */
   readonly lockFolder: string | undefined;
+  /** Redis with the login of the user `guest`; undefined if there is none for a lock of the user's own. */
+  guestRedisUrl(): string | undefined;
   /** Lease objects of the cluster; undefined if this worker has no service account for them. */
   leases(): LeaseApi | undefined;
   /** Index of this worker in the fleet. */

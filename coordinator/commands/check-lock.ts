@@ -1,6 +1,7 @@
 /** `holdfast check-lock`: tries the program of a user's own lock against each rule of the protocol, without any server. */
 import { randomBytes } from "node:crypto";
-import { type Program, ProgramFailed, programEnvironment, startProgram } from "../../worker/own-lock/program.ts";
+import { programEnvironment } from "../../worker/own-lock/environment.ts";
+import { type Program, ProgramFailed, startProgram } from "../../worker/own-lock/program.ts";
 import { type Claims, GRACE_MS, type Message, PROTOCOL, START_MS } from "../../worker/own-lock/protocol.ts";
 import { EXIT } from "../judge/report-data.ts";
 import type { CheckLockFlags } from "../plan/check-lock-flags.ts";

@@ -157,6 +157,7 @@
 {{- fail (printf "timeZone=%s has no effect without a schedule: set schedule" $v.timeZone) }}
 {{- end }}
 {{- include "holdfast.validateSchedule" . }}
+{{- include "holdfast.validateOwnLocks" . }}
 {{- end }}
 
 {{/*

@@ -125,6 +125,23 @@ const lockService = (secret: "password" | "token") => {
   };
 };
 
+/** A variable of a container. templates/_own-locks.tpl checks that it has one of the two. */
+const variable = z.strictObject({
+  name: z.string().regex(/^[A-Za-z_]\w*$/),
+  value: z.string().optional(),
+  valueFrom: kubernetes.optional(),
+});
+/** Strict, because the API server drops a field that it does not know, and a rule without fields allows everything. */
+const egressRule = z.strictObject({ ports: z.array(kubernetes).min(1), to: peers.min(1) }).partial();
+/** A lock of the user's own. */
+const ownLock = z.strictObject({
+  // Each lock is one line of a variable.
+  command: z.array(z.string().regex(/^[^\n]+$/)).min(1),
+  env: z.array(variable).optional(),
+  redisUser: z.enum(["guest", ""]).optional(),
+  egress: z.array(egressRule).optional(),
+});
+
 const service = z.strictObject({ type: z.enum(["ClusterIP", "NodePort"]), nodePort: port }).partial();
 /** The options without --lock, in place of which the chart has `locks`. */
 const { lock: _, ...options } = RunOptions.shape;
@@ -135,14 +152,7 @@ const ChartValues = z
       .array(z.enum(STRATEGY_NAMES))
       .default([])
       .describe(options.strategies.description ?? ""),
-    locks: z.record(
-      OwnLock.shape.name,
-      z.strictObject({
-        // Each lock is one line of a variable.
-        command: z.array(z.string().regex(/^[^\n]+$/)).min(1),
-        egress: z.array(kubernetes).optional(),
-      }),
-    ),
+    locks: z.record(OwnLock.shape.name, ownLock),
     // templates/_validate.tpl checks its fields, with a message that names the wrong one.
     schedule: z.string(),
     timeZone: z.string().regex(/^([A-Za-z][\w+-]*(\/[\w+-]+)*)?$/),

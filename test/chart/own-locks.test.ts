@@ -1,10 +1,14 @@
-/** The locks of the chart's value `locks`: the variable that the coordinator reads, and the workers' NetworkPolicy. */
+/** The chart's value `locks`: what the coordinator reads, the variables of the programs, and the workers' NetworkPolicy. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import test from "node:test";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
+import { parseWorkerTemplate } from "../../coordinator/platform/kubernetes/worker-job.ts";
+import { WorkerEnvironment } from "../../worker/environment.ts";
+import { programEnvironment } from "../../worker/own-lock/environment.ts";
+import { guestUrl } from "../../worker/servers/redis.ts";
 import { bothHelms } from "./helm.ts";
-import { objectsOf, podTemplates, template } from "./objects.ts";
+import { objectsOf, podTemplates, template, workerTemplate } from "./objects.ts";
 
 for (const helm of bothHelms())
   test(`Helm ${helm.major}: the program gets its arguments unchanged, and workers may connect to what it needs`, () => {
@@ -21,6 +25,23 @@ for (const helm of bothHelms())
     const [shell, flag, command] = locks[0]!.command;
     const words = execFileSync(shell, [flag!, `printf '%s\\n' ${command}`], { encoding: "utf8" });
     assert.equal(words, "/usr/local/bin/mylock\n--name\nit's $(HOSTNAME)\n");
+
+    const worker = parseWorkerTemplate(workerTemplate(objects), "worker.yaml").spec!.containers[0]!;
+    const given = Object.fromEntries(worker.env!.map(({ name, value = "from elsewhere" }) => [name, value]));
+    assert.deepEqual(programEnvironment(given, { name: "mine" }), {
+      HOLDFAST_LOCK_FOLDER: "/locks",
+      CONSUL_HTTP_ADDR: "http://192.0.2.1:8500",
+      CONSUL_HTTP_TOKEN: "from elsewhere",
+    });
+    assert.deepEqual(programEnvironment(given, { name: "second", redisUrl: "redis://guest:p@r" }), {
+      HOLDFAST_LOCK_FOLDER: "/locks",
+      HOLDFAST_LOCK_REDIS_URL: "",
+    });
+    const { REDIS_URL, REDIS_PASSWORD_GUEST } = WorkerEnvironment.parse({ ...given, HOLDFAST_SPEC: "{}" });
+    assert.equal(
+      guestUrl({ REDIS_URL, REDIS_PASSWORD_GUEST }),
+      "redis://guest:from%20elsewhere@demo-holdfast-redis-0:6379",
+    );
 
     const policy = (component: string) =>
       objects.find(

@@ -49,6 +49,9 @@ const REFUSED: [set: string, message: RegExp][] = [
   ["locks.Mine.command={x}", /locks|Mine/],
   ["locks.mine.command={}", /locks[./]mine[./]command/],
   ["locks.mine.comand={x}", /comand|command/],
+  ["locks.mine.command={x},locks.mine.redisUser=monitor", /locks[./]mine[./]redisUser/],
+  ["locks.mine.command={x},locks.mine.env[0].name=not-a-name", /locks[./]mine[./]env[./]0[./]name/],
+  ["locks.mine.command={x},locks.mine.egress[0].port=8500", /locks[./]mine[./]egress[./]0.*port/],
   ["zookeeper.replicas=2", /zookeeper[./]replicas/],
   ["consul.replicas=3", /replicas/],
   ["etcd.auth.token=x", /token/],
@@ -142,6 +145,20 @@ const IMPOSSIBLE: [sets: string, message: RegExp][] = [
   ["schedule=*/0 3 * * *", /the minute is "\*\/0"/],
   ["timeZone=Europe/Berlin", /timeZone=Europe\/Berlin has no effect without a schedule: set schedule/],
   ["metrics.prometheusRule.enabled=true", /set metrics\.podMonitor\.enabled=true/],
+  ["locks.mine.command={x},locks.mine.env[0].name=A", /locks\.mine\.env: A needs either value or valueFrom/],
+  [
+    "locks.mine.command={x},locks.mine.env[0].name=A,locks.mine.env[0].value=,locks.mine.env[1].name=A,locks.mine.env[1].value=",
+    /locks\.mine\.env names A twice/,
+  ],
+  [
+    "locks.mine.command={x},locks.mine.redisUser=,locks.mine.env[0].name=HOLDFAST_LOCK_REDIS_URL,locks.mine.env[0].value=u",
+    /locks\.mine\.redisUser and HOLDFAST_LOCK_REDIS_URL .* both set/,
+  ],
+  [`${REDIS},locks.mine.command={x},locks.mine.redisUser=guest`, /set redis\.auth\.passwords\.guest, or remove/],
+  [
+    "redis.enabled=false,redis.external.url=redis+cluster://r,redis.auth.passwords.guest=p,redis.auth.passwords.lock=p,redis.auth.passwords.seed=p,redis.auth.passwords.peer=p,redis.auth.passwords.monitor=p,locks.mine.command={x},locks.mine.redisUser=guest",
+    /locks\.mine\.redisUser=guest: Sentinels and clusters have no URL/,
+  ],
   ["coordinator.extraVolumes[0].name=tmp", /coordinator\.extraVolumes: .* named tmp: choose another name/],
   ["worker.extraEnv[0].name=A,worker.extraEnv[1].name=A", /worker\.extraEnv names A twice/],
 ];

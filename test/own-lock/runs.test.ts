@@ -53,7 +53,8 @@ test("a lock that holds: its claims, its tokens, its round trip, and what it cou
   assert.equal(seen!.lossesTold, 0);
   assert.match(checkOf(report, "fence").detail, /^0 of \d+ tokens not newer/);
   const variables = readFileSync(join(folder(), "environment-0"), "utf8").split("\n");
-  assert.ok(variables.includes("HOLDFAST_LOCK_FOLDER") && variables.includes("PATH"));
+  for (const name of ["HOLDFAST_LOCK_FOLDER", "HOLDFAST_LOCK_REDIS_URL", "PATH"])
+    assert.ok(variables.includes(name), `${name} is missing in ${variables}`);
   const visible = /^(HOLDFAST_LOCK_\w+|PATH|HOME|LANG|TMPDIR|PWD|OLDPWD|SHLVL|_)$/;
   assert.deepEqual(
     variables.filter((variable) => !visible.test(variable)),

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WorkerSpec } from "../../worker/contract.ts";
+import { programEnvironment } from "../../worker/own-lock/environment.ts";
 import { own } from "../../worker/strategies/own.ts";
 import type { Resources } from "../../worker/strategy.ts";
 
@@ -42,7 +43,8 @@ function open(command: readonly [string, ...string[]], changes: Partial<WorkerSp
     lingerMs: 1_000,
     ...changes,
   });
-  const resources = { spec, worker: 0, rows: {}, lockFolder: folder, releaseFailed() {} };
+  const guestRedisUrl = () => undefined;
+  const resources = { spec, worker: 0, rows: {}, lockFolder: folder, guestRedisUrl, releaseFailed() {} };
   return own.open(resources as unknown as Resources);
 }
 const mode = (name: string) => [process.execPath, LOCK, name] as const;
@@ -70,6 +72,26 @@ for (const [command, changes, name, message] of REFUSED)
   test(`${name}: ${message.source}`, async () => {
     await assert.rejects(open(command, changes), { name, message });
   });
+
+test("a program sees what is for all programs and what is for its own lock, which comes first", () => {
+  const variables = {
+    PATH: "/bin",
+    MYSQL_PASSWORD: "secret",
+    HOLDFAST_LOCK_TTL: "2s",
+    HOLDFAST_LOCK_REDIS_URL: "redis://of-all",
+    "HOLDFAST_LOCK_ENV.mine.ZK": "zk:2181",
+    "HOLDFAST_LOCK_ENV.mine.HOLDFAST_LOCK_REDIS_URL": "",
+    "HOLDFAST_LOCK_ENV.mine-2.ZK": "other:2181",
+  };
+  const ofAll = { PATH: "/bin", HOLDFAST_LOCK_TTL: "2s" };
+  const of = (name: string) => programEnvironment(variables, { name, redisUrl: "redis://guest:p@h:6379" });
+  assert.deepEqual(of("mine"), { ...ofAll, HOLDFAST_LOCK_REDIS_URL: "", ZK: "zk:2181" });
+  assert.deepEqual(of("mine-2"), { ...ofAll, HOLDFAST_LOCK_REDIS_URL: "redis://of-all", ZK: "other:2181" });
+  assert.deepEqual(programEnvironment(variables), { ...ofAll, HOLDFAST_LOCK_REDIS_URL: "redis://of-all" });
+  assert.deepEqual(programEnvironment({}, { redisUrl: "redis://guest:p@h:6379" }), {
+    HOLDFAST_LOCK_REDIS_URL: "redis://guest:p@h:6379",
+  });
+});
 
 test("without --lock there is no program", async () => {
   await assert.rejects(open(["x"], { ownLock: undefined }), { name: "Unavailable", message: "needs --lock" });

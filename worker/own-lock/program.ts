@@ -183,14 +183,6 @@ export function startProgram({ command, env, onLost, onLine }: ProgramOptions): 
   return program;
 }
 
-/** The variables that a program may see: nothing that could be a secret of the process that starts it. */
-export const programEnvironment = (variables: NodeJS.ProcessEnv): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(variables).flatMap(([name, value]) =>
-      value !== undefined && (VISIBLE.includes(name) || name.startsWith("HOLDFAST_LOCK_")) ? [[name, value]] : [],
-    ),
-  );
-
 /** The median round trip of pings that are sent one after another, milliseconds. Throws ProgramFailed. */
 export async function medianPingMs(program: Program): Promise<number> {
   const times: number[] = [];
@@ -204,7 +196,6 @@ export async function medianPingMs(program: Program): Promise<number> {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-const VISIBLE = ["PATH", "HOME", "LANG", "TMPDIR"];
 /** How long after a failed write an exit may become known. */
 const EXIT_KNOWN_MS = 200;
 const TERM_MS = 2_000;

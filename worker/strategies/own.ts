@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { OwnLock, WorkerSpec } from "../contract.ts";
 import { lockedSession } from "../lock-session.ts";
+import { programEnvironment } from "../own-lock/environment.ts";
 import { createProgramLock, lockErrorOf, type ProgramLock } from "../own-lock/lock.ts";
-import { medianPingMs, type Program, programEnvironment, startProgram } from "../own-lock/program.ts";
+import { medianPingMs, type Program, startProgram } from "../own-lock/program.ts";
 import { type Message, PROTOCOL, START_MS } from "../own-lock/protocol.ts";
 import { type Strategy, Unavailable } from "../strategy.ts";
 
@@ -21,7 +22,7 @@ export const own: Strategy = {
     let lock: ProgramLock | undefined;
     const program = startProgram({
       command: ownLock.command,
-      env: programEnvironment(process.env),
+      env: programEnvironment(process.env, { name: ownLock.name, redisUrl: resources.guestRedisUrl() }),
       onLost: (notice) => lock?.lost(notice),
     });
     // In the log of the worker, of which the report has the last lines.

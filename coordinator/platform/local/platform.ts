@@ -7,7 +7,7 @@ import { LOCK_SERVICE_TITLES, type LockService, MAJORITY_SERVERS_MIN } from "../
 import { LOCK_SERVICE_VARIABLES, namedServices } from "../../../worker/servers/lock-services.ts";
 import { MYSQL_VARIABLES } from "../../../worker/servers/mysql.ts";
 import { PROMETHEUS_VARIABLES } from "../../../worker/servers/prometheus.ts";
-import { guestUrl, REDIS_VARIABLES, redisUrls } from "../../../worker/servers/redis.ts";
+import { REDIS_VARIABLES, redisUrls } from "../../../worker/servers/redis.ts";
 import { hostAndPort } from "../../../worker/servers/url.ts";
 import { forWorkers } from "../../../worker/servers/variables.ts";
 import type { ServerAddresses } from "../../clients/addresses.ts";
@@ -30,7 +30,7 @@ const SERVERS_DEADLINE_MS = 5_000;
 
 /** Throws ServerError when a server cannot be started, and ConfigError when the folder for the report cannot be written. */
 export async function createLocalPlatform(config: Config, progress: Progress): Promise<Platform> {
-  const { environment, plans, settings, out, history, variables: given } = config;
+  const { environment, plans, settings, out, history } = config;
   const report = randomBytes(4).toString("hex");
   const folder = resolve(out, report);
   await ensureWritable(folder);
@@ -69,7 +69,6 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
       servers: {
         ...forWorkers(variables),
         HOLDFAST_LOCK_FOLDER: join(folder, "locks"),
-        HOLDFAST_LOCK_REDIS_URL: given.HOLDFAST_LOCK_REDIS_URL ?? guestUrl(variables),
       },
     });
     return {
