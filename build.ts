@@ -13,20 +13,16 @@ const options = {
   outdir: "dist",
   bundle: true,
   platform: "node",
-  // Older than the oldest supported version, so that an unsupported one can parse the bundle and run the check below.
-  target: "node18",
+  target: `node${NODE_MAJOR_MIN}`,
   format: "esm",
   // Identifiers are not minified, to keep stack traces readable.
   minifyWhitespace: true,
   minifySyntax: true,
   sourcemap: true,
   metafile: true,
+  // CommonJS libraries call require for Node's built-in modules.
   banner: {
-    js: [
-      // CommonJS libraries call require for Node's built-in modules.
-      'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
-      `if (Number.parseInt(process.versions.node) < ${NODE_MAJOR_MIN}) { process.stderr.write(\`holdfast: Node.js \${process.versions.node} is too old: install Node.js ${NODE_MAJOR_MIN} or later, or use \\\`make demo\\\` in a checkout of Holdfast, which installs it\\n\`); process.exit(2); }`,
-    ].join("\n"),
+    js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
   },
   logLevel: "warning",
 } satisfies BuildOptions;
@@ -36,14 +32,32 @@ await rm("dist", { recursive: true, force: true });
 const results = await Promise.all([
   build({
     ...options,
-    entryPoints: { worker: "worker/main.ts", keeper: "coordinator/platform/local/servers/keeper-main.ts" },
+    entryPoints: {
+      "worker-bundle": "worker/main.ts",
+      "keeper-bundle": "coordinator/platform/local/servers/keeper-main.ts",
+    },
   }),
   // Split into chunks: half of the code is the Kubernetes client, which is loaded only on Kubernetes.
-  build({ ...options, entryPoints: { coordinator: "coordinator/main.ts" }, splitting: true }),
+  build({ ...options, entryPoints: { "coordinator-bundle": "coordinator/main.ts" }, splitting: true }),
 ]);
+for (const name of ["worker", "keeper", "coordinator"]) await writeFile(`dist/${name}.js`, startFile(name));
 await writeFile("dist/licenses.txt", await licenses(results.map(({ metafile }) => metafile)));
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/**
+ * The file that starts a bundle. It imports nothing before it has compared versions: an older Node.js refuses a module that
+ * imports a name that it does not have before it executes any of it.
+ */
+function startFile(name: string): string {
+  return `#!/usr/bin/env node
+if (Number.parseInt(process.versions.node) < ${NODE_MAJOR_MIN}) {
+  process.stderr.write(\`holdfast: Node.js \${process.versions.node} is too old: install Node.js ${NODE_MAJOR_MIN} or later, or use \\\`make demo\\\` in a checkout of Holdfast, which installs it\\n\`);
+  process.exit(2);
+}
+await import("./${name}-bundle.js");
+`;
+}
 
 /** The license files of all packages in the bundles. Most licenses require that a copy goes with the code. */
 async function licenses(metafiles: readonly Metafile[]): Promise<string> {

@@ -54,4 +54,10 @@ printTable(
     row("time of a run in addition to its duration", overhead, "s"),
   ],
 );
-await keep("startup", { ...machine(), bundleBytes: readFileSync("dist/worker.js").length, ready, resident, overhead });
+await keep("startup", {
+  ...machine(),
+  bundleBytes: readFileSync("dist/worker-bundle.js").length,
+  ready,
+  resident,
+  overhead,
+});
