@@ -647,4 +647,8 @@ test("a Redis that lets a user do what it must not is a violation, whatever the 
   assert.equal(verdict.exitCode, 1);
   assert.match(verdict.line, /Redis lets user "lock" run FLUSHALL/);
   assert.equal(judgeReport(runs, [], [{ ...probe, outcome: "refused" }]).exitCode, 0);
+  // A server that does not have the command has not let anybody run it.
+  const missing = { ...probe, outcome: "unanswered", answer: "ERR unknown command 'FLUSHALL'" } as const;
+  assert.deepEqual(judgeReport(runs, [], [missing]).reasons, []);
+  assert.equal(judgeReport(runs, [], [missing]).exitCode, 0);
 });
