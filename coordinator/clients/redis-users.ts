@@ -15,14 +15,18 @@ export function randomPasswords(): RedisPasswords {
  * is left.
  */
 export function fillUsersFile(template: string, passwords: RedisPasswords): string {
-  const filled = REDIS_USERS.reduce(
-    (text, user) => text.replaceAll(`#%${user.toUpperCase()}%`, `#${sha256(passwords[user])}`),
-    template,
-  );
+  const filled = REDIS_USERS.reduce((text, user) => fillPassword(text, user, passwords[user]), template);
   const left = /^user .*#%(\w+)%/m.exec(filled);
   if (left !== null) throw new Error(`users.acl names a user without a password: ${left[1]}`);
   return filled;
 }
+
+/** The user of helm/files/faults.acl. */
+export const FAULT_USER = "faults";
+
+/** Returns helm/files/faults.acl with the placeholder replaced by the hash of the password. */
+export const fillFaultsFile = (template: string, password: string): string =>
+  fillPassword(template, FAULT_USER, password);
 
 /** The passwords as environment variables. */
 export const passwordVariables = (passwords: RedisPasswords) =>
@@ -30,5 +34,10 @@ export const passwordVariables = (passwords: RedisPasswords) =>
     ReturnType<typeof passwordVariable<RedisUser>>,
     string
   >;
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const fillPassword = (text: string, user: string, password: string) =>
+  text.replaceAll(`#%${user.toUpperCase()}%`, `#${sha256(password)}`);
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import { operationId } from "../../worker/contract.ts";
 import { type MysqlVariables, mysqlOptions } from "../../worker/servers/mysql.ts";
-import { openRedis, type RedisLogin } from "../../worker/servers/redis.ts";
+import { onRedisError, openRedis, type RedisLogin } from "../../worker/servers/redis.ts";
 import { ONE_SHOT_OPTIONS } from "../clients/redis.ts";
 import { FOREIGN_WRITER } from "../judge/evidence.ts";
 import { SERVER_FAULT_NAMES, type ServerFault, type ServerFaultName } from "../plan/run-plan.ts";
@@ -77,9 +77,15 @@ async function onEachRedis(servers: FaultedServers, command: (redis: Redis) => P
 
 async function onRedis<T>({ redis }: FaultedServers, url: string, command: (redis: Redis) => Promise<T>): Promise<T> {
   const connection = openRedis({ REDIS_URL: url }, redis!.login, ONE_SHOT_OPTIONS);
-  connection.on("error", () => {});
+  let refusal: Error | undefined;
+  onRedisError(connection, (error) => {
+    refusal = error;
+  });
   try {
     return await command(connection);
+  } catch (error) {
+    // The driver rejects with "connection is closed"; the cause came before, as an event.
+    throw refusal ?? error;
   } finally {
     connection.disconnect();
   }

@@ -1,9 +1,17 @@
 {{/* Addresses and passwords of MySQL, Redis and Prometheus, and all passwords: of the bundled servers, or of the user's own. */}}
 
-{{/* The users of files/users.acl that have a password, in the file's spelling: LOCK, MONITOR. */}}
+{{/* The users of Redis without their passwords. Only a server of the release has the user who makes faults. */}}
+{{- define "holdfast.redisUsersFile" -}}
+{{- .Files.Get "files/users.acl" }}
+{{- if and .Values.faults.enabled .Values.redis.enabled }}
+{{- .Files.Get "files/faults.acl" }}
+{{- end }}
+{{- end }}
+
+{{/* The users of that file that have a password, in the file's spelling: LOCK, MONITOR. */}}
 {{- define "holdfast.redisUsers" -}}
 {{- $users := list }}
-{{- range regexFindAll "#%[A-Z_]+%" (.Files.Get "files/users.acl") -1 | uniq }}
+{{- range regexFindAll "#%[A-Z_]+%" (include "holdfast.redisUsersFile" .) -1 | uniq }}
 {{- $users = append $users (. | trimPrefix "#%" | trimSuffix "%") }}
 {{- end }}
 {{- toYaml $users }}
@@ -191,7 +199,7 @@ secretKeyRef:
   value: {{ join "," $urls | quote }}
 {{- end }}
 {{- range include "holdfast.redisLogins" .root | fromYamlArray }}
-{{- if or $.monitor (ne .user "monitor") }}
+{{- if or $.monitor (not (has .user (list "monitor" "faults"))) }}
 {{- $file := get $v.redis.auth.passwordFiles .user }}
 {{- if $file }}
 - name: {{ .variable }}_FILE

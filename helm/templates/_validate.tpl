@@ -114,6 +114,12 @@
 {{- fail (printf "no password for the Redis user %s at %s: set redis.auth.passwords.%s, redis.auth.existingSecret or redis.auth.passwordFiles.%s; for a server that has only one login, set redis.auth.passwords.default" .user (include "holdfast.redisUrls" $ | fromYamlArray | first) .user .user) }}
 {{- end }}
 {{- end }}
+{{- if and $v.faults.enabled (not (or $v.mysql.enabled $v.redis.enabled)) }}
+{{- fail "faults.enabled=true has no effect: faults are made only of the chart's own servers; set mysql.enabled=true, redis.enabled=true or faults.enabled=false" }}
+{{- end }}
+{{- if and (hasKey $v.redis.auth.passwords "faults") (not $v.faults.enabled) }}
+{{- fail "redis.auth.passwords.faults is of the user who makes faults of Redis: set faults.enabled=true" }}
+{{- end }}
 {{- range $user, $_ := merge dict $v.redis.auth.passwords $v.redis.auth.passwordFiles }}
 {{- if not (has $user $users) }}
 {{- if $oneLogin }}

@@ -143,8 +143,8 @@ const ownLock = z.strictObject({
 });
 
 const service = z.strictObject({ type: z.enum(["ClusterIP", "NodePort"]), nodePort: port }).partial();
-/** The options without --lock, in place of which the chart has `locks`. */
-const { lock: _, ...options } = RunOptions.shape;
+/** The options without --lock and --faults, in place of which the chart has `locks` and `faults.names`. */
+const { lock: _, faults: faultNames, ...options } = RunOptions.shape;
 const ChartValues = z
   .strictObject({
     ...options,
@@ -153,6 +153,7 @@ const ChartValues = z
       .default([])
       .describe(options.strategies.description ?? ""),
     locks: z.record(OwnLock.shape.name, ownLock),
+    faults: z.strictObject({ ...switchable, names: faultNames }).partial(),
     // templates/_validate.tpl checks its fields, with a message that names the wrong one.
     schedule: z.string(),
     timeZone: z.string().regex(/^([A-Za-z][\w+-]*(\/[\w+-]+)*)?$/),

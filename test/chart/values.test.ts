@@ -29,8 +29,9 @@ test("the schema knows every value, values.yaml has every value of the schema, a
 
 test("the run's values default to what the coordinator takes by itself", () => {
   // The chart has `locks` in its place.
-  const { lock: _, ...options } = RunOptions.parse({});
+  const { lock: _, faults, ...options } = RunOptions.parse({});
   assert.deepEqual(Object.fromEntries(Object.keys(options).map((key) => [key, values[key]])), options);
+  assert.deepEqual(values.faults.names, faults);
 });
 
 const REFUSED: [set: string, message: RegExp][] = [
@@ -39,6 +40,9 @@ const REFUSED: [set: string, message: RegExp][] = [
   ["workers=two", /workers.*(want integer|Expected: integer)/],
   ["strategies={nope}", /strategies.*row-lock/],
   ["scenario=nope", /scenario.*compare/],
+  ["faults={stall}", /faults.*(got array, want object|Expected: object)/],
+  ["faults.name={stall}", /faults.*name/],
+  ["faults.names={nope}", /faults[./]names[./]0.*redis-data-loss/],
   ["duration=5", /duration.*(want string|Expected: string)/],
   ["duration=5 seconds", /duration/],
   ["coordinator.name=Not_A_Name", /coordinator[./]name/],
@@ -89,6 +93,8 @@ const IMPOSSIBLE: [sets: string, message: RegExp][] = [
   [`${MYSQL},mysql.external.tls.enabled=true,mysql.external.tls.certKey=c`, /needs both certKey and keyKey/],
   [`${MYSQL},mysql.auth.passwordFile=/f`, /passwordFile is for your own server, without/],
   ["mysql.auth.passwordFile=/f", /or set mysql\.enabled=false/],
+  ["redis.auth.passwords.faults=p", /set faults\.enabled=true/],
+  [`faults.enabled=true,${MYSQL},${REDIS}`, /faults\.enabled=true has no effect: .* or faults\.enabled=false/],
   ["redis.auth.passwords.default=p", /no such user in files\/users\.acl, only lock/],
   [`${REDIS},redis.auth.passwords.lock=q`, /default, which is then used for everything, and lock/],
   [`${REDIS},redis.external.url=redis://r`, /nodes and redis\.external\.url are both set/],

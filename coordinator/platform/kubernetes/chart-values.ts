@@ -7,7 +7,7 @@ export function withChartValues(message: string): string {
   const variables = message.match(/\b(MYSQL|REDIS|PROMETHEUS)_[A-Z_]+\b|\bHOLDFAST_TOKEN\b/g) ?? [];
   const options = Object.keys(RunOptions.shape)
     .filter((option) => new RegExp(`--${kebabCase(option)}(?![a-z-])`).test(message))
-    .map((option) => (option === "lock" ? "locks" : option));
+    .map((option) => VALUE_OF_OPTION[option] ?? option);
   const values = [...new Set([...variables.flatMap(valuesFor), ...options])];
   return values.length === 0 ? message : `${message} (in the values of the chart: ${values.join(", ")})`;
 }
@@ -15,6 +15,9 @@ export function withChartValues(message: string): string {
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
 const valuesFor = (variable: string) => VALUES.find(([pattern]) => pattern.test(variable))?.[1] ?? [];
+
+/** Where the value has another name. */
+const VALUE_OF_OPTION: Readonly<Partial<Record<string, string>>> = { lock: "locks", faults: "faults.names" };
 
 /** In order: the first pattern that matches decides. docs/your-servers.md has the table for readers. */
 const VALUES: readonly (readonly [variable: RegExp, value: string])[] = [

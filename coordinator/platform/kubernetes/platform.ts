@@ -4,14 +4,15 @@ import { type LockServiceVariables, namedServices, urlVariable } from "../../../
 import { redisUrls } from "../../../worker/servers/redis.ts";
 import type { Config } from "../../config.ts";
 import { ConfigError } from "../../errors.ts";
-import { SERVER_FAULT_NAMES } from "../../plan/run-plan.ts";
 import { reportFiles } from "../../report/files.ts";
 import type { Progress } from "../../report/progress.ts";
+import { createFaultMaker } from "../fault-maker.ts";
 import { parseListenAddress } from "../listen-address.ts";
 import type { Platform } from "../platform.ts";
 import { connectKubernetes } from "./api.ts";
 import { withChartValues } from "./chart-values.ts";
 import { createEventRecorder, writeTerminationMessage } from "./events.ts";
+import { faultedServers, missingClusterFaults } from "./faults.ts";
 import { openHistory } from "./history-volume.ts";
 import { createKubernetesLauncher } from "./launcher.ts";
 import { createReportStore } from "./report-store.ts";
@@ -45,6 +46,7 @@ export async function createKubernetesPlatform(
       "on Kubernetes MYSQL_URL, REDIS_URL, PROMETHEUS_URL and HOLDFAST_TOKEN must be set; the chart sets them",
     );
   const servers = { ...environment, MYSQL_URL, REDIS_URL, PROMETHEUS_URL };
+  const makeFault = createFaultMaker(faultedServers(cluster, servers));
   const warn = (line: string) => progress.warn(line);
 
   const api = connectKubernetes();
@@ -67,13 +69,14 @@ export async function createKubernetesPlatform(
       variables: servers,
       redisUrls: redisUrls(servers),
       missingServices: missingServices(servers),
-      missingFaults: Object.fromEntries(SERVER_FAULT_NAMES.map((name) => [name, NO_FAULTS])),
+      missingFaults: missingClusterFaults(cluster),
       cluster: true,
       notes: {},
     },
     listen: parseListenAddress(HOLDFAST_LISTEN),
     token: HOLDFAST_TOKEN,
     serversDeadlineMs: SERVERS_DEADLINE_MS,
+    makeFault,
     earlier,
     saveProgress: (runs, current) => store.saveProgress(cluster.HOLDFAST_JOB_UID, runs, current, earlier.interrupted),
     saveHistory: history?.saveRun,
@@ -100,8 +103,6 @@ export async function createKubernetesPlatform(
     [Symbol.asyncDispose]: () => events.flush(),
   };
 }
-
-const NO_FAULTS = "faults of the servers are made on one machine only";
 
 const missingServices = (variables: LockServiceVariables) =>
   Object.fromEntries(

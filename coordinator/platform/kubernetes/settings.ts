@@ -1,5 +1,6 @@
 /** What the coordinator knows about the cluster that it runs in. Only config.ts reads the environment itself. */
 import * as z from "zod";
+import { secretVariables } from "../../../worker/servers/secrets.ts";
 import { readVariables } from "../../plan/options.ts";
 
 /** What `reset` and `verdict` need to find the coordinator's Job and its report. */
@@ -45,6 +46,14 @@ export const KubernetesSettings = KubernetesTarget.extend({
   HOLDFAST_HISTORY_LIMIT: z.coerce.number().int().min(1).optional(),
   /** Where the histories of reports are written, each in a folder of its own; left out if they are not. */
   HOLDFAST_HISTORY_FOLDER: z.string().startsWith("/").optional(),
+  /** The servers of the release of which faults may be made, separated by commas; left out if of none. */
+  HOLDFAST_SERVER_FAULTS: z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(z.array(z.enum(["mysql", "redis"])))
+    .optional(),
+  /** Of the user of helm/files/faults.acl, which only the coordinator has. */
+  ...secretVariables("REDIS_PASSWORD_FAULTS"),
   /** The file from which the kubelet takes the termination message that `kubectl describe pod` shows. */
   HOLDFAST_TERMINATION_LOG: z.string().default("/dev/termination-log"),
 });

@@ -27,6 +27,16 @@
 - name: HOLDFAST_HISTORY_FOLDER
   value: /history
 {{- end }}
+{{- if .Values.faults.enabled }}
+{{- $servers := list }}
+{{- range list "mysql" "redis" }}
+{{- if (get $.Values .).enabled }}
+{{- $servers = append $servers . }}
+{{- end }}
+{{- end }}
+- name: HOLDFAST_SERVER_FAULTS
+  value: {{ join "," $servers | quote }}
+{{- end }}
 {{ include "holdfast.prometheusEnv" . }}
 {{ include "holdfast.serverEnv" (dict "root" . "monitor" true) }}
 {{ include "holdfast.runEnv" . }}
@@ -54,6 +64,9 @@
 {{- define "holdfast.runEnv" -}}
 {{- range $option := list "scenario" "strategies" "faults" "workers" "concurrency" "duration" "hold" "pause" "rows" "lockTtl" "extend" "lockTimeout" "keyScope" "guard" "seed" "repeat" "startDeadline" "verbose" }}
 {{- $value := get $.Values $option }}
+{{- if eq $option "faults" }}
+{{- $value = $value.names }}
+{{- end }}
 {{- if kindIs "slice" $value }}
 {{- $value = join "," $value }}
 {{- else if kindIs "float64" $value }}

@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import type { LockService } from "../../../../worker/contract.ts";
 import type { RedisLogin } from "../../../../worker/servers/redis.ts";
-import { type RedisPasswords, randomPasswords } from "../../../clients/redis-users.ts";
+import { FAULT_USER, type RedisPasswords, randomPasswords } from "../../../clients/redis-users.ts";
 import { ServerError } from "../../../errors.ts";
 import { type Keeper, startKeeper } from "./keeper.ts";
 import { ProgramMissing } from "./programs.ts";
@@ -11,7 +11,7 @@ import { startConsul } from "./start-consul.ts";
 import { startEtcd } from "./start-etcd.ts";
 import { startMysql } from "./start-mysql.ts";
 import { startPrometheus } from "./start-prometheus.ts";
-import { FAULT_USER, startRedis } from "./start-redis.ts";
+import { startRedis } from "./start-redis.ts";
 import { startZooKeeper } from "./start-zookeeper.ts";
 import type { StartedService } from "./started-service.ts";
 
@@ -28,7 +28,7 @@ export interface ServersOptions {
   readonly mysqlOptions?: readonly string[];
   /** Independent Redis servers, all with the same passwords. */
   readonly redisServers?: number;
-  /** Gives Redis a further user, who may do everything: for the faults of servers. */
+  /** Gives Redis a further user: for the faults of servers. */
   readonly faultUser?: boolean;
   /** Parent of the temporary folder, by default TMPDIR. */
   readonly folder?: string;
@@ -43,7 +43,7 @@ export interface Servers extends AsyncDisposable {
         readonly url: string;
         readonly urls: readonly string[];
         readonly passwords: RedisPasswords;
-        /** The user who may do everything; absent without `faultUser`. */
+        /** The user who makes faults; absent without `faultUser`. */
         readonly faultLogin?: RedisLogin | undefined;
       }
     | undefined;

@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readRedisVersion } from "../../../clients/redis.ts";
-import { fillUsersFile, passwordVariables, type RedisPasswords } from "../../../clients/redis-users.ts";
+import { fillFaultsFile, fillUsersFile, passwordVariables, type RedisPasswords } from "../../../clients/redis-users.ts";
 import { filesFolder } from "../../../paths.ts";
 import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
@@ -10,20 +10,18 @@ import { waitUntilReady } from "./ready.ts";
 
 const READY_MS = 20_000;
 
-/** The user who may do everything. */
-export const FAULT_USER = "faults";
-
 /**
- * Starts a Redis with helm/files/redis.conf and users.acl, and with a user who may do everything if there is a password for
- * it. Throws ServerError.
+ * Starts a Redis with helm/files/redis.conf and users.acl, and with the user of faults.acl if there is a password for it.
+ * Throws ServerError.
  */
 export async function startRedis(keeper: Keeper, name: string, passwords: RedisPasswords, faultPassword?: string) {
   const command = await findProgram(["redis-server"], "redis-server");
   const cwd = join(keeper.folder, name);
   await mkdir(cwd);
   await copyFile(join(filesFolder(), "redis.conf"), join(cwd, "redis.conf"));
-  const users = fillUsersFile(await readFile(join(filesFolder(), "users.acl"), "utf8"), passwords);
-  const faultUser = faultPassword === undefined ? "" : `user ${FAULT_USER} on >${faultPassword} ~* &* +@all\n`;
+  const readUsers = (file: string) => readFile(join(filesFolder(), file), "utf8");
+  const users = fillUsersFile(await readUsers("users.acl"), passwords);
+  const faultUser = faultPassword === undefined ? "" : fillFaultsFile(await readUsers("faults.acl"), faultPassword);
   await writeFile(join(cwd, "users.acl"), users + faultUser, { mode: 0o600 });
 
   const port = await freePort();

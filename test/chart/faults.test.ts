@@ -1,0 +1,97 @@
+/** What the chart's value `faults.enabled` adds, and that it adds nothing else. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+import { parseWorkerTemplate } from "../../coordinator/platform/kubernetes/worker-job.ts";
+import { REDIS_USERS } from "../../worker/contract.ts";
+import { bothHelms, type Helm } from "./helm.ts";
+import { type Any, nameOf, objectsOf, ROOT, template, workerTemplate } from "./objects.ts";
+
+/** Without these, each render has passwords of its own. */
+const PASSWORDS = [
+  ...["token", "mysql.auth.password", "mysql.auth.rootPassword", "grafana.adminPassword"],
+  ...REDIS_USERS.map((user) => `redis.auth.passwords.${user}`),
+].map((path) => `${path}=of-${path.replaceAll(".", "-")}`);
+const ON = ["faults.enabled=true", "redis.auth.passwords.faults=of-faults"];
+
+for (const helm of bothHelms()) {
+  test(`Helm ${helm.major}: faults.enabled adds a user of Redis, its password and what the coordinator needs`, () => {
+    const [without, added] = [objects(helm), objects(helm, ...ON)];
+    assert.deepEqual([...added.keys()], [...without.keys()], "no object more or less");
+    const changed = [...added].filter(([name, object]) => JSON.stringify(object) !== JSON.stringify(without.get(name)));
+    assert.deepEqual(changed.map(([name]) => name).sort(), [
+      "Job/coordinator",
+      "Secret/demo-holdfast",
+      "Secret/demo-holdfast-redis-users",
+      "StatefulSet/demo-holdfast-redis",
+    ]);
+
+    // The new checksum replaces the pods of Redis, which read their users when they start.
+    const checksum = added.get("StatefulSet/demo-holdfast-redis").spec.template.metadata.annotations["checksum/users"];
+    assert.notEqual(
+      without.get("StatefulSet/demo-holdfast-redis").spec.template.metadata.annotations["checksum/users"],
+      checksum,
+    );
+    without.get("StatefulSet/demo-holdfast-redis").spec.template.metadata.annotations["checksum/users"] = checksum;
+
+    without.get("Secret/demo-holdfast").stringData["redis-faults-password"] = "of-faults";
+    const line = readFileSync(new URL("helm/files/faults.acl", ROOT), "utf8");
+    const hash = createHash("sha256").update("of-faults").digest("hex");
+    without.get("Secret/demo-holdfast-redis-users").stringData["users.acl"] += line.replace("%FAULTS%", hash);
+
+    const [env] = [without, added].map(envOf);
+    const byName = (a: Any, b: Any) => (a.name < b.name ? -1 : 1);
+    env!.push(
+      { name: "HOLDFAST_SERVER_FAULTS", value: "mysql,redis" },
+      {
+        name: "REDIS_PASSWORD_FAULTS",
+        valueFrom: { secretKeyRef: { name: "demo-holdfast", key: "redis-faults-password" } },
+      },
+    );
+    for (const each of [without, added]) envOf(each).sort(byName);
+    assert.deepEqual(added, without);
+  });
+
+  test(`Helm ${helm.major}: workers never know of it`, () => {
+    const worker = parseWorkerTemplate(workerTemplate([...objects(helm, ...ON).values()]), "worker.yaml");
+    assert.doesNotMatch(JSON.stringify(worker), /faults/i);
+  });
+
+  test(`Helm ${helm.major}: faults are made only of the servers of the release`, () => {
+    const mysql = "mysql.enabled=false,mysql.external.host=db";
+    const ownMysql = variables(objects(helm, "faults.enabled=true", mysql));
+    assert.equal(ownMysql.HOLDFAST_SERVER_FAULTS, "redis");
+
+    const bare = PASSWORDS.filter((set) => !set.startsWith("redis."));
+    const redis = "redis.enabled=false,redis.external.nodes={r:6379},redis.auth.passwords.default=p";
+    const ownRedis = variables(byName(helm, ...bare, "faults.enabled=true", redis));
+    assert.equal(ownRedis.HOLDFAST_SERVER_FAULTS, "mysql");
+    assert.ok(!("REDIS_PASSWORD_FAULTS" in ownRedis));
+  });
+
+  test(`Helm ${helm.major}: names alone choose faults, and allow none of the servers`, () => {
+    const chosen = variables(objects(helm, "faults.names={stall,foreign-writer}"));
+    assert.equal(chosen.HOLDFAST_FAULTS, "stall,foreign-writer");
+    assert.ok(!("HOLDFAST_SERVER_FAULTS" in chosen) && !("REDIS_PASSWORD_FAULTS" in chosen));
+  });
+
+  test(`Helm ${helm.major}: with passwords of an existing Secret, that of the user comes from it`, () => {
+    const sets = PASSWORDS.filter((set) => !set.startsWith("redis."));
+    const found = byName(helm, ...sets, "redis.auth.existingSecret=mine", "faults.enabled=true");
+    const { valueFrom } = envOf(found).find(({ name }: Any) => name === "REDIS_PASSWORD_FAULTS");
+    assert.deepEqual(valueFrom, { secretKeyRef: { name: "mine", key: "redis-faults-password" } });
+  });
+}
+
+const objects = (helm: Helm, ...sets: string[]) => byName(helm, ...PASSWORDS, ...sets);
+
+function byName(helm: Helm, ...sets: string[]): Map<string, Any> {
+  const all = objectsOf(template(helm, "--set", sets.join(",")));
+  return new Map(all.map((object) => [nameOf(object), object]));
+}
+
+const envOf = (objects: Map<string, Any>): Any[] => objects.get("Job/coordinator").spec.template.spec.containers[0].env;
+
+const variables = (objects: Map<string, Any>): Record<string, string> =>
+  Object.fromEntries(envOf(objects).map(({ name, value }) => [name, value]));

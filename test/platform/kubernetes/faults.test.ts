@@ -1,0 +1,151 @@
+/** Faults of the servers of a release, made of real servers that have the users of the chart. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Redis } from "ioredis";
+import mysql, { type RowDataPacket } from "mysql2/promise";
+import { ONE_SHOT_OPTIONS } from "../../../coordinator/clients/redis.ts";
+import { ConfigError } from "../../../coordinator/errors.ts";
+import { SERVER_FAULT_NAMES, type ServerFaultName } from "../../../coordinator/plan/run-plan.ts";
+import { createFaultMaker } from "../../../coordinator/platform/fault-maker.ts";
+import { faultedServers, missingClusterFaults } from "../../../coordinator/platform/kubernetes/faults.ts";
+import { type Servers, startServers } from "../../../coordinator/platform/local/servers/index.ts";
+import { openRedis } from "../../../worker/servers/redis.ts";
+import { settings } from "./settings.ts";
+
+const RUN = "faulted-1";
+const FOR_MS = 500;
+
+let servers: Servers;
+before(async () => {
+  servers = await startServers({ coordinatorUrl: "", only: ["mysql", "redis"], redisServers: 2, faultUser: true });
+});
+after(() => servers?.[Symbol.asyncDispose]());
+
+/** Makes a fault as the coordinator's pod does: the passwords stand beside the addresses. */
+function make(name: ServerFaultName, REDIS_PASSWORD_FAULTS = String(servers.redis!.faultLogin!.password)) {
+  const mysqlUrl = new URL(servers.mysql!.url);
+  const { password: MYSQL_PASSWORD } = mysqlUrl;
+  mysqlUrl.password = "";
+  const [REDIS_URL = "", ...others] = servers.redis!.urls;
+  const allowed = settings({ HOLDFAST_SERVER_FAULTS: "mysql,redis", REDIS_PASSWORD_FAULTS });
+  const makeFault = createFaultMaker(
+    faultedServers(allowed, {
+      MYSQL_URL: mysqlUrl.href,
+      MYSQL_PASSWORD,
+      REDIS_URL,
+      REDIS_URLS: [REDIS_URL, ...others].join(","),
+      PROMETHEUS_URL: "http://prometheus.nowhere",
+    }),
+  );
+  const fault = { name, afterMs: 0, everyMs: 0, times: 1, forMs: FOR_MS };
+  return makeFault(fault, { run: RUN, time: 1, over: new AbortController().signal });
+}
+
+async function as<T>(user: "lock" | "faults", server: number, work: (redis: Redis) => Promise<T>): Promise<T> {
+  const { urls, passwords, faultLogin } = servers.redis!;
+  const login = user === "faults" ? faultLogin! : { user, password: passwords[user] };
+  const redis = openRedis({ REDIS_URL: urls[server]! }, login, ONE_SHOT_OPTIONS);
+  redis.on("error", () => {});
+  try {
+    return await work(redis);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+const lockOf = (run: string) => `holdfast:lock:{${run}:1}`;
+
+/** Takes the lock of the run on the first server until the fault is made. Returns the longest time that this took once. */
+function lockUntil(made: Promise<void>): Promise<number> {
+  let isMade = false;
+  const end = made.finally(() => {
+    isMade = true;
+  });
+  return as("lock", 0, async (redis) => {
+    let longestMs = 0;
+    while (!isMade) {
+      const askedMs = performance.now();
+      await redis.set(lockOf(RUN), "me", "PX", 60_000);
+      longestMs = Math.max(longestMs, performance.now() - askedMs);
+    }
+    await end;
+    return longestMs;
+  });
+}
+
+for (const [name, left] of [
+  ["lock-deleted", [null, "another"]],
+  ["redis-data-loss", [null, null]],
+] as const)
+  test(`${name} reaches the other server, too`, async () => {
+    const keys = [lockOf(RUN), lockOf("another")];
+    await as("lock", 1, (redis) => Promise.all(keys.map((key) => redis.set(key, "another", "PX", 60_000))));
+    await lockUntil(make(name));
+    assert.deepEqual(await as("lock", 1, (redis) => Promise.all(keys.map((key) => redis.get(key)))), left);
+  });
+
+test("redis-stall keeps others waiting", async () => {
+  assert.ok((await lockUntil(make("redis-stall"))) > FOR_MS / 2);
+});
+
+test("foreign-writer writes the row and the ledger", async () => {
+  const connection = await mysql.createConnection(servers.mysql!.url);
+  try {
+    await connection.query("INSERT INTO employee (run, id, email, version, salary) VALUES (?, 1, 'a', 7, 100)", [RUN]);
+    await make("foreign-writer");
+    const [[row]] = await connection.query<RowDataPacket[]>(
+      "SELECT e.version, e.salary, l.read_version FROM employee e JOIN ledger l ON l.run = e.run AND l.op = e.last_op WHERE e.run = ?",
+      [RUN],
+    );
+    assert.deepEqual({ ...row }, { version: 8, salary: 105, read_version: 7 });
+  } finally {
+    await connection.end();
+  }
+});
+
+test("mysql-kill-connections ends what is open, and nothing else", async () => {
+  const open = await mysql.createConnection(servers.mysql!.url);
+  await make("mysql-kill-connections");
+  await assert.rejects(open.query("SELECT 1"));
+  open.destroy();
+  const next = await mysql.createConnection(servers.mysql!.url);
+  await next.query("SELECT 1");
+  await next.end();
+});
+
+test("the user who makes faults may do nothing else", async () => {
+  const refused = [
+    ["get", lockOf(RUN)],
+    ["set", lockOf(RUN), "1"],
+    ["del", "not-of-holdfast"],
+    ["eval", "return 1", "0"],
+    ["config", "get", "port"],
+    ["acl", "list"],
+    ["client", "list"],
+    ["flushdb", "no"],
+  ] as const;
+  for (const [command, ...rest] of refused)
+    await assert.rejects(
+      as("faults", 0, (redis) => redis.call(command, rest)),
+      /^ReplyError: NOPERM/,
+      command,
+    );
+});
+
+test("a password that Redis refuses is named as the reason", async () => {
+  await assert.rejects(make("redis-data-loss", "wrong"), /WRONGPASS/);
+});
+
+test("without the password, or without permission, no fault is made", () => {
+  const variables = { MYSQL_URL: "mysql://m/db", REDIS_URL: "redis://r", PROMETHEUS_URL: "http://p" };
+  const redis = settings({ HOLDFAST_SERVER_FAULTS: "redis" });
+  assert.throws(() => faultedServers(redis, variables), ConfigError);
+
+  assert.deepEqual(faultedServers(settings(), variables), { mysql: undefined, redis: undefined });
+  const missing = missingClusterFaults(settings());
+  assert.deepEqual(Object.keys(missing), [...SERVER_FAULT_NAMES]);
+  for (const reason of Object.values(missing)) assert.match(reason, /faults\.enabled=true/);
+
+  assert.match(missingClusterFaults(redis)["foreign-writer"] ?? "", /mysql\.enabled=true/);
+  assert.equal(missingClusterFaults(redis)["redis-data-loss"], undefined);
+});
