@@ -33,6 +33,9 @@ const SERVER_FAULTS: Record<ServerFaultName, (forMs: number) => string> = {
   "redis-stall": (forMs) => `Redis answered nobody for ${duration(forMs)}`,
   "foreign-writer": () => "a foreign writer wrote the row without the lock",
   "mysql-kill-connections": () => "MySQL ended all connections of its clients",
+  "redis-restart": () => "Redis was killed and came back empty",
+  "mysql-restart": () => "MySQL shut down and started again",
+  "mysql-crash": () => "MySQL was killed and started again",
 };
 
 function describeWorkerFault(fault: Fault, { workers }: Evidence): string[] {

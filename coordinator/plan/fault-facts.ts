@@ -25,7 +25,14 @@ export interface Times {
   readonly lockTtlMs: number;
 }
 
-/** A fault of one worker or its network, or faults of servers with the hold and the pause that the run then has. */
+/**
+ * A fault of one worker or its network, or faults of servers with the hold and the pause that the run then has, and with
+ * its times where the fault needs more of them.
+ */
 export type FaultPlan =
   | { readonly fault: Fault; readonly holdMs?: number }
-  | { readonly serverFaults: readonly ServerFault[]; readonly holdMs: number; readonly pauseMs: number };
+  | (Partial<Times> & {
+      readonly serverFaults: readonly ServerFault[];
+      readonly holdMs: number;
+      readonly pauseMs: number;
+    });

@@ -167,6 +167,9 @@ const SERVER_FAULTS: Record<ServerFaultName, string> = {
   "redis-stall": "Redis is stalled",
   "foreign-writer": "foreign writer",
   "mysql-kill-connections": "connections killed",
+  "redis-restart": "Redis restarts empty",
+  "mysql-restart": "MySQL restarts",
+  "mysql-crash": "MySQL crashes",
 };
 
 /** The faults of a run in a few words; empty in a run without any. */

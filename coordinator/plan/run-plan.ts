@@ -14,6 +14,10 @@ export const RunSetup = WorkerSpec.omit({
 });
 export type RunSetup = Readonly<z.infer<typeof RunSetup>>;
 
+/** Faults that end the process of a server and start it again. */
+export const RESTART_FAULT_NAMES = ["redis-restart", "mysql-restart", "mysql-crash"] as const;
+export type RestartFaultName = (typeof RESTART_FAULT_NAMES)[number];
+
 /** Faults of the servers, which the coordinator makes while the operations run. */
 export const SERVER_FAULT_NAMES = [
   "lock-deleted",
@@ -21,6 +25,7 @@ export const SERVER_FAULT_NAMES = [
   "redis-stall",
   "foreign-writer",
   "mysql-kill-connections",
+  ...RESTART_FAULT_NAMES,
 ] as const;
 export type ServerFaultName = (typeof SERVER_FAULT_NAMES)[number];
 

@@ -1,7 +1,9 @@
 /** Faults of the servers: how a run makes them, and what they break. */
 import { STRATEGIES } from "../../worker/contract.ts";
-import type { FaultFacts, Times } from "./fault-facts.ts";
-import type { ServerFault, ServerFaultName } from "./run-plan.ts";
+import type { FaultFacts } from "./fault-facts.ts";
+import { often, once } from "./fault-times.ts";
+import { RESTART_FAULTS } from "./restart-faults.ts";
+import type { ServerFaultName } from "./run-plan.ts";
 import { ifBlind, ifLeased, isKeptInRedis } from "./worker-faults.ts";
 
 export const SERVER_FAULTS = {
@@ -46,25 +48,5 @@ export const SERVER_FAULTS = {
     breaks: () => undefined,
     holds: "a transaction that has not been committed ends with its connection, and so does a lock that belongs to it",
   },
+  ...RESTART_FAULTS,
 } as const satisfies Record<ServerFaultName, FaultFacts>;
-
-// --- Internal helpers -----------------------------------------------------------------------------------------------
-
-/**
- * A hold that takes a while, so that the fault comes while the lock is held, and is over before the lock is extended: a
- * holder whose extension fails does not write. After the pause another worker asks in the middle of somebody's hold.
- */
-const busy = ({ lockTtlMs }: Times) => ({ holdMs: Math.round(lockTtlMs / 10), pauseMs: Math.round(lockTtlMs * 0.16) });
-
-/** Repeatedly in the middle half of the run. The period is no multiple of the hold, so that it comes early and late in it. */
-function often(name: ServerFaultName, times: Times, everyTtls = 0.43) {
-  const everyMs = Math.round(times.lockTtlMs * everyTtls);
-  const fault = { name, afterMs: times.durationMs / 4, everyMs, forMs: 0 };
-  const happens = Math.max(1, Math.floor(times.durationMs / 2 / everyMs));
-  return { ...busy(times), serverFaults: [{ ...fault, times: happens } satisfies ServerFault] };
-}
-
-function once(name: ServerFaultName, times: Times, forMs: number) {
-  const fault = { name, afterMs: times.durationMs / 4, everyMs: times.durationMs, times: 1, forMs };
-  return { ...busy(times), serverFaults: [fault satisfies ServerFault] };
-}

@@ -7,7 +7,13 @@ import { type MysqlVariables, mysqlOptions } from "../../worker/servers/mysql.ts
 import { onRedisError, openRedis, type RedisLogin } from "../../worker/servers/redis.ts";
 import { ONE_SHOT_OPTIONS } from "../clients/redis.ts";
 import { FOREIGN_WRITER } from "../judge/evidence.ts";
-import { SERVER_FAULT_NAMES, type ServerFault, type ServerFaultName } from "../plan/run-plan.ts";
+import {
+  RESTART_FAULT_NAMES,
+  type RestartFaultName,
+  SERVER_FAULT_NAMES,
+  type ServerFault,
+  type ServerFaultName,
+} from "../plan/run-plan.ts";
 import type { FaultedRun, MakeFault } from "./platform.ts";
 
 /** The servers of which faults are made. One that is left out is not the report's own, and is left alone. */
@@ -18,36 +24,56 @@ export interface FaultedServers {
   readonly mysql?: MysqlVariables | undefined;
 }
 
-/** Why each fault cannot be made, by the server that it is a fault of; those that can be made are left out. */
+/** Makes one fault once, as {@link MakeFault}. */
+export type MakeServerFault = (making: Making) => Promise<void>;
+
+export interface Making extends FaultedRun {
+  readonly servers: FaultedServers;
+  readonly fault: ServerFault;
+}
+
+/**
+ * Why each fault cannot be made, by the server that it is a fault of; those that can be made are left out. Faults that end
+ * a process need a platform that can: `restarted` says which server each of them ends.
+ */
 export function missingFaults(
   reasons: Readonly<Record<keyof FaultedServers, string | undefined>>,
+  restarted?: Readonly<Record<RestartFaultName, keyof FaultedServers>>,
 ): Partial<Record<ServerFaultName, string>> {
+  const reasonOf = (name: ServerFaultName) => {
+    if (!isRestart(name)) return reasons[FAULTS[name].needs];
+    return restarted === undefined ? NO_RESTARTS : reasons[restarted[name]];
+  };
   return Object.fromEntries(
     SERVER_FAULT_NAMES.flatMap((name) => {
-      const reason = reasons[FAULTS[name].needs];
+      const reason = reasonOf(name);
       return reason === undefined ? [] : [[name, reason]];
     }),
   );
 }
 
+/** `restarts` makes the faults that end a process, where there is one. */
 export const createFaultMaker =
-  (servers: FaultedServers): MakeFault =>
-  (fault, during) =>
-    FAULTS[fault.name].make({ servers, fault, ...during });
+  (servers: FaultedServers, restarts?: Readonly<Record<RestartFaultName, MakeServerFault>>): MakeFault =>
+  async (fault, during) => {
+    const { name } = fault;
+    const make = isRestart(name) ? restarts?.[name] : FAULTS[name].make;
+    if (make === undefined) throw new Error(NO_RESTARTS);
+    await make({ servers, fault, ...during });
+  };
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-interface Making extends FaultedRun {
-  readonly servers: FaultedServers;
-  readonly fault: ServerFault;
-}
+const isRestart = (name: ServerFaultName): name is RestartFaultName =>
+  (RESTART_FAULT_NAMES as readonly ServerFaultName[]).includes(name);
+const NO_RESTARTS = "faults that end the process of a server are made on one machine only";
 
 interface FaultOfServer {
   readonly needs: keyof FaultedServers;
-  make(making: Making): Promise<void>;
+  readonly make: MakeServerFault;
 }
 
-const FAULTS: Readonly<Record<ServerFaultName, FaultOfServer>> = {
+const FAULTS: Readonly<Record<Exclude<ServerFaultName, RestartFaultName>, FaultOfServer>> = {
   "lock-deleted": { needs: "redis", make: deleteLock },
   "redis-data-loss": {
     needs: "redis",
@@ -98,7 +124,7 @@ const TAKEN_WITHIN_MS = 5_000;
  * Waits until somebody has just taken a lock of the run on this server: then the time until its release is as long as it
  * can be. It is taken when its TTL begins anew.
  */
-async function untilTaken({ servers, run, over }: Making, url = servers.redis!.urls[0]!): Promise<void> {
+export async function untilTaken({ servers, run, over }: Making, url = servers.redis!.urls[0]!): Promise<void> {
   const deadline = performance.now() + TAKEN_WITHIN_MS;
   await onRedis(servers, url, async (redis) => {
     for (let before: number | undefined; ; ) {

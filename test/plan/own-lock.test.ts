@@ -59,6 +59,9 @@ test("a lock of which nobody knows whether it is a lease: what is expected of it
     // Somebody who writes without the lock.
     "none none violated",
     "none version holds",
+    // A restart and a crash of MySQL.
+    "none none holds",
+    "none none holds",
   ]);
 });
 

@@ -26,8 +26,7 @@ async function run(
   meddling: Meddling = {},
 ) {
   const plans = faults.map((fault) => planOf(strategy, fault, guard));
-  const serverFaults = plans.flatMap((plan) => plan.serverFaults ?? []);
-  const report = await rig.run(strategy, { ...plans[0], serverFaults }, meddling);
+  const report = await rig.run(strategy, oneAfterTheOther(plans), meddling);
   const times = report.faultTimes ?? [];
   const made = new Set(times.map(({ server }) => server));
   assert.deepEqual([...made].sort(), [...faults].sort(), JSON.stringify(report.problems));
@@ -37,6 +36,15 @@ async function run(
     assert.ok(afterMs > 0 && afterMs < 60_000 && endedAtUs >= startedAtUs, "by the database's clock");
   }
   return report;
+}
+
+/** One plan with the faults of all. A server that is away cannot be ended, so the later ones come later. */
+function oneAfterTheOther(plans: readonly ReturnType<typeof planOf>[]) {
+  const durationMs = plans.reduce((sum, plan) => sum + (plan.durationMs ?? 0), 0);
+  const serverFaults = plans.flatMap(({ serverFaults = [] }, place) =>
+    serverFaults.map((fault) => ({ ...fault, afterMs: fault.afterMs + (durationMs * place) / plans.length })),
+  );
+  return { ...plans[0], durationMs, serverFaults };
 }
 
 function planOf(strategy: StrategyName, fault: ServerFaultName, guard: Guard) {
@@ -52,6 +60,7 @@ const broken: readonly (readonly [strategy: StrategyName, fault: ServerFaultName
   ["redis", "lock-deleted"],
   ["redis", "redis-data-loss"],
   ["seed-mutex", "redis-stall"],
+  ["redis", "redis-restart"],
 ];
 for (const [strategy, fault] of broken)
   test(`${strategy} breaks under ${fault}, as theory says`, async () => {
@@ -81,6 +90,25 @@ test("a foreign writer is named, and the lock is not accused", async () => {
   );
   const witnesses = report.checks.flatMap((check) => check.witnesses.map(({ text }) => text)).join("\n");
   assert.match(witnesses, /the foreign writer's raise of 5 was lost/);
+});
+
+test("row-lock holds under a restart and a crash of MySQL, and both have happened", async () => {
+  const processes = new Set<number | undefined>();
+  const whileRunning = () => void processes.add(rig.servers.mysql!.process.pid);
+  const report = await run("row-lock", ["mysql-restart", "mysql-crash"], "none", { whileRunning });
+  assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], told(report));
+  assert.ok(processes.size >= 2 && !processes.has(undefined), `processes ${[...processes].join()}`);
+  assert.match(report.notes!.join(), /^MySQL restarted during this run \(innodb_flush_log_at_trx_commit 1\)$/);
+});
+
+test("a MySQL that acknowledges commits before they are on disk loses some in a crash, and the report names it", async () => {
+  await using careless = await createRig({ mysqlOptions: ["--innodb-flush-log-at-trx-commit=0"] });
+  const report = await careless.run("row-lock", {
+    ...planOf("row-lock", "mysql-crash", "none"),
+    durationMs: 3_000,
+  });
+  assert.equal(report.agreement, "mismatch", told(report));
+  assert.match(told(report), /acknowledged/);
 });
 
 test("writes-elsewhere is seen in row-lock when connections are killed", async () => {

@@ -43,7 +43,7 @@ export async function startReplicatedMysql(): Promise<ReplicatedMysql> {
       async failOver(cutOffMs) {
         await command.query("STOP SLAVE IO_THREAD");
         await sleep(cutOffMs);
-        process.kill(primary.pid, "SIGKILL");
+        process.kill(primary.process.pid!, "SIGKILL");
         const [[status]] = await command.query<RowDataPacket[]>("SHOW SLAVE STATUS");
         await command.query("SELECT MASTER_GTID_WAIT(?, 10)", [status!.Gtid_IO_Pos]);
         await command.query("STOP SLAVE");

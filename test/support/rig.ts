@@ -13,8 +13,7 @@ import type { RunReport } from "../../coordinator/judge/report-data.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { nameRuns, planRuns } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
-import { createFaultMaker } from "../../coordinator/platform/fault-maker.ts";
-import { faultedServers } from "../../coordinator/platform/local/faults.ts";
+import { createLocalFaultMaker } from "../../coordinator/platform/local/faults.ts";
 import { createLocalLauncher } from "../../coordinator/platform/local/launcher.ts";
 import { startServers } from "../../coordinator/platform/local/servers/index.ts";
 import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
@@ -46,11 +45,13 @@ export interface RigOptions {
   readonly redisServers?: number;
   /** Lock services to start, with their accounts. One that is not installed is in `servers.missing`. */
   readonly lockServices?: readonly LockService[];
+  /** Further options of the rig's own MySQL. */
+  readonly mysqlOptions?: readonly string[];
   /** A MySQL that the test has started, in place of one of the rig's own. */
   readonly mysqlUrl?: string;
 }
 
-export async function createRig({ redisServers = 1, lockServices = [], mysqlUrl }: RigOptions = {}) {
+export async function createRig({ redisServers = 1, lockServices = [], mysqlOptions = [], mysqlUrl }: RigOptions = {}) {
   const listen = { host: "127.0.0.1", port: await freePort() };
   const coordinatorUrl = `http://${listen.host}:${listen.port}`;
   const token = "test";
@@ -59,6 +60,7 @@ export async function createRig({ redisServers = 1, lockServices = [], mysqlUrl 
     coordinatorUrl,
     redisServers,
     lockServices,
+    mysqlOptions,
     only,
     faultUser: true,
     log: () => {},
@@ -142,7 +144,7 @@ export async function createRig({ redisServers = 1, lockServices = [], mysqlUrl 
           },
           prometheus: real,
           redis,
-          makeFault: meddling.makeFault ?? createFaultMaker(faultedServers(servers)),
+          makeFault: meddling.makeFault ?? createLocalFaultMaker(servers),
           startDeadlineMs: 30_000,
           async record(all) {
             recorded = all;

@@ -16,11 +16,11 @@ import type { Config, Environment } from "../../config.ts";
 import { ConfigError } from "../../errors.ts";
 import { needsMajority, servicesFor } from "../../plan/requirements.ts";
 import type { Progress } from "../../report/progress.ts";
-import { createFaultMaker } from "../fault-maker.ts";
+
 import { isAnyAddress, type ListenAddress, parseListenAddress } from "../listen-address.ts";
 import type { Platform } from "../platform.ts";
 import { createHistoryFolder, makeFolder, writeReportFiles } from "../report-folder.ts";
-import { faultedServers, missingLocalFaults } from "./faults.ts";
+import { createLocalFaultMaker, missingLocalFaults } from "./faults.ts";
 import { createLocalLauncher } from "./launcher.ts";
 import { type Servers, startServers } from "./servers/index.ts";
 import { freePort } from "./servers/ports.ts";
@@ -78,7 +78,7 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
       listen,
       token,
       serversDeadlineMs: SERVERS_DEADLINE_MS,
-      makeFault: createFaultMaker(faultedServers(privateServers)),
+      makeFault: createLocalFaultMaker(privateServers),
       earlier: { finished: [], interrupted: [] },
       async saveProgress() {},
       saveHistory: historyFolder?.saveRun,

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
+import { startServers } from "../../../coordinator/platform/local/servers/index.ts";
 import { startKeeper } from "../../../coordinator/platform/local/servers/keeper.ts";
 import { eventually, processesOf } from "../../support/leftovers.ts";
 
@@ -69,6 +70,28 @@ test("the keeper itself is killed: the servers end, and the folder goes with the
   process.kill(keeper.pid, "SIGKILL");
   assert.equal((await server.ended).how, "was abandoned by its keeper");
   await keeper[Symbol.asyncDispose]();
+  await assertGone();
+});
+
+test("a server that was killed runs again with its arguments and its port, and ends with the others", async () => {
+  const servers = await startServers({ coordinatorUrl: "http://127.0.0.1:9", only: ["redis"], folder: parent });
+  const { process: redis, url } = servers.redis!.started[0]!;
+  const pids = [redis.pid];
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    await redis.stop(signal);
+    // Its process has ended, so there is nothing to end.
+    await redis.stop(signal);
+    assert.deepEqual(await processesOf(servers.folder!), []);
+    await redis.start();
+    await redis.start();
+    assert.match((await processesOf(servers.folder!)).join(), new RegExp(`redis-server [^,]*:${new URL(url).port}`));
+    pids.push(redis.pid);
+  }
+  assert.equal(new Set(pids).size, 3);
+  assert.deepEqual(servers.pids.slice(1), [redis.pid]);
+  await redis.stop("SIGKILL");
+  await servers[Symbol.asyncDispose]();
+  await assert.rejects(redis.start(), /its keeper has ended/);
   await assertGone();
 });
 

@@ -7,6 +7,7 @@ import { FAULT_USER, type RedisPasswords, randomPasswords } from "../../../clien
 import { ServerError } from "../../../errors.ts";
 import { type Keeper, startKeeper } from "./keeper.ts";
 import { ProgramMissing } from "./programs.ts";
+import type { ServerProcess } from "./server-process.ts";
 import { startConsul } from "./start-consul.ts";
 import { startEtcd } from "./start-etcd.ts";
 import { startMysql } from "./start-mysql.ts";
@@ -36,12 +37,14 @@ export interface ServersOptions {
 }
 
 export interface Servers extends AsyncDisposable {
-  readonly mysql?: { readonly url: string } | undefined;
+  readonly mysql?: { readonly url: string; readonly process: ServerProcess } | undefined;
   /** `url` is the first of `urls`. The URLs contain no password, because each user has its own. */
   readonly redis?:
     | {
         readonly url: string;
         readonly urls: readonly string[];
+        /** In the order of `urls`. */
+        readonly started: readonly StartedRedis[];
         readonly passwords: RedisPasswords;
         /** The user who makes faults; absent without `faultUser`. */
         readonly faultLogin?: RedisLogin | undefined;
@@ -56,10 +59,18 @@ export interface Servers extends AsyncDisposable {
   readonly notes: Readonly<Record<string, string>>;
   /** Contains everything that the servers write; undefined if none was started. */
   readonly folder?: string | undefined;
-  /** Process ids of the servers and their keeper. */
+  /** Process ids of the servers and their keeper, as they are now. */
   readonly pids: readonly number[];
   /** Stops the servers and removes the folder. Never rejects. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** One Redis server. */
+export interface StartedRedis {
+  readonly url: string;
+  /** Where it keeps its files. */
+  readonly folder: string;
+  readonly process: ServerProcess;
 }
 
 type StartService = (keeper: Keeper) => Promise<StartedService>;
@@ -107,14 +118,23 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     ].filter((version) => version !== undefined);
     log(`${versions.join(", ")} ready after ${seconds.toFixed(1)} s`);
     return {
-      mysql: mysql && { url: mysql.url },
-      redis: redis[0] && { url: redis[0].url, urls: redis.map(({ url }) => url), passwords, faultLogin },
+      mysql,
+      redis: redis[0] && {
+        url: redis[0].url,
+        urls: redis.map(({ url }) => url),
+        started: redis,
+        passwords,
+        faultLogin,
+      },
       prometheus: prometheus && { url: prometheus.url },
       lockServices,
       missing,
       notes: { "private servers": versions.join(", ") },
       folder: keeper.folder,
-      pids: [keeper.pid, ...[mysql, prometheus, ...started, ...redis].flatMap((server) => server?.pid ?? [])],
+      get pids() {
+        const running = [mysql, ...started, ...redis].flatMap((server) => server?.process.pid ?? []);
+        return [keeper.pid, ...(prometheus === undefined ? [] : [prometheus.pid]), ...running];
+      },
       [Symbol.asyncDispose]: () => keeper[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -9,7 +9,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Ending, KeeperEvent, Program } from "./keeper.ts";
+import type { Ending, KeeperEvent, KeeperOrder, Program } from "./keeper.ts";
 
 /** How long servers may take to end after SIGTERM. They need no clean shutdown, because their data are deleted. */
 const TERM_MS = 3_000;
@@ -17,6 +17,7 @@ const TERM_MS = 3_000;
 const KILL_MS = 2_000;
 
 const running = new Map<ChildProcess, Promise<unknown>>();
+const children = new Map<number, ChildProcess>();
 let stopping = false;
 
 process.stdout.on("error", () => {});
@@ -33,8 +34,14 @@ send({ event: "folder", folder });
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => void stop());
 createInterface({ input: process.stdin })
-  .on("line", (line) => run(JSON.parse(line)))
+  .on("line", (line) => obey(JSON.parse(line)))
   .on("close", () => void stop());
+
+function obey(order: KeeperOrder) {
+  if (order.order === "run") return run(order.program);
+  // A process that has ended gets no signal, so another one that has its number by now gets none either.
+  children.get(order.id)?.kill(order.signal);
+}
 
 function run({ id, command, args, cwd, log, input }: Program) {
   if (stopping) return;
@@ -49,9 +56,11 @@ function run({ id, command, args, cwd, log, input }: Program) {
     (error): Ending => ({ how: `could not be started: ${error.message}`, code: null }),
   );
   running.set(child, ended);
+  children.set(id, child);
   if (child.pid !== undefined) send({ event: "started", id, pid: child.pid });
   ended.then((ending) => {
     running.delete(child);
+    children.delete(id);
     send({ event: "ended", id, ending });
   });
 }

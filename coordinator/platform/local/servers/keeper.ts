@@ -14,11 +14,12 @@ export interface Keeper extends AsyncDisposable {
   /** A new folder for the servers' files. */
   readonly folder: string;
   readonly pid: number;
-  run(program: Omit<Program, "id">): KeptProcess;
+  run(program: ProgramToRun): KeptProcess;
   /** Stops the servers and removes the folder. Never rejects. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** A program that runs, or ran. After `runAgain`, all of it is about the new process. */
 export interface KeptProcess {
   readonly log: string;
   /** Undefined until the process is started. */
@@ -26,7 +27,13 @@ export interface KeptProcess {
   /** Undefined while the process is running. */
   readonly ending: Ending | undefined;
   readonly ended: Promise<Ending>;
+  /** Sends a signal. Nothing happens if the process has ended. */
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  /** Runs the same program with the same arguments. Only once the process has ended. */
+  runAgain(): void;
 }
+
+export type ProgramToRun = Omit<Program, "id">;
 
 export interface Program {
   readonly id: number;
@@ -44,6 +51,11 @@ export interface Ending {
   readonly how: string;
   readonly code: number | null;
 }
+
+/** A line that the keeper reads. */
+export type KeeperOrder =
+  | { readonly order: "run"; readonly program: Program }
+  | { readonly order: "kill"; readonly id: number; readonly signal: "SIGTERM" | "SIGKILL" };
 
 export type KeeperEvent =
   | { readonly event: "folder"; readonly folder: string }
@@ -66,7 +78,8 @@ export async function startKeeper(parent: string): Promise<Keeper> {
   const exited = once(child, "close").catch(() => {});
   child.stdin.on("error", () => {});
 
-  const processes = new Map<number, { pid?: number; ending?: Ending; end(ending: Ending): void }>();
+  const processes = new Map<number, ProcessState>();
+  let gone = false;
   const folderMade = Promise.withResolvers<string>();
   createInterface({ input: child.stdout }).on("line", (line) => {
     const event = JSON.parse(line) as KeeperEvent;
@@ -76,6 +89,7 @@ export async function startKeeper(parent: string): Promise<Keeper> {
     else processes.get(event.id)?.end(event.ending);
   });
   exited.then(() => {
+    gone = true;
     folderMade.reject(
       new ServerError("the keeper of the servers", "it ended while it was starting", "run this command again"),
     );
@@ -88,26 +102,11 @@ export async function startKeeper(parent: string): Promise<Keeper> {
     folder,
     pid: child.pid!,
     run(program) {
-      const id = processes.size;
-      const ended = Promise.withResolvers<Ending>();
-      const state: { pid?: number; ending?: Ending; end(ending: Ending): void } = {
-        end(ending) {
-          state.ending ??= ending;
-          ended.resolve(ending);
-        },
-      };
-      processes.set(id, state);
-      child.stdin.write(`${JSON.stringify({ id, ...program } satisfies Program)}\n`);
-      return {
-        log: program.log,
-        get pid() {
-          return state.pid;
-        },
-        get ending() {
-          return state.ending;
-        },
-        ended: ended.promise,
-      };
+      return keptProcess(
+        program.log,
+        () => start(program),
+        (id, signal) => send({ order: "kill", id, signal }),
+      );
     },
     async [Symbol.asyncDispose]() {
       child.stdin.end();
@@ -117,6 +116,18 @@ export async function startKeeper(parent: string): Promise<Keeper> {
       await rm(folder, { recursive: true, force: true }).catch(() => {});
     },
   };
+
+  function start(program: ProgramToRun): ProcessState {
+    const state = newState(processes.size);
+    processes.set(state.id, state);
+    if (gone) state.end({ how: "was not started, because its keeper has ended", code: null });
+    else send({ order: "run", program: { id: state.id, ...program } });
+    return state;
+  }
+
+  function send(order: KeeperOrder) {
+    child.stdin.write(`${JSON.stringify(order)}\n`);
+  }
 
   /** Ends the servers from this process after the keeper itself was killed. */
   function killRemaining(how: string) {
@@ -130,6 +141,54 @@ export async function startKeeper(parent: string): Promise<Keeper> {
       end({ how, code: null });
     }
   }
+}
+
+function keptProcess(
+  log: string,
+  start: () => ProcessState,
+  kill: (id: number, signal: "SIGTERM" | "SIGKILL") => void,
+): KeptProcess {
+  let state = start();
+  return {
+    log,
+    get pid() {
+      return state.pid;
+    },
+    get ending() {
+      return state.ending;
+    },
+    get ended() {
+      return state.ended;
+    },
+    kill(signal) {
+      kill(state.id, signal);
+    },
+    runAgain() {
+      if (state.ending !== undefined) state = start();
+    },
+  };
+}
+
+/** One process of a program. */
+interface ProcessState {
+  readonly id: number;
+  pid?: number;
+  ending?: Ending;
+  readonly ended: Promise<Ending>;
+  end(ending: Ending): void;
+}
+
+function newState(id: number): ProcessState {
+  const { promise: ended, resolve } = Promise.withResolvers<Ending>();
+  const state: ProcessState = {
+    id,
+    ended,
+    end(ending) {
+      state.ending ??= ending;
+      resolve(state.ending);
+    },
+  };
+  return state;
 }
 
 function folderError(parent: string, { code, message }: { readonly code: string; readonly message: string }) {

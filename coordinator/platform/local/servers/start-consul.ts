@@ -7,6 +7,7 @@ import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { lookForProgram, ProgramMissing } from "./programs.ts";
 import { waitUntilReady } from "./ready.ts";
+import { serverProcess } from "./server-process.ts";
 import type { StartedService } from "./started-service.ts";
 
 const READY_MS = 20_000;
@@ -36,10 +37,16 @@ export async function startConsul(keeper: Keeper): Promise<StartedService> {
     CONSUL_TOKEN: randomUUID(),
     CONSUL_ADMIN_TOKEN: adminToken,
   };
+  const thing = `Consul (${command})`;
+  const answer = () => readVersion(variables);
+  const version = await waitUntilReady(server, thing, READY_MS, answer);
+  return { variables, version, process: serverProcess(server, { thing, readyMs: READY_MS, answer }) };
+}
+
+async function readVersion(variables: Parameters<typeof createConsulClient>[0]): Promise<string> {
   const client = createConsulClient(variables);
   try {
-    const version = await waitUntilReady(server, `Consul (${command})`, READY_MS, () => client.check());
-    return { variables, version, pid: server.pid };
+    return await client.check();
   } finally {
     client.close();
   }

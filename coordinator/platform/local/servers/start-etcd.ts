@@ -6,6 +6,7 @@ import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram } from "./programs.ts";
 import { waitUntilReady } from "./ready.ts";
+import { serverProcess } from "./server-process.ts";
 import type { StartedService } from "./started-service.ts";
 
 const READY_MS = 20_000;
@@ -23,10 +24,17 @@ export async function startEtcd(keeper: Keeper): Promise<StartedService> {
     ETCD_PASSWORD: password(),
     ETCD_ADMIN_PASSWORD: password(),
   };
-  await waitUntilReady(server, `etcd (${command})`, READY_MS, () => enableEtcdAuth(variables));
+  const thing = `etcd (${command})`;
+  await waitUntilReady(server, thing, READY_MS, () => enableEtcdAuth(variables));
+  const answer = () => readVersion(variables);
+  const version = await answer();
+  return { variables, version, process: serverProcess(server, { thing, readyMs: READY_MS, answer }) };
+}
+
+async function readVersion(variables: Parameters<typeof createEtcdClient>[0]): Promise<string> {
   const client = createEtcdClient(variables);
   try {
-    return { variables, version: await client.check(), pid: server.pid };
+    return await client.check();
   } finally {
     client.close();
   }

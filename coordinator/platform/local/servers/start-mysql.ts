@@ -12,6 +12,7 @@ import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram } from "./programs.ts";
 import { waitUntilDone, waitUntilReady } from "./ready.ts";
+import { serverProcess } from "./server-process.ts";
 
 const DATABASE = "holdfast";
 const USER = "holdfast";
@@ -80,8 +81,13 @@ export async function runMysql(
     log: `${folder}.log`,
   });
   const url = `mysql://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
-  const version = await waitUntilReady(server, program.name, READY_MS, () => readServerVersion(url));
-  return { url, version: program.isMariadb ? `MariaDB ${version}` : `MySQL ${version}`, pid: server.pid! };
+  const answer = () => readServerVersion(url);
+  const version = await waitUntilReady(server, program.name, READY_MS, answer);
+  return {
+    url,
+    version: program.isMariadb ? `MariaDB ${version}` : `MySQL ${version}`,
+    process: serverProcess(server, { thing: program.name, readyMs: READY_MS, answer }),
+  };
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------

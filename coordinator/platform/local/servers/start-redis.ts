@@ -7,6 +7,7 @@ import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram } from "./programs.ts";
 import { waitUntilReady } from "./ready.ts";
+import { serverProcess } from "./server-process.ts";
 
 const READY_MS = 20_000;
 
@@ -33,8 +34,8 @@ export async function startRedis(keeper: Keeper, name: string, passwords: RedisP
     log: join(keeper.folder, `${name}.log`),
   });
   const url = `redis://127.0.0.1:${port}`;
-  const version = await waitUntilReady(server, `Redis (${command})`, READY_MS, () =>
-    readRedisVersion({ REDIS_URL: url, ...passwordVariables(passwords) }),
-  );
-  return { url, version, pid: server.pid! };
+  const thing = `Redis (${command})`;
+  const answer = () => readRedisVersion({ REDIS_URL: url, ...passwordVariables(passwords) });
+  const version = await waitUntilReady(server, thing, READY_MS, answer);
+  return { url, version, folder: cwd, process: serverProcess(server, { thing, readyMs: READY_MS, answer }) };
 }

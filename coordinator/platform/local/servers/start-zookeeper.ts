@@ -7,6 +7,7 @@ import type { Keeper, KeptProcess } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram, missingProgram } from "./programs.ts";
 import { waitUntilReady } from "./ready.ts";
+import { serverProcess } from "./server-process.ts";
 import type { StartedService } from "./started-service.ts";
 
 const READY_MS = 30_000;
@@ -35,8 +36,10 @@ export async function startZooKeeper(keeper: Keeper): Promise<StartedService> {
     ZOOKEEPER_ADMIN_PASSWORD: adminPassword,
   };
   const client = createZooKeeperClient(variables);
-  const version = await waitUntilReady(server, `ZooKeeper (${command})`, READY_MS, () => client.check());
-  return { variables, version, pid: server.pid };
+  const thing = `ZooKeeper (${command})`;
+  const answer = () => client.check();
+  const version = await waitUntilReady(server, thing, READY_MS, answer);
+  return { variables, version, process: serverProcess(server, { thing, readyMs: READY_MS, answer }) };
 }
 
 /**

@@ -1,0 +1,25 @@
+/** When the faults of the servers happen in a run, and how long its holds take. */
+import type { Times } from "./fault-facts.ts";
+import type { ServerFault, ServerFaultName } from "./run-plan.ts";
+
+/**
+ * A hold that takes a while, so that the fault comes while the lock is held, and is over before the lock is extended: a
+ * holder whose extension fails does not write. After the pause another worker asks in the middle of somebody's hold.
+ */
+export const busy = ({ lockTtlMs }: Times) => ({
+  holdMs: Math.round(lockTtlMs / 10),
+  pauseMs: Math.round(lockTtlMs * 0.16),
+});
+
+/** Repeatedly in the middle half of the run. The period is no multiple of the hold, so that it comes early and late in it. */
+export function often(name: ServerFaultName, times: Times, everyTtls = 0.43) {
+  const everyMs = Math.round(times.lockTtlMs * everyTtls);
+  const fault = { name, afterMs: times.durationMs / 4, everyMs, forMs: 0 };
+  const happens = Math.max(1, Math.floor(times.durationMs / 2 / everyMs));
+  return { ...busy(times), serverFaults: [{ ...fault, times: happens } satisfies ServerFault] };
+}
+
+export function once(name: ServerFaultName, times: Times, forMs: number) {
+  const fault = { name, afterMs: times.durationMs / 4, everyMs: times.durationMs, times: 1, forMs };
+  return { ...busy(times), serverFaults: [fault satisfies ServerFault] };
+}

@@ -1,0 +1,65 @@
+/** Faults that end the process of a server and start it again: how a run makes them, and what they break. */
+import type { FaultFacts, Times } from "./fault-facts.ts";
+import type { ServerFault, ServerFaultName } from "./run-plan.ts";
+import { ifLeased, isKeptInRedis } from "./worker-faults.ts";
+
+export const RESTART_FAULTS = {
+  "redis-restart": {
+    summary: "Redis is killed and comes back empty (SIGKILL, nothing on disk)",
+    plan: (times) => whileHeld("redis-restart", times),
+    concerns: isKeptInRedis,
+    breaks: ifLeased("Redis comes back without the lock while its holder is still at work"),
+    holds: "the lock is not kept in Redis",
+  },
+  "mysql-restart": {
+    summary: "MySQL shuts down and starts again (SIGTERM)",
+    plan: (times) => outage("mysql-restart", times),
+    concerns: () => true,
+    breaks: () => undefined,
+    holds: "a shutdown ends each transaction that has not been committed, and the locks of its connection with it",
+  },
+  "mysql-crash": {
+    summary: "MySQL is killed and starts again (SIGKILL)",
+    plan: (times) => outage("mysql-crash", times),
+    concerns: () => true,
+    breaks: () => undefined,
+    holds: "MySQL writes a commit to disk before it acknowledges it, and undoes what was not committed",
+  },
+} as const satisfies Partial<Record<ServerFaultName, FaultFacts>>;
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** Longer than a restart of Redis and the return of its clients take: a tenth of a second, on a busy machine a whole one. */
+const HOLD_MS = 1_500;
+/** A hold is over before the lock is extended: a holder whose extension fails does not write. */
+const HOLDS_PER_TTL = 10 / 3;
+
+const RESTARTS = 2;
+const RESTARTED_DURATION_MS = 6_000;
+
+/** Repeatedly, each time while somebody holds the lock for longer than the restart takes. */
+function whileHeld(name: ServerFaultName, { lockTtlMs, durationMs }: Times) {
+  const times = {
+    lockTtlMs: Math.max(lockTtlMs, HOLD_MS * HOLDS_PER_TTL),
+    durationMs: Math.max(durationMs, RESTARTED_DURATION_MS),
+  };
+  const fault: ServerFault = {
+    name,
+    afterMs: times.durationMs / 6,
+    everyMs: times.durationMs / 3,
+    times: RESTARTS,
+    forMs: 0,
+  };
+  const holdMs = times.lockTtlMs / HOLDS_PER_TTL;
+  return { ...times, holdMs, pauseMs: holdMs / 10, serverFaults: [fault] };
+}
+
+/** MySQL is away for one second, on a busy machine for several, and must be back before the end. */
+const OUTAGE_DURATION_MS = 6_000;
+
+/** Once, early. The operations are short, so that there are enough of them before and after it. */
+function outage(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times) {
+  const durationMs = Math.max(given, OUTAGE_DURATION_MS);
+  const fault: ServerFault = { name, afterMs: durationMs / 6, everyMs: durationMs, times: 1, forMs: 0 };
+  return { durationMs, lockTtlMs, holdMs: 10, pauseMs: 20, serverFaults: [fault] };
+}
