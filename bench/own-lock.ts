@@ -12,7 +12,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Redis } from "ioredis";
 import { startRedis } from "../test/support/redis.ts";
-import { type Program, startProgram } from "../worker/own-lock/program.ts";
+import { startChild } from "../worker/own-lock/child.ts";
+import { createProgram, type Program } from "../worker/own-lock/program.ts";
 import { PROTOCOL } from "../worker/own-lock/protocol.ts";
 import { keep, machine, median, printTable } from "./support.ts";
 
@@ -33,7 +34,7 @@ execFileSync("go", ["build", "-o", child, "."], { cwd: EXAMPLE, stdio: "inherit"
 execFileSync("go", ["test", "-c", "-o", inProcess, "."], { cwd: EXAMPLE, stdio: "inherit" });
 const redis = await startRedis();
 const env = { PATH: process.env.PATH ?? "", HOLDFAST_LOCK_REDIS_URL: redis.url("guest") };
-const program = startProgram({ command: [child], env });
+const program = createProgram(startChild({ command: [child], env }));
 try {
   const init = { protocol: PROTOCOL, run: "bench", worker: 0, workers: 1, ttl_ms: WAIT_MS, extend: false } as const;
   await program.ask({ type: "init", ...init, timeout_ms: WAIT_MS, key_scope: "row", seed: 1 }, WAIT_MS);

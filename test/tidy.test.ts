@@ -43,6 +43,7 @@ const FACTORIES = [
   "createLeaseLock",
   "createNodeLock",
   "createPlace",
+  "createProgram",
   "createProgramLock",
   "createPrometheus",
   "createRedlock",
@@ -54,7 +55,6 @@ const FACTORIES = [
   "openConnection",
   "openLink",
   "openSession",
-  "startProgram",
 ];
 
 /** Planning, judging and printing: everything arrives as an argument. */

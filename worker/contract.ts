@@ -362,7 +362,15 @@ export const OwnLock = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9-]{0,29}$/)
     .describe("Its name in the report"),
-  command: z.tuple([z.string()], z.string()).readonly().describe("The program and its arguments"),
+  command: z
+    .tuple([z.string()], z.string())
+    .readonly()
+    .optional()
+    .describe("The program and its arguments; absent where it listens on a socket"),
+  socket: z
+    .string()
+    .optional()
+    .describe("The Unix socket on which its program listens; absent where each worker starts a program"),
 });
 export type OwnLock = Readonly<z.infer<typeof OwnLock>>;
 

@@ -1,7 +1,8 @@
 /** `holdfast check-lock`: tries the program of a user's own lock against each rule of the protocol, without any server. */
 import { randomBytes } from "node:crypto";
+import { startChild } from "../../worker/own-lock/child.ts";
 import { programEnvironment } from "../../worker/own-lock/environment.ts";
-import { type Program, ProgramFailed, startProgram } from "../../worker/own-lock/program.ts";
+import { createProgram, type Program, ProgramFailed } from "../../worker/own-lock/program.ts";
 import { type Claims, GRACE_MS, type Message, PROTOCOL, START_MS } from "../../worker/own-lock/protocol.ts";
 import { EXIT } from "../judge/report-data.ts";
 import type { CheckLockFlags } from "../plan/check-lock-flags.ts";
@@ -39,7 +40,7 @@ const LINE_SHOWN_MAX = 200;
 async function* results(command: CheckLockFlags["lockCommand"]): AsyncGenerator<Result> {
   const lines: string[] = [];
   const onLine = (direction: string, line: string) => lines.push(`${direction === "to" ? "→" : "←"} ${line}`);
-  const start = () => startProgram({ command, env: programEnvironment(process.env), onLine });
+  const start = () => createProgram(startChild({ command, env: programEnvironment(process.env) }), { onLine });
   const outcomeOf = async (rule: string, attempt: () => Promise<string | undefined>): Promise<Result> => {
     try {
       return { rule, outcome: "passed", remark: await attempt(), lines: lines.splice(0) };

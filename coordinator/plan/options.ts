@@ -22,7 +22,9 @@ export const CommonOptions = z.strictObject({
   lock: z
     .array(z.string())
     .default([])
-    .describe("a lock of your own, as name=command; may be given several times; see docs/own-lock.md"),
+    .describe(
+      "a lock of your own, as name=command, or name=unix:/path for the socket of its program; may be given several times; see docs/own-lock.md",
+    ),
   workers: z.int().min(1).max(500).default(4).describe("workers in the fleet, each a process or a pod of its own"),
   concurrency: z.int().min(1).max(100).default(1).describe("concurrent loops in each worker"),
   duration: duration.default("5s").describe("how long the fleet changes the rows"),
@@ -126,6 +128,9 @@ export function readVariables<T>(schema: z.ZodType<T>, variables: NodeJS.Process
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
+/** The limit of Linux for the path of a Unix socket. */
+const SOCKET_BYTES_MAX = 107;
+
 function readLock(text: string): OwnLock {
   const { name = "", command = "" } = /^(?<name>[^=]*)=(?<command>.*)$/s.exec(text)?.groups ?? {};
   const mistake = (reason: string) => new ConfigError(`--lock ${JSON.stringify(text)}: ${reason}`);
@@ -134,6 +139,12 @@ function readLock(text: string): OwnLock {
   if (STRATEGY_NAMES.some((strategy) => strategy === name))
     throw mistake(`"${name}" is a built-in strategy: choose another name`);
   if (command.trim() === "") throw mistake(`the command is empty: write ${name}=command`);
+  const socket = /^unix:(.*)$/s.exec(command)?.[1];
+  if (socket !== undefined) {
+    if (!socket.startsWith("/") || Buffer.byteLength(socket) > SOCKET_BYTES_MAX)
+      throw mistake(`write ${name}=unix:/path, with a path of at most ${SOCKET_BYTES_MAX} bytes`);
+    return { name, socket };
+  }
   return { name, command: ["/bin/sh", "-c", command] };
 }
 

@@ -40,8 +40,13 @@ export function missingFor(plan: PlannedRun, servers: AvailableServers): string 
 }
 
 /** Why the faults of this run cannot be made here; undefined where they can. */
-export function missingFaultsFor({ fault, soak = [], serverFaults = [] }: PlannedRun, servers: AvailableServers) {
+export function missingFaultsFor(
+  { fault, soak = [], serverFaults = [], ownLock }: PlannedRun,
+  servers: AvailableServers,
+) {
   const ofWorkers = [...(fault === undefined ? [] : [fault]), ...soak];
+  if (ownLock?.socket !== undefined && ofWorkers.some(({ action }) => action === "stall" || action === "die"))
+    return "the stall or death of a worker does not reach the program of a lock that listens on a socket";
   if (ofWorkers.some((each) => each.link !== "mysql" && isNetworkFault(each)) && servers.redisUrls.some(isCluster))
     return "faults of the network are not made between a worker and the nodes of a Redis Cluster";
   return serverFaults.map(({ name }) => servers.missingFaults[name]).find((reason) => reason !== undefined);

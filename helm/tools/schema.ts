@@ -133,14 +133,18 @@ const variable = z.strictObject({
 });
 /** Strict, because the API server drops a field that it does not know, and a rule without fields allows everything. */
 const egressRule = z.strictObject({ ports: z.array(kubernetes).min(1), to: peers.min(1) }).partial();
-/** A lock of the user's own. */
-const ownLock = z.strictObject({
-  // Each lock is one line of a variable.
-  command: z.array(z.string().regex(/^[^\n]+$/)).min(1),
-  env: z.array(variable).optional(),
-  redisUser: z.enum(["guest", ""]).optional(),
-  egress: z.array(egressRule).optional(),
-});
+/** A lock of the user's own. templates/_own-locks.tpl checks what it needs. */
+const ownLock = z
+  .strictObject({
+    // Each lock is one line of a variable.
+    command: z.array(z.string().regex(/^[^\n]+$/)).min(1),
+    image: image.partial().required({ repository: true }),
+    env: z.array(variable),
+    redisUser: z.enum(["guest", ""]),
+    resources: pods.resources,
+    egress: z.array(egressRule),
+  })
+  .partial();
 
 const service = z.strictObject({ type: z.enum(["ClusterIP", "NodePort"]), nodePort: port }).partial();
 /** The options without --lock and --faults, in place of which the chart has `locks` and `faults.names`. */

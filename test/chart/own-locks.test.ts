@@ -1,6 +1,7 @@
 /** The chart's value `locks`: what the coordinator reads, the variables of the programs, and the workers' NetworkPolicy. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { dirname } from "node:path";
 import test from "node:test";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { parseWorkerTemplate } from "../../coordinator/platform/kubernetes/worker-job.ts";
@@ -20,13 +21,15 @@ for (const helm of bothHelms())
     const { locks } = readRunOptions({ lock }).settings;
     assert.deepEqual(
       locks.map(({ name }) => name),
-      ["mine", "second"],
+      ["aside", "mine", "second"],
     );
-    const [shell, flag, command] = locks[0]!.command;
+    const { aside, mine } = Object.fromEntries(locks.map((each) => [each.name, each]));
+    const [shell, flag, command] = mine!.command!;
     const words = execFileSync(shell, [flag!, `printf '%s\\n' ${command}`], { encoding: "utf8" });
     assert.equal(words, "/usr/local/bin/mylock\n--name\nit's $(HOSTNAME)\n");
 
-    const worker = parseWorkerTemplate(workerTemplate(objects), "worker.yaml").spec!.containers[0]!;
+    const { containers, initContainers } = parseWorkerTemplate(workerTemplate(objects), "worker.yaml").spec!;
+    const worker = containers[0]!;
     const given = Object.fromEntries(worker.env!.map(({ name, value = "from elsewhere" }) => [name, value]));
     assert.deepEqual(programEnvironment(given, { name: "mine" }), {
       HOLDFAST_LOCK_FOLDER: "/locks",
@@ -42,6 +45,21 @@ for (const helm of bothHelms())
       guestUrl({ REDIS_URL, REDIS_PASSWORD_GUEST }),
       "redis://guest:from%20elsewhere@demo-holdfast-redis-0:6379",
     );
+
+    const [sidecar, ...others] = initContainers!;
+    assert.deepEqual([sidecar!.name, sidecar!.restartPolicy, others], ["lock-aside", "Always", []]);
+    const { HOLDFAST_LOCK_SOCKET: socket, ...env } = Object.fromEntries(
+      sidecar!.env!.map(({ name, value = "from elsewhere" }) => [name, value]),
+    );
+    assert.equal(socket, aside!.socket);
+    assert.deepEqual(env, {
+      HOLDFAST_LOCK_FOLDER: "/locks",
+      HOLDFAST_LOCK_REDIS_PASSWORD: "from elsewhere",
+      HOLDFAST_LOCK_REDIS_URL: "redis://guest:$(HOLDFAST_LOCK_REDIS_PASSWORD)@demo-holdfast-redis-0:6379",
+      LEVEL: "debug",
+    });
+    for (const { volumeMounts } of [worker, sidecar!])
+      assert.equal(volumeMounts!.find(({ mountPath }) => mountPath === dirname(socket!))?.name, "lock-socket");
 
     const policy = (component: string) =>
       objects.find(

@@ -52,6 +52,7 @@ const REFUSED: [set: string, message: RegExp][] = [
   ["networkPolicy.allowFrom.mysq=x", /mysq/],
   ["locks.Mine.command={x}", /locks|Mine/],
   ["locks.mine.command={}", /locks[./]mine[./]command/],
+  ["locks.mine.image.tag=1", /repository/],
   ["locks.mine.comand={x}", /comand|command/],
   ["locks.mine.command={x},locks.mine.redisUser=monitor", /locks[./]mine[./]redisUser/],
   ["locks.mine.command={x},locks.mine.env[0].name=not-a-name", /locks[./]mine[./]env[./]0[./]name/],
@@ -151,6 +152,13 @@ const IMPOSSIBLE: [sets: string, message: RegExp][] = [
   ["schedule=*/0 3 * * *", /the minute is "\*\/0"/],
   ["timeZone=Europe/Berlin", /timeZone=Europe\/Berlin has no effect without a schedule: set schedule/],
   ["metrics.prometheusRule.enabled=true", /set metrics\.podMonitor\.enabled=true/],
+  ["locks.mine.egress[0].ports[0].port=1", /locks\.mine needs either a command, .*, or an image of its own/],
+  ["locks.mine.image.repository=r", /locks\.mine\.image needs a tag or a digest/],
+  ["locks.mine.command={x},locks.mine.resources.requests.cpu=1", /locks\.mine\.resources is for .* worker\.resources/],
+  [
+    "locks.mine.image.repository=r,locks.mine.image.tag=t,redis.auth.passwords.guest=a/b",
+    /redis\.auth\.passwords\.guest stands in the URL of locks\.mine: use only letters/,
+  ],
   ["locks.mine.command={x},locks.mine.env[0].name=A", /locks\.mine\.env: A needs either value or valueFrom/],
   [
     "locks.mine.command={x},locks.mine.env[0].name=A,locks.mine.env[0].value=,locks.mine.env[1].name=A,locks.mine.env[1].value=",

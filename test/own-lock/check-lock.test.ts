@@ -37,7 +37,7 @@ test("a lock that keeps every rule: exit status 0, and no rule is left out", asy
 /** The rule that each bug breaks first, with what is said of it. */
 const BUGS: Readonly<Record<string, RegExp>> = {
   refuses: /^answers `init` with `ready`: error config: no such folder$/,
-  garbage: /pings: the program wrote a line that is not JSON to standard output: hello$/,
+  garbage: /pings: the program wrote a line that is not JSON: hello$/,
   "long-line": /pings: the program wrote a line of more than 65536 bytes$/,
   dies: /pings: the program exited with 7$/,
   silent: /pings: the program did not answer "ping" within 4000 ms$/,

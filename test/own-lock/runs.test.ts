@@ -78,7 +78,7 @@ const FAILURES: readonly Readonly<Record<string, RegExp>>[] = [
   {
     dies: /^the program exited with 7: out of locks$/,
     silent: /^the program did not answer "acquire" within 2500 ms$/,
-    garbage: /^the program wrote a line that is not JSON to standard output: hello$/,
+    garbage: /^the program wrote a line that is not JSON: hello$/,
     "answers-twice": /^the program answered a message that does not wait for an answer: .*"pong"/,
   },
   {

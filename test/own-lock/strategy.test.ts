@@ -13,7 +13,7 @@ import { own } from "../../worker/strategies/own.ts";
 import type { Resources } from "../../worker/strategy.ts";
 
 const LOCK = join(import.meta.dirname, "../support/run-lock.ts");
-const PROGRAM = join(import.meta.dirname, "../../worker/own-lock/program.ts");
+const CHILD = join(import.meta.dirname, "../../worker/own-lock/child.ts");
 const folder = mkdtempSync(join(tmpdir(), "own-lock-"));
 process.env.HOLDFAST_LOCK_FOLDER = folder;
 after(() => rmSync(folder, { recursive: true }));
@@ -73,11 +73,19 @@ for (const [command, changes, name, message] of REFUSED)
     await assert.rejects(open(command, changes), { name, message });
   });
 
+test("as long as nobody listens on its socket, a lock is unreachable, so that the worker tries again", async () => {
+  const socket = join(folder, "missing.sock");
+  const ownLock = { name: "mine", socket };
+  const message = `the program of lock "mine" does not listen on ${socket} (ENOENT)`;
+  await assert.rejects(open(["x"], { ownLock }), { name: "LockUnreachable", message });
+});
+
 test("a program sees what is for all programs and what is for its own lock, which comes first", () => {
   const variables = {
     PATH: "/bin",
     MYSQL_PASSWORD: "secret",
     HOLDFAST_LOCK_TTL: "2s",
+    HOLDFAST_LOCK_SOCKET: "/run/lock.sock",
     HOLDFAST_LOCK_REDIS_URL: "redis://of-all",
     "HOLDFAST_LOCK_ENV.mine.ZK": "zk:2181",
     "HOLDFAST_LOCK_ENV.mine.HOLDFAST_LOCK_REDIS_URL": "",
@@ -101,9 +109,9 @@ test("a program that is stopped, and its children, end with a worker that is kil
   const pids = join(folder, "pids");
   const script = `
     import { writeFileSync } from "node:fs";
-    import { startProgram } from ${JSON.stringify(PROGRAM)};
+    import { startChild } from ${JSON.stringify(CHILD)};
     const command = ["/bin/sh", "-c", "sleep 62 & echo $$ $! > ${pids}; wait"];
-    startProgram({ command, env: {} });
+    startChild({ command, env: {} });
     writeFileSync(${JSON.stringify(`${pids}-started`)}, "");
     setInterval(() => {}, 1_000);`;
   const worker = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });

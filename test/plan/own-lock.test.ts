@@ -22,8 +22,10 @@ test("each lock has a run of its own, after the strategies of the scenario or of
   assert.deepEqual(named(plans("compare", first)), ["mine", "other", "none"], "where the first of them is named");
   const [mine, other] = plans("compare", first);
   assert.deepEqual(mine!.ownLock, { name: "mine", command: ["/bin/sh", "-c", "python3 a.py --one, --two"] });
-  assert.equal(other!.ownLock!.command[2], "./b=c");
+  assert.equal(other!.ownLock!.command![2], "./b=c");
   assert.match(mine!.run, /-1-mine$/);
+  const [listening] = plans("compare", { strategies: ["a"], lock: ["a=unix:/run/lock.sock"] });
+  assert.deepEqual(listening!.ownLock, { name: "a", socket: "/run/lock.sock" });
   assert.equal(quotedLabelOf({ ...mine!, guard: "version" }), '"mine+version"');
 });
 
@@ -88,6 +90,8 @@ const MISTAKES: readonly (readonly [readonly string[], Record<string, string>, R
   [["--lock", "mine"], {}, /^--lock "mine": write name=command; a name has /],
   [["--lock", "Mine=x"], {}, /^--lock "Mine=x": write name=command; a name has 1 to 30 lower-case letters/],
   [["--lock", "mine= "], {}, /^--lock "mine= ": the command is empty: write mine=command$/],
+  [["--lock", "mine=unix:lock.sock"], {}, /: write mine=unix:\/path, with a path of at most 107 bytes$/],
+  [["--lock", `mine=unix:/${"x".repeat(107)}`], {}, /: write mine=unix:\/path, with a path of at most 107 bytes$/],
   [["--lock", ""], {}, /^--lock is empty: write name=command$/],
   [["--lock", "redis=x"], {}, /^--lock "redis=x": "redis" is a built-in strategy: choose another name$/],
   [["--lock", "a=x", "--lock", "a=y"], {}, /^--lock: two locks are named "a": rename one of them$/],

@@ -30,6 +30,8 @@ export function programEnvironment(
 
 const VISIBLE = ["PATH", "HOME", "LANG", "TMPDIR"];
 const ONE_LOCK = "HOLDFAST_LOCK_ENV.";
+/** Where a program listens that was not started by a worker. One that was speaks over its standard input and output. */
+const SOCKET = "HOLDFAST_LOCK_SOCKET";
 
 const isForAll = (name: string) =>
-  VISIBLE.includes(name) || (name.startsWith("HOLDFAST_LOCK_") && !name.startsWith(ONE_LOCK));
+  VISIBLE.includes(name) || (name.startsWith("HOLDFAST_LOCK_") && !name.startsWith(ONE_LOCK) && name !== SOCKET);

@@ -1,12 +1,9 @@
-/** Runs the program of a user's own lock and speaks holdfast-lock/1 with it. */
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { killWithParent } from "./guardian.ts";
+/** Speaks holdfast-lock/1 with the program of a user's own lock. */
+import type { Readable } from "node:stream";
+import { type Link, type ProgramEnd, TERM_MS } from "./link.ts";
 import { ANSWERS, LINE_BYTES_MAX, LOG_MESSAGES_MAX, Message, PINGS, REPLY_MS, type Request } from "./protocol.ts";
 
 export interface ProgramOptions {
-  /** The program and its arguments. */
-  readonly command: readonly [string, ...string[]];
-  readonly env: Readonly<Record<string, string>>;
   /** Called when the program says by itself that a hold is lost. */
   readonly onLost?: (notice: Extract<Message, { type: "lost" }>) => void;
   /** Each line, as it was sent and received. */
@@ -25,61 +22,38 @@ export interface Program {
   readonly failed: AbortSignal;
   /** The last lines of standard error, and of `log` messages. */
   errorLines(): readonly string[];
-  /** Sends a signal to the program and to all that it has started in its process group. */
+  /** Sends a signal to the program and to all that it has started in its process group, where they can be reached. */
   kill(signal: NodeJS.Signals): void;
   /**
-   * Asks the program to close, ends its standard input, and then ends the process group: SIGTERM after 2 s, SIGKILL after
-   * 4 s. Resolves with how the program ended. Never rejects.
+   * Asks the program to close, ends its input, and then whatever is left of it: a process group by SIGTERM after 2 s and
+   * SIGKILL after 4 s, a connection after 2 s. Resolves with how the program ended. Never rejects.
    */
   close(): Promise<ProgramEnd>;
-  /** Ends standard input without a message, as when the worker dies. Resolves like `close`. */
+  /** Ends its input without a message, as when the worker dies. Resolves like `close`. */
   hangUp(): Promise<ProgramEnd>;
-}
-
-export interface ProgramEnd {
-  /** `exited with 0`, `was killed by SIGKILL`. */
-  readonly how: string;
-  /** Whether it took a signal to end it. */
-  readonly forced: boolean;
-  /** Whether processes of its group were left when it had ended. They are killed. */
-  readonly leftovers: boolean;
 }
 
 type Unnumbered<R> = R extends Request ? Omit<R, "id"> : never;
 
-/** Starts the program in a process group of its own. A program that cannot be started fails at once. */
-export function startProgram({ command, env, onLost, onLine }: ProgramOptions): Program {
-  const [file, ...args] = command;
-  const child = spawn(file, args, { env: { ...env }, detached: true, stdio: ["pipe", "pipe", "pipe"] });
+/** The conversation over a link, which it ends when the program fails. */
+export function createProgram(link: Link, { onLost, onLine }: ProgramOptions = {}): Program {
   const failure = new AbortController();
   const waiting = new Map<number, Waiting>();
   const errorLines: string[] = [];
-  child.stderr.setEncoding("utf8").on("data", (text: string) => keepLines(errorLines, text));
+  link.log?.setEncoding("utf8").on("data", (text: string) => keepLines(errorLines, text));
   let lastId = 0;
   let logMessages = 0;
   let closing = false;
-  const guardian = killWithParent(child.pid);
-  const atExit = () => kill("SIGKILL");
-  process.once("exit", atExit);
 
-  const ended = new Promise<string>((resolve) => {
-    child.once("error", (error) => resolve(`could not be started: ${error.message}`));
-    // `close` comes after all output was read; a grandchild can keep the pipes open, so `exit` is not waited for twice.
-    child.once("exit", (code, signal) =>
-      setImmediate(() => resolve(signal === null ? `exited with ${code}` : `was killed by ${signal}`)),
-    );
-  });
-  void ended.then((how) => {
+  void link.ended.then((how) => {
     if (!closing) fail(`the program ${how}${quoteLast(errorLines)}`);
-    process.off("exit", atExit);
-    guardian?.kill("SIGKILL");
   });
-  child.stdin.on("error", (error) => {
-    // If it has exited, that is the better reason, and is known in a moment.
-    const closed = () => fail(`the program closed its standard input (${error.message})`);
+  link.input.on("error", (error) => {
+    // If it has ended, that is the better reason, and is known in a moment.
+    const closed = () => fail(`the program ${link.inputClosed} (${error.message})`);
     if (!closing) setTimeout(closed, EXIT_KNOWN_MS).unref();
   });
-  readLines(child, {
+  readLines(link.output, {
     onLine: receive,
     onTooLong: () => fail(`the program wrote a line of more than ${LINE_BYTES_MAX} bytes`),
   });
@@ -93,16 +67,7 @@ export function startProgram({ command, env, onLost, onLine }: ProgramOptions): 
       reject(error);
     }
     waiting.clear();
-    kill("SIGKILL");
-  }
-
-  function kill(signal: NodeJS.Signals): boolean {
-    try {
-      return child.pid !== undefined && process.kill(-child.pid, signal);
-    } catch {
-      // The group has ended.
-      return false;
-    }
+    link.kill("SIGKILL");
   }
 
   function receive(line: string) {
@@ -141,21 +106,9 @@ export function startProgram({ command, env, onLost, onLine }: ProgramOptions): 
       }
   }
 
-  async function end(): Promise<ProgramEnd> {
+  function end(): Promise<ProgramEnd> {
     closing = true;
-    child.stdin.end();
-    let forced = false;
-    const terminate = setTimeout(() => {
-      forced = true;
-      kill("SIGTERM");
-    }, TERM_MS);
-    const destroy = setTimeout(() => kill("SIGKILL"), KILL_MS);
-    const how = await ended;
-    clearTimeout(terminate);
-    clearTimeout(destroy);
-    const leftovers = kill("SIGKILL");
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
-    return { how, forced, leftovers };
+    return link.end();
   }
 
   const program: Program = {
@@ -166,14 +119,14 @@ export function startProgram({ command, env, onLost, onLine }: ProgramOptions): 
       const request = { ...unnumbered, id: lastId } as Request;
       const line = JSON.stringify(request);
       onLine?.("to", line);
-      child.stdin.write(`${line}\n`);
+      link.input.write(`${line}\n`);
       return new Promise((resolve, reject) => {
         const late = () => fail(`the program did not answer "${request.type}" within ${withinMs} ms`);
         waiting.set(lastId, { request, resolve, reject, deadline: startDeadline(withinMs, late) });
       });
     },
     errorLines: () => errorLines,
-    kill,
+    kill: link.kill,
     async close() {
       if (!failure.signal.aborted) await program.ask({ type: "close" }, TERM_MS).catch(() => {});
       return end();
@@ -198,8 +151,6 @@ export async function medianPingMs(program: Program): Promise<number> {
 
 /** How long after a failed write an exit may become known. */
 const EXIT_KNOWN_MS = 200;
-const TERM_MS = 2_000;
-const KILL_MS = 4_000;
 const ERROR_LINES_MAX = 20;
 const QUOTED_MAX = 200;
 /** A timer that fires this late shows that the process was stalled. */
@@ -231,7 +182,7 @@ function parseMessage(line: string): Message | string {
   try {
     json = JSON.parse(line);
   } catch {
-    return "the program wrote a line that is not JSON to standard output";
+    return "the program wrote a line that is not JSON";
   }
   const parsed = Message.safeParse(json);
   if (parsed.success) return parsed.data;
@@ -241,11 +192,11 @@ function parseMessage(line: string): Message | string {
 
 /** Calls back with each line, without keeping more than one line in memory. Nothing is read after a line that is too long. */
 function readLines(
-  { stdout }: ChildProcessWithoutNullStreams,
+  output: Readable,
   { onLine, onTooLong }: { readonly onLine: (line: string) => void; readonly onTooLong: () => void },
 ) {
   let rest = Buffer.alloc(0);
-  stdout.on("data", (chunk: Buffer) => {
+  output.on("data", (chunk: Buffer) => {
     let begin = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, begin)) {
       const line = Buffer.concat([rest, chunk.subarray(begin, end)]);
@@ -258,7 +209,7 @@ function readLines(
     if (rest.length > LINE_BYTES_MAX) tooLong();
   });
   function tooLong() {
-    stdout.removeAllListeners("data").resume();
+    output.removeAllListeners("data").resume();
     onTooLong();
   }
 }

@@ -2,15 +2,19 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { OwnLock, WorkerSpec } from "../contract.ts";
 import { lockedSession } from "../lock-session.ts";
+import { LockUnreachable } from "../locks/lock.ts";
+import { startChild } from "../own-lock/child.ts";
 import { programEnvironment } from "../own-lock/environment.ts";
+import type { Link } from "../own-lock/link.ts";
 import { createProgramLock, lockErrorOf, type ProgramLock } from "../own-lock/lock.ts";
-import { medianPingMs, type Program, startProgram } from "../own-lock/program.ts";
+import { createProgram, medianPingMs, type Program } from "../own-lock/program.ts";
 import { type Message, PROTOCOL, START_MS } from "../own-lock/protocol.ts";
-import { type Strategy, Unavailable } from "../strategy.ts";
+import { connectSocket } from "../own-lock/socket.ts";
+import { type Resources, type Strategy, Unavailable } from "../strategy.ts";
 
 /**
- * A lock of the user's own: a program, started by each worker, that speaks holdfast-lock/1. It is not restarted when it
- * fails, which would hide the locks that it has lost: the worker ends with the reason.
+ * A lock of the user's own: a program that speaks holdfast-lock/1, started by each worker or listening on a socket. It is
+ * not used again when it fails, which would hide the locks that it has lost: the worker ends with the reason.
  */
 export const own: Strategy = {
   async open(resources) {
@@ -20,11 +24,7 @@ export const own: Strategy = {
     // The program finds the folder in HOLDFAST_LOCK_FOLDER.
     if (lockFolder !== undefined) await mkdir(lockFolder, { recursive: true });
     let lock: ProgramLock | undefined;
-    const program = startProgram({
-      command: ownLock.command,
-      env: programEnvironment(process.env, { name: ownLock.name, redisUrl: resources.guestRedisUrl() }),
-      onLost: (notice) => lock?.lost(notice),
-    });
+    const program = createProgram(await openLink(ownLock, resources), { onLost: (notice) => lock?.lost(notice) });
     // In the log of the worker, of which the report has the last lines.
     program.failed.addEventListener("abort", () => {
       for (const line of program.errorLines()) process.stderr.write(`${ownLock.name}: ${line}\n`);
@@ -65,6 +65,17 @@ export const own: Strategy = {
 };
 
 type Ready = Extract<Message, { type: "ready" }>;
+
+/** Throws LockUnreachable as long as nothing listens on the socket. */
+async function openLink({ name, command, socket }: OwnLock, resources: Resources): Promise<Link> {
+  if (socket === undefined) {
+    const env = programEnvironment(process.env, { name, redisUrl: resources.guestRedisUrl() });
+    return startChild({ command: command!, env });
+  }
+  return connectSocket(socket).catch((cause: NodeJS.ErrnoException) => {
+    throw new LockUnreachable(`the program of lock "${name}" does not listen on ${socket} (${cause.code})`, { cause });
+  });
+}
 
 /** Throws Unavailable where this lock cannot do what the run needs. */
 async function initialize(

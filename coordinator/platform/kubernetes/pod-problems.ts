@@ -32,7 +32,9 @@ export function findPodProblem(pod: V1Pod, circumstances: Circumstances): PodPro
   if (status?.phase === "Failed" || (ended !== undefined && ended.exitCode !== 0)) {
     return never(describeFailure(pod, ended, circumstances.log));
   }
-  if (status?.phase === "Running") return ended === undefined ? findRunningProblem(pod) : undefined;
+  if (status?.phase === "Running") {
+    return ended === undefined ? (findRunningProblem(pod) ?? findSidecarProblem(pod)) : undefined;
+  }
   return findPendingProblem(pod, circumstances);
 }
 
@@ -118,14 +120,16 @@ function describeFailure(pod: V1Pod, ended: V1ContainerStateTerminated | undefin
     (container) => (container.state?.terminated?.exitCode ?? 0) !== 0,
   );
   if (init?.state?.terminated === undefined) return "the pod failed, and its status has no reason";
-  return `init container ${init.name} ${describeExit(init.state.terminated, pod, undefined)}`;
+  return `init container ${init.name} ${describeExit(init.state.terminated, pod, undefined, init.name)}`;
 }
 
 const SIGNALS: Readonly<Record<number, string>> = { 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM" };
 
-function describeExit(ended: V1ContainerStateTerminated, pod: V1Pod, log: string | undefined): string {
+/** Without a name, of the first container. */
+function describeExit(ended: V1ContainerStateTerminated, pod: V1Pod, log: string | undefined, name?: string): string {
   if (ended.reason === "OOMKilled") {
-    const limit = pod.spec?.containers[0]?.resources?.limits?.memory;
+    const other = pod.spec?.initContainers?.find((container) => container.name === name);
+    const limit = (other ?? pod.spec?.containers[0])?.resources?.limits?.memory;
     return `OOMKilled: it exceeded its memory limit${limit === undefined ? "" : ` of ${limit}`}`;
   }
   // StartError, ContainerCannotRun, ContainerStatusUnknown: the message is the runtime's, not the program's.
@@ -194,6 +198,14 @@ function findRunningProblem(pod: V1Pod): PodProblem | undefined {
   // For a node that does not answer, the node controller sets only `Ready` to False; a failed probe sets both.
   if (is("Ready") !== "False" || is("ContainersReady") !== "True") return undefined;
   return { reason: `NodeNotReady: node ${pod.spec?.nodeName} does not answer`, heals: "maybe" };
+}
+
+/** A sidecar that ends again and again: the worker waits for it. */
+function findSidecarProblem(pod: V1Pod): PodProblem | undefined {
+  const stuck = pod.status?.initContainerStatuses?.find(({ state }) => state?.waiting?.reason === "CrashLoopBackOff");
+  const ended = stuck?.lastState?.terminated;
+  if (stuck === undefined || ended === undefined) return undefined;
+  return { reason: `sidecar ${stuck.name} ${describeExit(ended, pod, undefined, stuck.name)}`, heals: "soon" };
 }
 
 // --- Texts ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import { REPORT_LABEL, RUN_LABEL, STRATEGY_LABEL } from "./settings.ts";
 
 /** The limit of Kubernetes for the name of a pod and for its host name, which is the Job's name and `-<index>`. */
 const NAME_LENGTH_MAX = 63;
+/** Begins the name of a container with the program of a user's own lock; the name of the lock follows. */
+const SIDECAR = "lock-";
 /** Added to the lifetime of a fleet for slow machines. */
 const SLACK_MS = 60_000;
 
@@ -110,7 +112,11 @@ function withSpec(template: V1PodTemplateSpec, spec: WorkerSpec): NonNullable<V1
   const [worker, ...others] = template.spec!.containers;
   const env = (worker!.env ?? []).filter((variable) => variable.name !== "HOLDFAST_SPEC");
   env.push({ name: "HOLDFAST_SPEC", value: JSON.stringify(spec) });
-  return { ...template.spec!, containers: [{ ...worker!, env }, ...others] };
+  const { initContainers = [], ...rest } = template.spec!;
+  // The template has the sidecars of all locks, and a run needs only that of its own.
+  const kept = initContainers.filter(({ name }) => !name.startsWith(SIDECAR) || name === SIDECAR + spec.ownLock?.name);
+  const before = kept.length === 0 ? {} : { initContainers: kept };
+  return { ...rest, ...before, containers: [{ ...worker!, env }, ...others] };
 }
 
 /** After this time Kubernetes ends the fleet, even when the coordinator is gone. */

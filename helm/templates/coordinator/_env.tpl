@@ -82,7 +82,7 @@
 {{- /* For the shell, and so that Kubernetes expands nothing. */}}
 {{- $words = append $words (printf "'%s'" (. | replace "'" `'\''` | replace "$(" "$$(")) }}
 {{- end }}
-{{- $locks = append $locks (printf "%s=%s" $name (join " " $words)) }}
+{{- $locks = append $locks (printf "%s=%s" $name (empty $lock.image | ternary (join " " $words) (printf "unix:%s" (include "holdfast.ownLockSocket" $)))) }}
 {{- end }}
 {{- with $locks }}
 - name: HOLDFAST_LOCK

@@ -158,6 +158,22 @@ export const STATUS = {
     ],
     ...container({ waiting: { reason: "PodInitializing" } }),
   },
+  sidecarFails: {
+    phase: "Running",
+    conditions: [SCHEDULED],
+    initContainerStatuses: [
+      {
+        name: "lock-mine",
+        image: "i",
+        imageID: "",
+        ready: false,
+        restartCount: 3,
+        state: { waiting: { reason: "CrashLoopBackOff", message: "back-off 40s restarting failed container" } },
+        lastState: { terminated: { exitCode: 3, reason: "Error", message: "no licence\n" } },
+      },
+    ],
+    ...RUNNING,
+  },
 } satisfies Record<string, Wire>;
 
 /** Deletion requested at 11:41:00 with a grace period of 5 s: before the end at 11:41:02, and well after it. */

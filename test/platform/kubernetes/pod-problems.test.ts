@@ -173,6 +173,12 @@ const CASES: readonly Case[] = [
     expect: /^init container init exited with 3$/,
     heals: "never",
   },
+  {
+    name: "the program of a lock ends again and again",
+    pod: pod(STATUS.sidecarFails),
+    expect: /^sidecar lock-mine exited with 3: no licence$/,
+    heals: "soon",
+  },
 ];
 
 for (const { name, pod, warnings = [], jobWarnings = [], log, secondsLater = 1, expect, heals } of CASES) {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { dumpYaml } from "@kubernetes/client-node";
 import { parseWorkerTemplate, workerJob, workerJobName } from "../../../coordinator/platform/kubernetes/worker-job.ts";
+import type { WorkerSpec } from "../../../worker/contract.ts";
 import { SPEC, TEMPLATE } from "./spec.ts";
 
 const GOLDEN = new URL("../../golden/worker-job.yaml", import.meta.url);
@@ -20,6 +21,18 @@ test("the worker Job is the template completed, as in the golden file", () => {
   const yaml = dumpYaml(workerJob(parseWorkerTemplate(TEMPLATE, "t.yaml"), SPEC, SETTINGS), { lineWidth: 120 });
   if (process.env.UPDATE_GOLDEN) writeFileSync(GOLDEN, yaml);
   assert.equal(yaml, readFileSync(GOLDEN, "utf8"));
+});
+
+test("a run has the sidecar of its own lock, and no other", () => {
+  const sidecars = ["proxy", "lock-mine", "lock-mine-2"]
+    .map((name) => `    - name: ${name}\n      image: i\n`)
+    .join("");
+  const template = parseWorkerTemplate(`${TEMPLATE}  initContainers:\n${sidecars}`, "t.yaml");
+  const of = (ownLock: WorkerSpec["ownLock"]) =>
+    workerJob(template, { ...SPEC, ownLock }, SETTINGS).spec!.template.spec!.initContainers!.map(({ name }) => name);
+  assert.deepEqual(of(undefined), ["proxy"]);
+  assert.deepEqual(of({ name: "mine", socket: "/s" }), ["proxy", "lock-mine"]);
+  assert.deepEqual(of({ name: "mine-2", socket: "/s" }), ["proxy", "lock-mine-2"]);
 });
 
 test("a template whose first container is not the worker is refused by name", () => {
