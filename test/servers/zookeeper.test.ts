@@ -1,7 +1,9 @@
 /** A real ZooKeeper as coordinator and workers reach it: with TLS and without, with an account and without. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
@@ -13,6 +15,7 @@ import { createZooKeeperLock } from "../../worker/locks/zookeeper-lock.ts";
 import { type ZooKeeperVariables, zooKeeperAccess } from "../../worker/servers/zookeeper.ts";
 import { zooKeeperClient } from "../../worker/servers/zookeeper-session.ts";
 import { type Certificates, makeCertificates } from "../support/certificates.ts";
+import { eventually } from "../support/leftovers.ts";
 import { startZooKeeper, type TestZooKeeper, zooKeeperMissing } from "../support/zookeeper.ts";
 
 describe("the URL of ZooKeeper", () => {
@@ -132,6 +135,38 @@ describe("a ZooKeeper", { skip: await zooKeeperMissing() }, () => {
     );
     const { ZOOKEEPER_TLS_CERT: _cert, ZOOKEEPER_TLS_KEY: _key, ...withoutCertificate } = secure;
     await assertFails(withoutCertificate, /give a client certificate that the server accepts/, true);
+  });
+
+  test("keeps its session when a server does not answer the first frame of a connection", async () => {
+    const { port, hostname } = new URL(zookeeper.variables.ZOOKEEPER_URL);
+    const clients: Socket[] = [];
+    const proxy = createServer((client) => {
+      client.on("error", () => {});
+      // The second connection is accepted and left without an answer.
+      if (clients.push(client) === 2) return;
+      const upstream = connect(Number(port), hostname).on("error", () => client.destroy());
+      client.pipe(upstream).pipe(client);
+    }).listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const through = `zookeeper://holdfast@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const session = zooKeeperClient({ ...zookeeper.variables, ZOOKEEPER_URL: through }).open({ timeoutMs: 6_000 });
+    try {
+      await session.connected();
+      const { id } = session;
+      clients[0]!.destroy();
+      await eventually(
+        3_000,
+        async () => session.isConnected,
+        (connected) => !connected,
+      );
+      await session.connected();
+      assert.equal(session.id, id);
+      assert.equal(clients.length, 3);
+    } finally {
+      await session.close();
+      for (const client of clients) client.destroy();
+      proxy.close();
+    }
   });
 
   test("says what to do where one side speaks TLS and the other does not", async () => {

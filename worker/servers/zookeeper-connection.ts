@@ -82,10 +82,9 @@ export function openConnection(options: ConnectionOptions): Connection {
   );
   socket.on("error", destroy);
   socket.on("close", close);
-  const openBy = setTimeout(
-    () => destroy(new Error(`no answer within ${CONNECT_MS} ms`)),
-    Math.max(CONNECT_MS, identity.timeoutMs),
-  );
+  // A server that is starting may never answer the first frame: an existing session needs time for another connection.
+  const openWithinMs = identity.id === 0n ? CONNECT_MS : Math.min(CONNECT_MS, identity.timeoutMs / 3);
+  const openBy = setTimeout(() => destroy(new Error(`no answer within ${Math.round(openWithinMs)} ms`)), openWithinMs);
   let watchdog: NodeJS.Timeout | undefined;
 
   function write(bytes: Buffer) {
