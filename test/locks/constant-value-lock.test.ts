@@ -25,7 +25,7 @@ test("excludes while every holder is quick", async () => {
     for (const each of processes) {
       await each.open({ kind: "constant", url: redis.url("seed"), options: { pollMs: 2, ttlMs: 5_000 } });
     }
-    const loops = await Promise.all(processes.map((each) => each.loop("quick", 400, 1)));
+    const loops = await Promise.all(processes.map((each) => each.loop("quick", 400, 1, 6)));
     assert.deepEqual(overlaps(loops.flat()), []);
     assert.ok(loops.every((records) => records.length > 5));
   } finally {

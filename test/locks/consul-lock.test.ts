@@ -43,7 +43,7 @@ describe("the lock in Consul", { skip: consulIsMissing, timeout: 170_000 }, () =
 
   test("several processes: one holder at a time, and the fence grows with each", async () => {
     const processes = await Promise.all([1, 2, 3, 4].map(startProcess));
-    const records = await Promise.all(processes.map((process) => process.loop("several", 5_000, 1)));
+    const records = await Promise.all(processes.map((process) => process.loop("several", 5_000, 1, 1)));
     const all = records.flat().sort((a, b) => a.from - b.from);
     assert.ok(
       records.every((own) => own.length > 0),

@@ -57,11 +57,11 @@ const calls = {
     held = undefined;
     lock = await open(description);
   },
-  /** Holds the lock repeatedly until it is told to stop, and reports the times. */
-  async loop(key: string, forMs: number, holdMs: number): Promise<HoldRecord[]> {
+  /** Holds the lock repeatedly, for this time and at least this often, and reports the times. */
+  async loop(key: string, forMs: number, holdMs: number, least: number): Promise<HoldRecord[]> {
     const records: HoldRecord[] = [];
     const end = now() + forMs;
-    while (now() < end) {
+    while (now() < end || records.length < least) {
       const askedAt = now();
       const held = await lock!.acquire(key);
       const from = now();

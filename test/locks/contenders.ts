@@ -58,7 +58,8 @@ export function startContender() {
 
   return {
     open: (description: LockDescription) => call("open", description),
-    loop: (key: string, forMs: number, holdMs: number) => call<HoldRecord[]>("loop", key, forMs, holdMs),
+    loop: (key: string, forMs: number, holdMs: number, least = 0) =>
+      call<HoldRecord[]>("loop", key, forMs, holdMs, least),
     acquire: (key: string, options = {}) => call<{ at: number; fence: number }>("acquire", key, options),
     state: () => call<{ holds: boolean; reason?: string }>("state"),
     extend: () => call("extend"),

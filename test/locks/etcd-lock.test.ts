@@ -114,8 +114,8 @@ describe("the lock in etcd", { skip: await etcdMissing() }, () => {
 
   test("processes that contend never hold it at the same time, and their tokens grow", async () => {
     const key = newKey();
-    const all = await Promise.all([1, 2, 3, 4].map(() => contender()));
-    const records = (await Promise.all(all.map(({ loop }) => loop(key, 2_000, 1)))).flat();
+    const all = await Promise.all([1, 2, 3, 4].map(() => contender({ ttlMs: TTL_MS })));
+    const records = (await Promise.all(all.map(({ loop }) => loop(key, 2_000, 1, 13)))).flat();
     assert.ok(records.length > 50, `${records.length}`);
     assert.deepEqual(overlaps(records), []);
     const fences = records.toSorted((a, b) => a.from - b.from).map(({ fence }) => fence);
@@ -340,7 +340,7 @@ describe("the lock in etcd", { skip: await etcdMissing() }, () => {
   });
 
   test("a server that is restarted with its data keeps the queue, and nobody else gets in", async () => {
-    const [a, b] = [await open({ ttlMs: 10_000 }), await open({ ttlMs: 10_000 })];
+    const [a, b] = [await open({ ttlMs: 30_000 }), await open({ ttlMs: 30_000 })];
     const key = newKey();
     const held = await a.acquire(key, { timeoutMs: 60_000 });
     let entered = false;

@@ -30,7 +30,9 @@ function open() {
 }
 
 test("one holds at a time among processes and their loops, and no process is left out", async () => {
-  const loops = await Promise.all(processes.flatMap((each) => [each.loop("a", 1_000, 1), each.loop("a", 1_000, 0)]));
+  const loops = await Promise.all(
+    processes.flatMap((each) => [each.loop("a", 1_000, 1, 12), each.loop("a", 1_000, 0, 12)]),
+  );
   const records = loops.flat();
   assert.ok(records.length > 60, `${records.length}`);
   assert.deepEqual(overlaps(records), []);

@@ -284,7 +284,7 @@ describe("among processes", () => {
     const key = newKey();
     const before = await scriptCalls();
     const loops = await Promise.all(
-      processes.flatMap((each) => [each.loop(key, 1_500, 0.5), each.loop(key, 1_500, 0)]),
+      processes.flatMap((each) => [each.loop(key, 1_500, 0.5, 7), each.loop(key, 1_500, 0, 7)]),
     );
     const calls = (await scriptCalls()) - before;
     const records = loops.flat();

@@ -69,7 +69,9 @@ test("one holds at a time among processes", async () => {
     const options = { ttlMs: 6_000, serverTimeoutMs: 1_000, retryMs: 4 };
     await Promise.all(processes.map((each) => each.open({ kind: "redlock", urls, options })));
     const key = newKey();
-    const loops = await Promise.all(processes.flatMap((each) => [each.loop(key, 600, 1), each.loop(key, 600, 0)]));
+    const loops = await Promise.all(
+      processes.flatMap((each) => [each.loop(key, 600, 1, 6), each.loop(key, 600, 0, 6)]),
+    );
     assert.ok(loops.flat().length > 20, `${loops.flat().length}`);
     assert.deepEqual(overlaps(loops.flat()), []);
 

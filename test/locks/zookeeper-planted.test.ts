@@ -137,7 +137,7 @@ async function violationsOf(zookeeper: TestZooKeeper, change: Change, key: strin
     await lost.release().catch(() => {});
 
     // Waiters queue, and get the lock one after the other.
-    const first = await a.acquire(`${key} queue`);
+    const first = await b.acquire(`${key} queue`);
     enter(first);
     const waits: Promise<void>[] = [];
     for (let i = 0; i < WAITERS; i += 1) {
