@@ -139,7 +139,7 @@ export const REDIS_ERRORS: readonly Rule<RegExp>[] = [
   ["max number of clients", /max number of clients/, "raise maxclients, or use fewer workers", HEALS],
   [
     "unknown command",
-    /unknown (sub)?command|unsupported command|command is not allowed/i,
+    /unknown (sub)?command|unsupported command|invalid command|command (\S+ )?is not allowed/i,
     "the server is older than Redis 7, or it or a proxy has renamed or blocked this command: allow it (helm/files/users.acl lists what each user needs)",
     FINAL,
   ],

@@ -213,6 +213,8 @@ test("errors that no server here can be made to give", () => {
     ["DENIED Redis is running in protected mode because protected mode is enabled", true, /protected-mode no/],
     ["ERR max number of clients reached", false, /maxclients/],
     ["ERR unsupported command 'publish'", true, /proxy/],
+    ["ERR command 'EVAL' is not allowed", true, /blocked this command/],
+    ["ERR invalid command", true, /blocked this command/],
     ["ERR Error running script: @user_script:1: -OOM command not allowed", true, /maxmemory/],
   ] as const) {
     const remedy = explainRedis(new Error(message));
