@@ -73,6 +73,7 @@ describe("what a URL may say", () => {
     ["MYSQL_URL", "mysql://u@h", /names no database/],
     ["MYSQL_URL", "mysql://u@h/", /names no database/],
     ["MYSQL_URL", "mysql://u@h/db?timezone=local", /unknown parameter "timezone"; known parameters: charset/],
+    ["MYSQL_URL", "mysql://u@h/db?localAddress=127.0.0.2", /unknown parameter "localAddress"/],
     ["MYSQL_URL", "mysql://u@h/db?enableCleartextPlugin=true", /sends the password as it is; set MYSQL_TLS=required/],
     ["MYSQL_URL", "postgres://u@h/db", /write mysql:\/\//],
     ["MYSQL_URL", "h:3306/db", /write mysql:\/\//],

@@ -106,7 +106,7 @@ const RULES = {
   passwordVariable: "MYSQL_PASSWORD",
 };
 
-/** Options of mysql2 that say how a connection is made. The others decide how Holdfast reads answers. */
+/** Options of mysql2 that say how a connection is made. It ignores localAddress; the others decide how Holdfast reads answers. */
 const PARAMETERS = [
   "charset",
   "compress",
@@ -115,7 +115,6 @@ const PARAMETERS = [
   "enableKeepAlive",
   "flags",
   "keepAliveInitialDelay",
-  "localAddress",
   "socketPath",
 ];
 
