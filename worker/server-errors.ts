@@ -195,6 +195,12 @@ export const MYSQL_ERRORS: readonly Rule<number | string | RegExp>[] = [
   ["1021 disk full", 1021, DISK, FINAL],
   ["1114 table full", 1114, DISK, FINAL],
   [
+    "1665 binary log by statement",
+    1665,
+    "set binlog_format=ROW or MIXED, or the isolation level REPEATABLE READ (transaction_isolation)",
+    FINAL,
+  ],
+  [
     "1047 WSREP has not yet prepared node",
     /WSREP has not yet prepared/,
     "wait until this node of the Galera cluster is synced, or use another node",

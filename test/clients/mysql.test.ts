@@ -26,7 +26,7 @@ before(async () => {
   servers = await startServers({
     coordinatorUrl: "http://127.0.0.1:9",
     only: ["mysql"],
-    mysqlOptions: [`--init-file=${accounts}`],
+    mysqlOptions: [`--init-file=${accounts}`, "--log-bin=binlog", "--server-id=1"],
   });
   admin = await mysql.createConnection({ uri: urlOf("admin", "admin"), multipleStatements: true });
 });
@@ -186,6 +186,17 @@ for (const [what, setting, value, original, message, final] of [
     for (const opening of held) (await opening).destroy();
     await check(url);
   });
+
+test("a server whose binary log cannot have the writes at this isolation level", async () => {
+  await admin.query("SET GLOBAL binlog_format = STATEMENT; SET GLOBAL tx_isolation = 'READ-COMMITTED'");
+  await assertFails(
+    servers.mysql!.url,
+    /BINLOG_FORMAT = STATEMENT .*; set binlog_format=ROW or MIXED, or the iso/,
+    true,
+  );
+  await admin.query("SET GLOBAL binlog_format = MIXED; SET GLOBAL tx_isolation = 'REPEATABLE-READ'");
+  await check();
+});
 
 test("an expired password, and a database that is not there", async () => {
   const expired = await createAccount("late", `${PASSWORD} PASSWORD EXPIRE`);
