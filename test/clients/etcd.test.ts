@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { createEtcdClient } from "../../coordinator/clients/etcd.ts";
 import { connect } from "../../coordinator/clients/etcd-client.ts";
-import { ServerError } from "../../coordinator/errors.ts";
+import { ConfigError, ServerError } from "../../coordinator/errors.ts";
+import { planRuns } from "../../coordinator/plan/scenarios/index.ts";
+import { readRunOptions } from "../../coordinator/plan/settings.ts";
+import { checkLockServices } from "../../coordinator/runner/lock-services.ts";
 import { type EtcdVariables, etcdAccess } from "../../worker/servers/etcd.ts";
 import { etcdMissing, startEtcd, type TestEtcd } from "../support/etcd.ts";
 
@@ -27,6 +30,19 @@ describe("etcd as the coordinator sees it", { skip: await etcdMissing() }, () =>
   test("its version and the shortest lease that it grants", async () => {
     assert.match(await use(etcd.variables, (client) => client.check()), /^etcd \d+\.\d+\.\d+$/);
     assert.equal(await use(ofWorkers(), (client) => client.shortestTtlMs()), 1_000);
+  });
+
+  test("a run with a shorter TTL is refused with the figure, and only a run that uses etcd", async () => {
+    const check = (strategies: readonly string[]) => {
+      const plans = planRuns(readRunOptions({ strategies, lockTtl: "900ms" }).settings);
+      return checkLockServices(plans, etcd.variables, {}, (call) => call());
+    };
+    await assert.rejects(check(["none", "etcd"]), (error) => {
+      assert.ok(error instanceof ConfigError, String(error));
+      assert.match(error.message, /^--lock-ttl 900ms: etcd grants 1000 ms or more; choose a longer TTL, or leave out/);
+      return true;
+    });
+    assert.deepEqual(await check(["none", "redis"]), { versions: {}, acl: [] });
   });
 
   test("the user is created once, is enough without the administrator, and gets a changed password", async () => {
