@@ -36,6 +36,9 @@ const SERVER_FAULTS: Record<ServerFaultName, (forMs: number) => string> = {
   "redis-restart": () => "Redis was killed and came back empty",
   "mysql-restart": () => "MySQL shut down and started again",
   "mysql-crash": () => "MySQL was killed and started again",
+  "redlock-minority": (forMs) => `one Redis was down for ${duration(forMs)}`,
+  "redlock-majority": (forMs) => `all Redis servers but one were down for ${duration(forMs)}`,
+  "redlock-amnesia": () => "one Redis missed the lock and another one lost it",
 };
 
 function describeWorkerFault(fault: Fault, { workers }: Evidence): string[] {

@@ -1,4 +1,5 @@
 /** Faults that end the process of a server and start it again: how a run makes them, and what they break. */
+import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../worker/contract.ts";
 import type { FaultFacts, Times } from "./fault-facts.ts";
 import type { ServerFault, ServerFaultName } from "./run-plan.ts";
 import { ifLeased, isKeptInRedis } from "./worker-faults.ts";
@@ -25,9 +26,36 @@ export const RESTART_FAULTS = {
     breaks: () => undefined,
     holds: "MySQL writes a commit to disk before it acknowledges it, and undoes what was not committed",
   },
+  "redlock-minority": {
+    summary: "one Redis of three is killed, and comes back empty after 1.5 times the TTL",
+    plan: (times) => whileDown("redlock-minority", times),
+    concerns: needsMajority,
+    breaks: () => undefined,
+    holds: "two of three are a majority, and the server is away for longer than any lock that it has forgotten",
+  },
+  "redlock-majority": {
+    summary: "two Redis of three are killed, and come back empty after 1.5 times the TTL",
+    plan: (times) => whileDown("redlock-majority", times),
+    concerns: needsMajority,
+    breaks: () => undefined,
+    holds:
+      "without a majority nobody gets the lock, and the servers are away for longer than any lock that they have forgotten",
+  },
+  "redlock-amnesia": {
+    summary: "one Redis of three is down while the lock is taken and comes back, and another one is restarted empty",
+    plan: (times) => whileHeld("redlock-amnesia", times),
+    concerns: needsMajority,
+    breaks: () => "two of three servers do not know the lock, and they are a majority for the next one",
+    holds: "the lock is not kept by a majority",
+  },
 } as const satisfies Partial<Record<ServerFaultName, FaultFacts>>;
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function needsMajority(strategy: StrategyName): boolean {
+  const { needs }: StrategyFacts = STRATEGIES[strategy];
+  return needs === "redis-majority";
+}
 
 /** Longer than a restart of Redis and the return of its clients take: a tenth of a second, on a busy machine a whole one. */
 const HOLD_MS = 1_500;
@@ -52,6 +80,18 @@ function whileHeld(name: ServerFaultName, { lockTtlMs, durationMs }: Times) {
   };
   const holdMs = times.lockTtlMs / HOLDS_PER_TTL;
   return { ...times, holdMs, pauseMs: holdMs / 10, serverFaults: [fault] };
+}
+
+/** A server may take a twentieth of the TTL to answer, which must be enough on a busy machine. */
+const VOTED_TTL_MS = 1_000;
+
+/** Once, for a third of the run. The operations are short, so that there are enough of them before and after it. */
+function whileDown(name: ServerFaultName, given: Times) {
+  const lockTtlMs = Math.max(given.lockTtlMs, VOTED_TTL_MS);
+  const forMs = lockTtlMs * 1.5;
+  const durationMs = Math.max(given.durationMs, forMs * 3);
+  const fault: ServerFault = { name, afterMs: durationMs / 4, everyMs: durationMs, times: 1, forMs };
+  return { durationMs, lockTtlMs, holdMs: 20, pauseMs: 20, serverFaults: [fault] };
 }
 
 /** MySQL is away for one second, on a busy machine for several, and must be back before the end. */

@@ -170,6 +170,9 @@ const SERVER_FAULTS: Record<ServerFaultName, string> = {
   "redis-restart": "Redis restarts empty",
   "mysql-restart": "MySQL restarts",
   "mysql-crash": "MySQL crashes",
+  "redlock-minority": "one Redis of three is down",
+  "redlock-majority": "two Redis of three are down",
+  "redlock-amnesia": "two Redis of three forget",
 };
 
 /** The faults of a run in a few words; empty in a run without any. */

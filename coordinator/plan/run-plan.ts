@@ -15,7 +15,14 @@ export const RunSetup = WorkerSpec.omit({
 export type RunSetup = Readonly<z.infer<typeof RunSetup>>;
 
 /** Faults that end the process of a server and start it again. */
-export const RESTART_FAULT_NAMES = ["redis-restart", "mysql-restart", "mysql-crash"] as const;
+export const RESTART_FAULT_NAMES = [
+  "redis-restart",
+  "mysql-restart",
+  "mysql-crash",
+  "redlock-minority",
+  "redlock-majority",
+  "redlock-amnesia",
+] as const;
 export type RestartFaultName = (typeof RESTART_FAULT_NAMES)[number];
 
 /** Faults of the servers, which the coordinator makes while the operations run. */

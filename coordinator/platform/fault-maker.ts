@@ -139,6 +139,29 @@ export async function untilTaken({ servers, run, over }: Making, url = servers.r
   });
 }
 
+/**
+ * Waits until somebody has just taken a lock of the run on all of these servers. Its holder has the same value on each; one
+ * that asked in vain has its value on some of them only.
+ */
+export async function untilTakenOnAll({ servers, run, over }: Making, urls: readonly string[]): Promise<void> {
+  const holderOn = (url: string) =>
+    onRedis(servers, url, async (redis) => {
+      const [key] = await heldKeys(redis, run);
+      return key === undefined ? null : redis.get(key);
+    });
+  const holder = async () => {
+    const [first = null, ...others] = await Promise.all(urls.map(holderOn));
+    return others.every((other) => other === first) ? first : null;
+  };
+  const deadline = performance.now() + TAKEN_WITHIN_MS;
+  const before = await holder();
+  for (let now = before; now === null || now === before; now = await holder()) {
+    over.throwIfAborted();
+    if (performance.now() > deadline) throw new Error(`nobody took a lock for ${TAKEN_WITHIN_MS} ms`);
+    await sleep(2);
+  }
+}
+
 /** The keys that say who holds a lock of the run, without those of its waiters and of its tokens. */
 const heldKeys = async (redis: Redis, run: string) =>
   (await redis.keys(`holdfast:*${run}*`)).filter((key) => !/:(queue|fence)$/.test(key));

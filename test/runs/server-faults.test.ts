@@ -61,6 +61,7 @@ const broken: readonly (readonly [strategy: StrategyName, fault: ServerFaultName
   ["redis", "redis-data-loss"],
   ["seed-mutex", "redis-stall"],
   ["redis", "redis-restart"],
+  ["redlock", "redlock-amnesia"],
 ];
 for (const [strategy, fault] of broken)
   test(`${strategy} breaks under ${fault}, as theory says`, async () => {
@@ -91,6 +92,31 @@ test("a foreign writer is named, and the lock is not accused", async () => {
   const witnesses = report.checks.flatMap((check) => check.witnesses.map(({ text }) => text)).join("\n");
   assert.match(witnesses, /the foreign writer's raise of 5 was lost/);
 });
+
+test("redlock goes on while one of three servers is down, stands still while two are, and holds", async () => {
+  const pids = () => rig.servers.redis!.started.map(({ process }) => process.pid);
+  const before = pids();
+  const report = await run("redlock", ["redlock-minority", "redlock-majority"]);
+  assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], told(report));
+  assert.deepEqual(
+    pids().map((pid, server) => pid === before[server]),
+    [true, false, false],
+  );
+  const [minority, majority] = report.faultTimes!;
+  const { lockTtlMs } = report.plan;
+  // The servers are away from their end on, and a lock that was taken before ends after a TTL at most.
+  const away = ({ startedAtUs }: { startedAtUs: number }) =>
+    writtenBetween(report.run, startedAtUs + lockTtlMs * 1_000, startedAtUs + lockTtlMs * 1_500);
+  assert.ok((await away(minority!)) > 0);
+  assert.equal(await away(majority!), 0);
+  assert.ok(report.quietSeconds! > 0.4 * (lockTtlMs / 1_000), told(report));
+});
+
+/** Writes of a run between two times by the database's clock. */
+async function writtenBetween(run: string, fromUs: number, untilUs: number) {
+  const { ledger } = await rig.database.snapshot(run);
+  return ledger.writtenAtUs.filter((atUs) => atUs > fromUs && atUs < untilUs).length;
+}
 
 test("row-lock holds under a restart and a crash of MySQL, and both have happened", async () => {
   const processes = new Set<number | undefined>();

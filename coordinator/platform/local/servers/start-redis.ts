@@ -11,8 +11,11 @@ import { serverProcess } from "./server-process.ts";
 
 const READY_MS = 20_000;
 
+/** May do everything. Only a private server has this user, for faults that helm/files/faults.acl has no rights for. */
+export const OWNER_USER = "owner";
+
 /**
- * Starts a Redis with helm/files/redis.conf and users.acl, and with the user of faults.acl if there is a password for it.
+ * Starts a Redis with helm/files/redis.conf and users.acl, and with the user of faults.acl and the owner if there is a password for them.
  * Throws ServerError.
  */
 export async function startRedis(keeper: Keeper, name: string, passwords: RedisPasswords, faultPassword?: string) {
@@ -22,8 +25,11 @@ export async function startRedis(keeper: Keeper, name: string, passwords: RedisP
   await copyFile(join(filesFolder(), "redis.conf"), join(cwd, "redis.conf"));
   const readUsers = (file: string) => readFile(join(filesFolder(), file), "utf8");
   const users = fillUsersFile(await readUsers("users.acl"), passwords);
-  const faultUser = faultPassword === undefined ? "" : fillFaultsFile(await readUsers("faults.acl"), faultPassword);
-  await writeFile(join(cwd, "users.acl"), users + faultUser, { mode: 0o600 });
+  const faultUsers =
+    faultPassword === undefined
+      ? ""
+      : `${fillFaultsFile(await readUsers("faults.acl"), faultPassword)}user ${OWNER_USER} on >${faultPassword} ~* &* +@all\n`;
+  await writeFile(join(cwd, "users.acl"), users + faultUsers, { mode: 0o600 });
 
   const port = await freePort();
   const server = keeper.run({
