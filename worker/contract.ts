@@ -406,6 +406,11 @@ export const WorkerSpec = z.strictObject({
   /** How long one SQL statement may take; the connection is destroyed after it. */
   statementTimeoutMs: milliseconds,
   fault: Fault.optional().describe("What is made to fail; absent if nothing is"),
+  /**
+   * A fault of the run takes the rights of the lock's user away and gives them back. A refusal then rejects its operation;
+   * otherwise it ends the worker, since waiting cannot help.
+   */
+  outlastsRefusals: z.literal(true).optional(),
   soak: z
     .array(Fault)
     .readonly()

@@ -23,7 +23,9 @@ export interface LoopOptions {
 
 export type LoopResult = Counts & { readonly writers: WriterFinal[] };
 
-/** Pause after an error of the connection, so that a loop does not spin while a server is unreachable. */
+/** Errors that come at once and again: of a server that is unreachable, or that refuses the lock's user. */
+const AFTER_PAUSE: readonly string[] = ["connection", "LockUnreachable", "LockDenied"];
+/** Pause after such an error, so that a loop does not spin. */
 const AFTER_CONNECTION_ERROR_MS = 100;
 
 export interface Loops {
@@ -84,11 +86,11 @@ async function loop(options: LoopOptions, history: History, tally: Tally, deadli
     try {
       await session.mutate(operation);
     } catch (error) {
-      const failed = outcomeOf(error);
+      const failed = outcomeOf(error, spec);
       outcome = failed.outcome;
       metrics.error(failed.class);
       tally.error(failed.class, outcome, failed.message);
-      if (failed.class === "connection" || failed.class === "LockUnreachable") await sleep(AFTER_CONNECTION_ERROR_MS);
+      if (AFTER_PAUSE.includes(failed.class)) await sleep(AFTER_CONNECTION_ERROR_MS);
     }
     metrics.operation(outcome, (performance.now() - begun) / 1_000, granted);
     tally.operation(outcome, granted, 1 - (deadline - performance.now()) / spec.durationMs);

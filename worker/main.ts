@@ -154,7 +154,7 @@ async function openSession(): Promise<Session> {
       metrics.releaseFailed();
     },
     retried(error) {
-      const { class: errorClass, message } = outcomeOf(error);
+      const { class: errorClass, message } = outcomeOf(error, spec);
       metrics.error(errorClass);
       tally.error(errorClass, "retried", message);
     },

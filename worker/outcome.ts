@@ -1,5 +1,5 @@
 /** The one place where an error becomes the outcome of its operation. */
-import type { Outcome } from "./contract.ts";
+import type { Outcome, WorkerSpec } from "./contract.ts";
 import { LockDenied, LockError, messageOf } from "./locks/lock.ts";
 
 /** Every class of an {@link OperationError}, explained in docs/errors.md. Errors of locks count by their names. */
@@ -22,11 +22,17 @@ export class OperationError extends Error {
   }
 }
 
-/** Returns what an error means for its operation. Rethrows an error of neither the database nor a lock: a bug. */
-export function outcomeOf(error: unknown): { outcome: Exclude<Outcome, "committed">; class: string; message: string } {
+/**
+ * Returns what an error means for its operation. Rethrows an error of neither the database nor a lock: a bug. Rethrows
+ * also a refusal, unless `outlastsRefusals`: a fault of the run takes rights away for a while.
+ */
+export function outcomeOf(
+  error: unknown,
+  { outlastsRefusals }: Pick<WorkerSpec, "outlastsRefusals"> = {},
+): { outcome: Exclude<Outcome, "committed">; class: string; message: string } {
   if (error instanceof OperationError) return { outcome: error.outcome, class: error.class, message: error.message };
   // A server that refuses the user of a lock will refuse for ever: the worker exits with the reason.
-  if (error instanceof LockError && !(error instanceof LockDenied))
+  if (error instanceof LockError && (outlastsRefusals || !(error instanceof LockDenied)))
     return { outcome: "rejected", class: error.name, message: error.message };
   throw error;
 }

@@ -38,6 +38,8 @@ const SERVER_FAULTS: Record<ServerFaultName, (forMs: number) => string> = {
   "mysql-crash": () => "MySQL was killed and started again",
   "redlock-minority": (forMs) => `one Redis was down for ${duration(forMs)}`,
   "redlock-majority": (forMs) => `all Redis servers but one were down for ${duration(forMs)}`,
+  "redis-restart-saved": () => "Redis saved its data, shut down and started again",
+  "acl-revoked": (forMs) => `Redis refused the workers every command for ${duration(forMs)}`,
   "redlock-amnesia": () => "one Redis missed the lock and another one lost it",
 };
 

@@ -27,7 +27,7 @@ export interface Times {
 
 /**
  * A fault of one worker or its network, or faults of servers with the hold and the pause that the run then has, and with
- * its times where the fault needs more of them.
+ * its times, rows and loops where the fault needs more of them.
  */
 export type FaultPlan =
   | { readonly fault: Fault; readonly holdMs?: number }
@@ -35,4 +35,6 @@ export type FaultPlan =
       readonly serverFaults: readonly ServerFault[];
       readonly holdMs: number;
       readonly pauseMs: number;
+      readonly rows?: number;
+      readonly concurrency?: number;
     });

@@ -12,6 +12,20 @@ export const RESTART_FAULTS = {
     breaks: ifLeased("Redis comes back without the lock while its holder is still at work"),
     holds: "the lock is not kept in Redis",
   },
+  "redis-restart-saved": {
+    summary: "Redis saves its data, shuts down and starts again (SHUTDOWN SAVE)",
+    plan: (times) => savedRestart("redis-restart-saved", times),
+    concerns: isKeptInRedis,
+    breaks: () => undefined,
+    holds: "Redis comes back with the lock and its TTL, and its holder goes on holding it",
+  },
+  "acl-revoked": {
+    summary: "the workers' users of Redis lose their rights for 1.5 times the TTL and get them back (ACL SETUSER)",
+    plan: (times) => revoked("acl-revoked", times),
+    concerns: isKeptInRedis,
+    breaks: () => undefined,
+    holds: "whoever is refused does not hold the lock, and a holder knows by its own clock when its lease ends",
+  },
   "mysql-restart": {
     summary: "MySQL shuts down and starts again (SIGTERM)",
     plan: (times) => outage("mysql-restart", times),
@@ -92,6 +106,26 @@ function whileDown(name: ServerFaultName, given: Times) {
   const durationMs = Math.max(given.durationMs, forMs * 3);
   const fault: ServerFault = { name, afterMs: durationMs / 4, everyMs: durationMs, times: 1, forMs };
   return { durationMs, lockTtlMs, holdMs: 20, pauseMs: 20, serverFaults: [fault] };
+}
+
+/** As long as whileHeld, but with many rows, because there must be operations enough to judge. */
+const SAVED = { lockTtlMs: 3_000, durationMs: 8_000, rows: 8, concurrency: 6 } as const;
+
+function savedRestart(name: ServerFaultName, given: Times) {
+  const { rows, concurrency } = SAVED;
+  const lockTtlMs = Math.max(given.lockTtlMs, SAVED.lockTtlMs);
+  const durationMs = Math.max(given.durationMs, SAVED.durationMs);
+  const fault: ServerFault = { name, afterMs: durationMs / 8, everyMs: durationMs / 2, times: RESTARTS, forMs: 0 };
+  const holdMs = lockTtlMs / HOLDS_PER_TTL;
+  return { durationMs, lockTtlMs, rows, concurrency, holdMs, pauseMs: holdMs / 20, serverFaults: [fault] };
+}
+
+/** Those who waited are in the queue of Redis and cannot leave it, so each of them may be given the lock for a TTL. */
+function revoked(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times) {
+  const forMs = lockTtlMs * 1.5;
+  const durationMs = Math.max(given, lockTtlMs * 12);
+  const fault: ServerFault = { name, afterMs: durationMs / 6, everyMs: durationMs, times: 1, forMs };
+  return { durationMs, lockTtlMs, holdMs: 15, pauseMs: 20, serverFaults: [fault] };
 }
 
 /** MySQL is away for one second, on a busy machine for several, and must be back before the end. */

@@ -173,6 +173,8 @@ const SERVER_FAULTS: Record<ServerFaultName, string> = {
   "redlock-minority": "one Redis of three is down",
   "redlock-majority": "two Redis of three are down",
   "redlock-amnesia": "two Redis of three forget",
+  "redis-restart-saved": "Redis restarts with its data",
+  "acl-revoked": "rights revoked",
 };
 
 /** The faults of a run in a few words; empty in a run without any. */

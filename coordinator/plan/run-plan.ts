@@ -11,19 +11,22 @@ export const RunSetup = WorkerSpec.omit({
   heartbeatMs: true,
   coordinatorLostMs: true,
   lingerMs: true,
+  outlastsRefusals: true,
 });
 export type RunSetup = Readonly<z.infer<typeof RunSetup>>;
 
-/** Faults that end the process of a server and start it again. */
-export const RESTART_FAULT_NAMES = [
+/** Faults that end the process of a server or change its users: they are made on one machine only. */
+export const LOCAL_FAULT_NAMES = [
   "redis-restart",
   "mysql-restart",
   "mysql-crash",
   "redlock-minority",
   "redlock-majority",
   "redlock-amnesia",
+  "redis-restart-saved",
+  "acl-revoked",
 ] as const;
-export type RestartFaultName = (typeof RESTART_FAULT_NAMES)[number];
+export type LocalFaultName = (typeof LOCAL_FAULT_NAMES)[number];
 
 /** Faults of the servers, which the coordinator makes while the operations run. */
 export const SERVER_FAULT_NAMES = [
@@ -32,7 +35,7 @@ export const SERVER_FAULT_NAMES = [
   "redis-stall",
   "foreign-writer",
   "mysql-kill-connections",
-  ...RESTART_FAULT_NAMES,
+  ...LOCAL_FAULT_NAMES,
 ] as const;
 export type ServerFaultName = (typeof SERVER_FAULT_NAMES)[number];
 

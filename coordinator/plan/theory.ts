@@ -56,7 +56,7 @@ export function protectsItself(strategy: StrategyName, guard: Guard): boolean {
  */
 export function expectedErrors(
   strategy: StrategyName,
-  { guard, mix, mysqlServers = 1 }: Pick<RunPlan, "guard" | "mix" | "mysqlServers">,
+  { guard, mix, mysqlServers = 1, serverFaults = [] }: Pick<RunPlan, "guard" | "mix" | "mysqlServers" | "serverFaults">,
 ): Set<string> {
   const facts: StrategyFacts = STRATEGIES[strategy];
   const { keptIn, lease } = facts.lock;
@@ -66,6 +66,7 @@ export function expectedErrors(
     ...(facts.errors ?? []),
     ...(keptIn === null || keptIn === "database" ? [] : ["LockTimeout", "LockAborted", "LockUnreachable"]),
     ...(lease === "watched" || lease === "refreshed" ? ["LockLost"] : []),
+    ...(serverFaults.some(({ name }) => name === "acl-revoked") ? ["LockDenied"] : []),
     ...(facts.write === "guarded" && guard === "version" ? ["conflict"] : []),
     ...(facts.write === "guarded" && guard.startsWith("fence") ? ["fenced"] : []),
     // The database ends a transaction for another one. Behind a lock that excludes the others there is no other one,

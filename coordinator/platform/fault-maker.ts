@@ -8,8 +8,8 @@ import { onRedisError, openRedis, type RedisLogin } from "../../worker/servers/r
 import { ONE_SHOT_OPTIONS } from "../clients/redis.ts";
 import { FOREIGN_WRITER } from "../judge/evidence.ts";
 import {
-  RESTART_FAULT_NAMES,
-  type RestartFaultName,
+  LOCAL_FAULT_NAMES,
+  type LocalFaultName,
   SERVER_FAULT_NAMES,
   type ServerFault,
   type ServerFaultName,
@@ -38,11 +38,11 @@ export interface Making extends FaultedRun {
  */
 export function missingFaults(
   reasons: Readonly<Record<keyof FaultedServers, string | undefined>>,
-  restarted?: Readonly<Record<RestartFaultName, keyof FaultedServers>>,
+  restarted?: Readonly<Record<LocalFaultName, keyof FaultedServers>>,
 ): Partial<Record<ServerFaultName, string>> {
   const reasonOf = (name: ServerFaultName) => {
-    if (!isRestart(name)) return reasons[FAULTS[name].needs];
-    return restarted === undefined ? NO_RESTARTS : reasons[restarted[name]];
+    if (!isLocal(name)) return reasons[FAULTS[name].needs];
+    return restarted === undefined ? NOT_HERE : reasons[restarted[name]];
   };
   return Object.fromEntries(
     SERVER_FAULT_NAMES.flatMap((name) => {
@@ -54,26 +54,26 @@ export function missingFaults(
 
 /** `restarts` makes the faults that end a process, where there is one. */
 export const createFaultMaker =
-  (servers: FaultedServers, restarts?: Readonly<Record<RestartFaultName, MakeServerFault>>): MakeFault =>
+  (servers: FaultedServers, restarts?: Readonly<Record<LocalFaultName, MakeServerFault>>): MakeFault =>
   async (fault, during) => {
     const { name } = fault;
-    const make = isRestart(name) ? restarts?.[name] : FAULTS[name].make;
-    if (make === undefined) throw new Error(NO_RESTARTS);
+    const make = isLocal(name) ? restarts?.[name] : FAULTS[name].make;
+    if (make === undefined) throw new Error(NOT_HERE);
     await make({ servers, fault, ...during });
   };
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-const isRestart = (name: ServerFaultName): name is RestartFaultName =>
-  (RESTART_FAULT_NAMES as readonly ServerFaultName[]).includes(name);
-const NO_RESTARTS = "faults that end the process of a server are made on one machine only";
+const isLocal = (name: ServerFaultName): name is LocalFaultName =>
+  (LOCAL_FAULT_NAMES as readonly ServerFaultName[]).includes(name);
+const NOT_HERE = "this fault is made on one machine only";
 
 interface FaultOfServer {
   readonly needs: keyof FaultedServers;
   readonly make: MakeServerFault;
 }
 
-const FAULTS: Readonly<Record<Exclude<ServerFaultName, RestartFaultName>, FaultOfServer>> = {
+const FAULTS: Readonly<Record<Exclude<ServerFaultName, LocalFaultName>, FaultOfServer>> = {
   "lock-deleted": { needs: "redis", make: deleteLock },
   "redis-data-loss": {
     needs: "redis",
@@ -97,7 +97,7 @@ const FAULTS: Readonly<Record<Exclude<ServerFaultName, RestartFaultName>, FaultO
 };
 
 /** All servers at once. */
-async function onEachRedis(servers: FaultedServers, command: (redis: Redis) => Promise<unknown>): Promise<void> {
+export async function onEachRedis(servers: FaultedServers, command: (redis: Redis) => Promise<unknown>): Promise<void> {
   await Promise.all(servers.redis!.urls.map((url) => onRedis(servers, url, command)));
 }
 

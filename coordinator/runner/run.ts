@@ -151,6 +151,7 @@ function buildSpec(
 ): WorkerSpec {
   return {
     ...plan,
+    ...(serverFaults?.some(({ name }) => name === "acl-revoked") ? { outlastsRefusals: true as const } : {}),
     report,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     ledger: true,

@@ -3,6 +3,7 @@
  * planted bug: a fault that breaks nobody may not have happened.
  */
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import type { RunReport } from "../../coordinator/judge/report-data.ts";
 import { expectedUnder } from "../../coordinator/plan/fault-theory.ts";
@@ -117,6 +118,20 @@ async function writtenBetween(run: string, fromUs: number, untilUs: number) {
   const { ledger } = await rig.database.snapshot(run);
   return ledger.writtenAtUs.filter((atUs) => atUs > fromUs && atUs < untilUs).length;
 }
+
+test("redis holds under a restart with its data and while its rights are revoked, and both have happened", async () => {
+  const { process: server, folder } = rig.servers.redis!.started[0]!;
+  const before = server.pid;
+  const report = await run("redis", ["redis-restart-saved", "acl-revoked"]);
+  assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], told(report));
+  assert.notEqual(server.pid, before);
+  assert.ok(!(await readdir(folder)).includes("dump.rdb"), "the next restart comes back empty");
+  const refused = report.errors.filter((error) => error.class === "LockDenied");
+  assert.deepEqual(
+    refused.map(({ outcome }) => outcome),
+    ["rejected"],
+  );
+});
 
 test("row-lock holds under a restart and a crash of MySQL, and both have happened", async () => {
   const processes = new Set<number | undefined>();

@@ -1,18 +1,31 @@
 /** Faults that end the processes of private servers. Each server runs again when its fault is over, however that ends. */
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RestartFaultName } from "../../plan/run-plan.ts";
-import { type FaultedServers, type MakeServerFault, type Making, untilTaken, untilTakenOnAll } from "../fault-maker.ts";
+import { WORKER_REDIS_USERS } from "../../../worker/contract.ts";
+import type { LocalFaultName } from "../../plan/run-plan.ts";
+import {
+  type FaultedServers,
+  type MakeServerFault,
+  type Making,
+  onEachRedis,
+  untilTaken,
+  untilTakenOnAll,
+} from "../fault-maker.ts";
 import type { Servers } from "./servers/index.ts";
 import type { ServerProcess } from "./servers/server-process.ts";
 import { OWNER_USER } from "./servers/start-redis.ts";
 
 /** Makes each of these faults. Call it only for servers that are there. */
-export const restartFaults = (servers: Servers): Readonly<Record<RestartFaultName, MakeServerFault>> => ({
+export const restartFaults = (servers: Servers): Readonly<Record<LocalFaultName, MakeServerFault>> => ({
   // They come back empty: helm/files/redis.conf stores nothing on disk.
   async "redis-restart"(making) {
     await untilTaken(making);
     await restart(redisOf(servers), "SIGKILL");
   },
+  "redis-restart-saved": (making) => restartSaved(servers, { ...making, servers: asOwner(servers) }),
+  "acl-revoked": (making) => revokeRights({ ...making, servers: asOwner(servers) }),
   "mysql-restart": () => restart([servers.mysql!.process], "SIGTERM"),
   "mysql-crash": () => restart([servers.mysql!.process], "SIGKILL"),
   "redlock-minority": (making) => keepDown(redisOf(servers).slice(-1), making),
@@ -30,8 +43,10 @@ export const restartFaults = (servers: Servers): Readonly<Record<RestartFaultNam
 });
 
 /** The server whose process each of them ends. */
-export const RESTARTED: Readonly<Record<RestartFaultName, "mysql" | "redis">> = {
+export const RESTARTED: Readonly<Record<LocalFaultName, "mysql" | "redis">> = {
   "redis-restart": "redis",
+  "redis-restart-saved": "redis",
+  "acl-revoked": "redis",
   "mysql-restart": "mysql",
   "mysql-crash": "mysql",
   "redlock-minority": "redis",
@@ -40,6 +55,37 @@ export const RESTARTED: Readonly<Record<RestartFaultName, "mysql" | "redis">> = 
 };
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** What Redis has saved is removed afterwards: a server that a later fault restarts must come back empty. */
+async function restartSaved(servers: Servers, making: Making): Promise<void> {
+  const { started } = servers.redis!;
+  await untilTaken(making);
+  try {
+    // Redis answers a shutdown by closing the connection.
+    await onEachRedis(making.servers, (redis) => redis.shutdown("SAVE").catch(() => {}));
+    for (const { folder } of started) if (!existsSync(join(folder, SAVED))) throw new Error("Redis saved nothing");
+    await Promise.all(started.map((each) => each.process.stop("SIGTERM")));
+  } finally {
+    await startAll(redisOf(servers));
+    await Promise.all(started.map(({ folder }) => rm(join(folder, SAVED), { force: true })));
+  }
+}
+const SAVED = "dump.rdb";
+
+/** A worker is refused while this lasts, and is not logged out. */
+async function revokeRights({ servers, fault, over }: Making): Promise<void> {
+  await onEachRedis(servers, async (redis) => {
+    const rules = ((await redis.call("ACL", "LIST")) as string[])
+      .map((line) => line.split(" ").slice(1))
+      .filter(([user]) => (WORKER_REDIS_USERS as readonly (string | undefined)[]).includes(user));
+    try {
+      for (const [user] of rules) await redis.call("ACL", "SETUSER", user!, "-@all");
+      await sleep(fault.forMs, undefined, { signal: over }).catch(() => {});
+    } finally {
+      for (const rule of rules) await redis.call("ACL", "SETUSER", ...rule);
+    }
+  });
+}
 
 /** Redis with the rights of its owner. */
 const asOwner = ({ redis }: Servers): FaultedServers => ({

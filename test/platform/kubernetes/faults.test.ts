@@ -5,7 +5,7 @@ import type { Redis } from "ioredis";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import { ONE_SHOT_OPTIONS } from "../../../coordinator/clients/redis.ts";
 import { ConfigError } from "../../../coordinator/errors.ts";
-import { RESTART_FAULT_NAMES, SERVER_FAULT_NAMES, type ServerFaultName } from "../../../coordinator/plan/run-plan.ts";
+import { LOCAL_FAULT_NAMES, SERVER_FAULT_NAMES, type ServerFaultName } from "../../../coordinator/plan/run-plan.ts";
 import { createFaultMaker } from "../../../coordinator/platform/fault-maker.ts";
 import { faultedServers, missingClusterFaults } from "../../../coordinator/platform/kubernetes/faults.ts";
 import { type Servers, startServers } from "../../../coordinator/platform/local/servers/index.ts";
@@ -144,7 +144,7 @@ test("without the password, or without permission, no fault is made", () => {
   assert.deepEqual(faultedServers(settings(), variables), { mysql: undefined, redis: undefined });
   const missing = missingClusterFaults(settings());
   assert.deepEqual(Object.keys(missing), [...SERVER_FAULT_NAMES]);
-  const restarts: readonly string[] = RESTART_FAULT_NAMES;
+  const restarts: readonly string[] = LOCAL_FAULT_NAMES;
   for (const [name, reason] of Object.entries(missing))
     assert.match(reason, restarts.includes(name) ? /made on one machine only$/ : /faults\.enabled=true/);
 
