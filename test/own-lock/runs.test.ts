@@ -40,7 +40,7 @@ async function assertNothingLeft() {
 }
 
 test("a lock that holds: its claims, its tokens, its round trip, and what it could see", async () => {
-  const report = await run("none");
+  const report = await run("none", { workers: 3, durationMs: 3_000 });
   assert.equal(report.data.value, "holds", `${JSON.stringify(report.data)} ${report.problems}`);
   assert.equal(report.agreement, "expected", report.reasons.join("; "));
   const { name, seen } = report.ownLock!;
