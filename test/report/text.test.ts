@@ -54,6 +54,20 @@ describe("the report on a terminal", () => {
     }
   });
 
+  test("counts that differ by operations of unknown outcome alone have that reason", () => {
+    const report = sampleReport();
+    const run = report.runs.find(({ checks }) =>
+      checks.some(({ check, status }) => check === "metrics" && status === "holds"),
+    )!;
+    const [first, ...others] = run.reconciliation;
+    const more = { ...run, reconciliation: [{ ...first!, ledger: first!.ledger + 1 }, ...others] };
+    const text = plain({ ...report, runs: report.runs.map((each) => (each === run ? more : each)) });
+    assert.match(
+      text.replace(/\s+/g, " "),
+      /the counts differ for 1 of 4 workers .*was of unknown outcome to its worker/,
+    );
+  });
+
   test("refused commands are counted in one line, and listed where one was not refused", () => {
     assert.match(plain(sampleReport()), /^ {2}· 5 of 5 forbidden Redis commands were refused\.$/m);
     assert.doesNotMatch(plain(sampleReport()), /NOPERM/);

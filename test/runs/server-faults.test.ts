@@ -10,6 +10,8 @@ import { expectedUnder } from "../../coordinator/plan/fault-theory.ts";
 import type { ServerFaultName } from "../../coordinator/plan/run-plan.ts";
 import { planRuns } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
+import { createLocalFaultMaker } from "../../coordinator/platform/local/faults.ts";
+import type { MakeFault } from "../../coordinator/platform/platform.ts";
 import type { Guard, StrategyName } from "../../worker/contract.ts";
 import { createRig, type Meddling, type Rig } from "../support/rig.ts";
 
@@ -150,6 +152,14 @@ test("a MySQL that acknowledges commits before they are on disk loses some in a 
   });
   assert.equal(report.agreement, "mismatch", told(report));
   assert.match(told(report), /acknowledged/);
+});
+
+test("a Redis that comes back without what it should have saved is seen", async () => {
+  const unsaved: MakeFault = (fault, during) =>
+    createLocalFaultMaker(rig.servers)({ ...fault, name: "redis-restart" }, during);
+  const plan = planOf("redis", "redis-restart-saved", "none");
+  const report = await rig.run("redis", { ...plan, durationMs: 4_000 }, { makeFault: unsaved });
+  assert.equal(report.agreement, "mismatch", told(report));
 });
 
 test("writes-elsewhere is seen in row-lock when connections are killed", async () => {
