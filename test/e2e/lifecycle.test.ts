@@ -15,6 +15,16 @@ let bare: string[];
 const ends: End[] = [];
 /** A schedule on which nothing happens during the tests, which start its Jobs themselves. */
 const SCHEDULED = { schedule: "0 3 1 1 *", historyLimit: 1 };
+/** The image that test/e2e/images/load.sh makes, as that of the workers and as a sidecar. */
+const LOCKS_IMAGE = { repository: "holdfast-locks", tag: "e2e" };
+const REDIS_PY = ["python3", "/usr/local/bin/redis_py.py"];
+const OWN_LOCKS = {
+  image: LOCKS_IMAGE,
+  locks: {
+    aside: { image: LOCKS_IMAGE, command: ["python3", "/usr/local/bin/serve.py", ...REDIS_PY], redisUser: "guest" },
+    derived: { command: REDIS_PY, redisUser: "guest" },
+  },
+};
 const onSite = (name: string, body: Body) => scenario(name, () => [site], body);
 
 before(async () => {
@@ -47,14 +57,16 @@ onSite("a scheduled run waits for the coordinator of the release, and has a repo
   assert.equal((await site.ended()).report.report, ends[0]?.report.report, "the report of the release stands");
 });
 
-onSite("an upgrade with other values runs again with them, and keeps passwords and servers", async () => {
+onSite("an upgrade with other values runs again with them, and keeps passwords and servers", async (t) => {
   const secret = await secretOf(site);
   const servers = await serverPods(site);
-  await site.upgrade({ ...QUICK, ...SCHEDULED, workers: 3, strategies: ["none", "version"] }, 3);
+  await site.upgrade({ ...QUICK, ...SCHEDULED, ...OWN_LOCKS, workers: 3, strategies: ["none", "version"] }, 3);
   const end = await site.ended();
   assertAgreement(end, 0);
-  assert.deepEqual(dataOf(end.report), ["none violated", "version holds"]);
+  assert.deepEqual(dataOf(end.report), ["none violated", "version holds", "own holds", "own holds"]);
   for (const run of end.report.runs) assertBooksAgree(run, 3);
+  assertOwnLocks(end.report);
+  for (const { ownLock, throughput } of end.report.runs) t.diagnostic(`${ownLock?.name}: ${throughput} committed/s`);
   assert.notEqual(end.report.report, ends[0]?.report.report, "a report of its own");
   assert.equal((await site.coordinatorPods()).length, 1, "the earlier coordinator is gone");
   assert.deepEqual(await secretOf(site), secret, "passwords");
@@ -122,6 +134,20 @@ onSite(
 );
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** A lock of redis-py in a derived image, and the same one in a sidecar. */
+function assertOwnLocks({ runs }: Report): void {
+  const own = runs.flatMap(({ ownLock }) => ownLock ?? []);
+  assert.deepEqual(
+    own.map(({ name }) => name),
+    ["aside", "derived"],
+  );
+  for (const { name, seen } of own) {
+    assert.match(seen!.program, /^redis-py [\d.]+ \(Python\)$/, name);
+    assert.deepEqual([seen!.claims.lease, seen!.lossesTold], [true, 0], name);
+    assert.ok(seen!.holds > 0 && seen!.pingMs > 0, JSON.stringify(seen));
+  }
+}
 
 /** Waits for the end of a scheduled run. Returns its log, the id of its report, and all reports of scheduled runs. */
 async function scheduledEnd(job: string): Promise<{ log: string; id: string; reports: Report[] }> {
