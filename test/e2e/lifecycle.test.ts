@@ -71,6 +71,7 @@ onSite("an upgrade with other values runs again with them, and keeps passwords a
   assert.equal((await site.coordinatorPods()).length, 1, "the earlier coordinator is gone");
   assert.deepEqual(await secretOf(site), secret, "passwords");
   assert.deepEqual(await serverPods(site), servers, "pods of the servers");
+  await assertOnlyInSecrets(secret);
   ends.push(end);
 });
 
@@ -189,7 +190,19 @@ async function scheduledReports(): Promise<Report[]> {
   return items.map(({ data }: { data: Record<string, string> }) => Report.parse(JSON.parse(data["report.json"]!)));
 }
 
-async function secretOf({ json, release }: Site): Promise<object> {
+/** The passwords stand in nothing that a reader of the namespace without rights on Secrets can see. */
+async function assertOnlyInSecrets(secret: Readonly<Record<string, string>>): Promise<void> {
+  const visible = await site.kubectl(["get", "configmaps,events,pods,jobs,cronjobs", "--output=json"]);
+  const logs = await site.kubectl(["logs", "job/coordinator"]);
+  assert.match(visible, /"kind": "Event"/);
+  for (const [name, value] of Object.entries(secret)) {
+    const password = Buffer.from(value, "base64").toString();
+    assert.ok(password.length >= 16, name);
+    for (const text of [visible, logs]) assert.ok(!text.includes(password), `${name} is visible`);
+  }
+}
+
+async function secretOf({ json, release }: Site): Promise<Record<string, string>> {
   return (await json(["get", "secret", `${release}-holdfast`])).data;
 }
 
