@@ -100,8 +100,8 @@ export function createRoster(run: string, workers: number) {
    *
    * The first reason of a loss stays, with two exceptions:
    *
-   * - The failure that a worker has sent without final numbers replaces the reason of the launcher, whose log stays:
-   *   "MySQL: refused" says more than "exited with 1".
+   * - The failure that a worker has sent without final numbers replaces the reason of the launcher, whose log stays or is
+   *   added when it is there: "MySQL: refused" says more than "exited with 1".
    * - A fatal problem from the launcher replaces the failure that a worker has sent with its final numbers. Such a worker
    *   was stopped, and the launcher may know by whom.
    */
@@ -127,7 +127,9 @@ export function createRoster(run: string, workers: number) {
     const known = lost.get(problem.index);
     const wasStopped = ended.some(({ failure }) => failure === known?.reason);
     const wasAborted = sameIndex.some(({ aborted, failure }) => aborted === true && failure === undefined);
-    if (known === undefined ? !wasAborted : wasStopped) lose(problem);
+    if (known === undefined ? !wasAborted : wasStopped) return lose(problem);
+    // A worker sends its failure before it ends, and its log can be read after its end.
+    if (known !== undefined && known.log === undefined) lost.set(problem.index, { ...known, log: problem.log });
   }
 
   function noteHeartbeats({ index, node, final, failure, waitingFor, lastHeartbeatMs }: SeenWorker) {

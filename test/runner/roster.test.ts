@@ -52,6 +52,11 @@ test("the failure that a worker sent replaces a launcher's reason, whose log sta
   logged.note([{ index: 0, reason: "exited with 1: MySQL: refused", fatal: true, log: "MySQL: refused\n" }]);
   assert.deepEqual(reasons(logged), [[0, "MySQL: refused"]]);
   assert.equal(logged.lost()[0]!.log, "MySQL: refused\n");
+  const loggedLater = rosterOf(beat(0, { failure: "MySQL: refused" }));
+  loggedLater.note([]);
+  loggedLater.note([{ index: 0, reason: "exited with 1: bye", fatal: true, log: "bye\n" }]);
+  assert.deepEqual(reasons(loggedLater), [[0, "MySQL: refused"]]);
+  assert.equal(loggedLater.lost()[0]!.log, "bye\n");
 });
 
 test("a worker whose problem may heal is waiting, not lost, for as long as the problem is reported", () => {
