@@ -63,7 +63,9 @@ test("a connection that ends, and garbage: unknown with the reason", async () =>
   assert.match(garbage!, /^the program wrote a line that is not JSON: hello$/);
 });
 
-test("examples/locks/serve.py serves a lock that knows no sockets, to several workers", { skip: !python }, async () => {
+test("examples/locks/serve.py serves a lock that knows no sockets, to several workers", {
+  skip: !python && "python3 is missing",
+}, async () => {
   const child = spawn("python3", ["examples/locks/serve.py", "python3", "examples/locks/flock.py"], {
     cwd: ROOT,
     env: { ...process.env, HOLDFAST_LOCK_SOCKET: socket, FLOCK_FOLDER: join(rig.servers.folder!, "flock") },
