@@ -52,7 +52,7 @@ export const KubernetesSettings = KubernetesTarget.extend({
     .transform((text) => text.split(","))
     .pipe(z.array(z.enum(["mysql", "redis"])))
     .optional(),
-  /** Of the user of helm/files/faults.acl, which only the coordinator has. */
+  /** The password of the user of helm/files/faults.acl, which only the coordinator has. */
   ...secretVariables("REDIS_PASSWORD_FAULTS"),
   /** The file from which the kubelet takes the termination message that `kubectl describe pod` shows. */
   HOLDFAST_TERMINATION_LOG: z.string().default("/dev/termination-log"),

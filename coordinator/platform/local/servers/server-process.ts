@@ -4,7 +4,7 @@ import type { KeptProcess } from "./keeper.ts";
 import { waitUntilReady } from "./ready.ts";
 
 export interface ServerProcess {
-  /** Of the process that runs now. */
+  /** Process id of the process that runs now. */
   readonly pid: number | undefined;
   /** Ends it, by SIGTERM as it ends by itself, by SIGKILL as in a crash. Resolves when the process has ended. */
   stop(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
