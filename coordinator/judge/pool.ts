@@ -8,7 +8,7 @@ import type { Quantiles, RunReport } from "./report-data.ts";
  * of the repeat that says most: of one that is not as expected, otherwise of one that shows a violation.
  */
 export function pool(repeats: readonly RunReport[]): Omit<RunReport, "repeat"> {
-  const { repeat: _, servers: __, ...first } = repeats[0]!;
+  const { repeat: _, servers: __, resolved: ___, ...first } = repeats[0]!;
   const telling =
     repeats.find(({ agreement }) => agreement !== "expected") ??
     repeats.find(({ data }) => data.value === "violated") ??
@@ -23,6 +23,7 @@ export function pool(repeats: readonly RunReport[]): Omit<RunReport, "repeat"> {
     lockWaitSeconds: quantiles(repeats.map(({ lockWaitSeconds }) => lockWaitSeconds)),
     ...(first.ownLock === undefined ? {} : { ownLock: { name: first.ownLock.name, ...poolSeen(repeats) } }),
     ...(first.parts === undefined ? {} : { parts: sumParts(repeats) }),
+    ...sumResolved(repeats.flatMap(({ resolved }) => resolved ?? [])),
     ...(first.faults === undefined ? {} : { faults: unique(repeats.flatMap(({ faults = [] }) => faults)) }),
     errors: mergeErrors(repeats.flatMap(({ errors }) => errors)),
     reconciliation: repeats.flatMap(({ reconciliation }) => reconciliation),
@@ -54,6 +55,12 @@ export function sumSeen(seen: readonly OwnLockSeen[]): Omit<OwnLockSeen, "progra
 function poolSeen(repeats: readonly RunReport[]): Pick<NonNullable<RunReport["ownLock"]>, "seen"> {
   const seen = repeats.flatMap(({ ownLock }) => ownLock?.seen ?? []);
   return seen[0] === undefined ? {} : { seen: { ...seen[0], ...sumSeen(seen) } };
+}
+
+function sumResolved(each: readonly NonNullable<RunReport["resolved"]>[]): Pick<RunReport, "resolved"> {
+  if (each.length === 0) return {};
+  const of = (key: "applied" | "notApplied") => sum(each.map((one) => one[key]));
+  return { resolved: { applied: of("applied"), notApplied: of("notApplied") } };
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);

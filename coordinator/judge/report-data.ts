@@ -156,6 +156,15 @@ const JudgementFields = {
     .int()
     .nullable()
     .describe("Initial salary + granted raises - final salary, salary units; null if one of them was not read"),
+  resolved: z
+    .strictObject({
+      applied: z.int().describe("Those that the ledger has"),
+      notApplied: z.int().describe("Those that it does not have"),
+    })
+    .optional()
+    .describe(
+      "The operations of unknown outcome, resolved by their ids; absent if there were none, or the ledger was not read",
+    ),
   reconciliation: z
     .array(ReconciliationRow)
     .readonly()

@@ -9,7 +9,7 @@ import { reconcile } from "./checks/reconciliation.ts";
 import { overlapOf } from "./checks/vacuity.ts";
 import { sumMoney } from "./checks/value.ts";
 import { orderVersions } from "./checks/version-order.ts";
-import { readHistories } from "./checks/writer-histories.ts";
+import { countResolved, readHistories } from "./checks/writer-histories.ts";
 import type { Evidence } from "./evidence.ts";
 import { hasFaults } from "./faults.ts";
 import { describeLost } from "./lost-workers.ts";
@@ -60,7 +60,15 @@ function examine(evidence: Evidence): Examined {
     };
   }
   const { granted, lost } = sumMoney(evidence);
-  return { checks, ...measured, lostUpdates: staleWrites(evidence.ledger), grantedMoney: granted, lostMoney: lost };
+  const resolved = countResolved(histories);
+  return {
+    checks,
+    ...measured,
+    lostUpdates: staleWrites(evidence.ledger),
+    grantedMoney: granted,
+    lostMoney: lost,
+    ...(resolved.applied + resolved.notApplied === 0 ? {} : { resolved }),
+  };
 }
 
 function concludeAspect(aspect: Aspect, evidence: Evidence, checks: readonly CheckResult[]): Verdict {

@@ -90,6 +90,8 @@ interface Shape {
 interface Cell {
   readonly head: string;
   text(run: RunReport): string;
+  /** For a column that is there only where one of its runs has something to say. */
+  readonly isRare?: true;
 }
 
 function createTable(
@@ -112,7 +114,9 @@ function createTable(
     columns: [
       { head, cell: ({ value }) => value },
       ...groups.flatMap((group) =>
-        cells.map((column) => ({ group, head: column.head, align: "right" as const, cell: cell(group, column.text) })),
+        cells
+          .filter(({ isRare, text }) => !isRare || runs.some((run) => groupOf(run) === group && text(run) !== ""))
+          .map(({ head, text }) => ({ group, head, align: "right" as const, cell: cell(group, text) })),
       ),
     ],
   };
@@ -129,7 +133,13 @@ function outcomeText({ data, exclusion, lostUpdates, agreement }: RunReport): st
 const UNDER_FAULT: readonly Cell[] = [
   { head: "data", text: outcomeText },
   { head: "ms", text: (run) => (run.quietSeconds === undefined ? "" : milliseconds(run.quietSeconds)) },
+  { head: "applied", text: resolvedText, isRare: true },
 ];
+
+/** How many of its operations of unknown outcome were applied. */
+function resolvedText({ resolved }: RunReport): string {
+  return resolved === undefined ? "" : `${count(resolved.applied)} of ${count(resolved.applied + resolved.notApplied)}`;
+}
 
 const CONTENDED: readonly Cell[] = [
   { head: "committed/s", text: (run) => perSecond(run.throughput) },

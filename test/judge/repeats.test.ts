@@ -92,6 +92,15 @@ test("counts are sums, speeds are medians with an interval, in the order of the 
   Report.parse(JSON.parse(JSON.stringify(report)));
 });
 
+test("resolved operations are summed over the repeats that had some", () => {
+  const resolved = { applied: 2, notApplied: 1 };
+  const { runs } = repeatedReport(SPEEDS, (run) =>
+    run.strategy === "redis" && run.repeat! > 3 ? { ...run, resolved } : run,
+  );
+  assert.deepEqual(poolRepeats(runs)[1]!.resolved, { applied: 4, notApplied: 2 });
+  assert.equal(poolRepeats(runs)[0]!.resolved, undefined);
+});
+
 test("a sum of which a part is missing is missing", () => {
   const [, redis] = poolRepeats(withRepeats({ 5: unsure }).runs);
   assert.equal(redis!.operations, null);

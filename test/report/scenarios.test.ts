@@ -54,6 +54,17 @@ describe("forms of reports with many runs", () => {
   }
 });
 
+test("a table of faults says how many operations of unknown outcome were applied, where there were any", () => {
+  const { runs } = ttlReport();
+  runs.push({ ...runs.pop()!, resolved: { applied: 2, notApplied: 1 } });
+  const [table] = scenarioTables({ ...ttlReport(), scenario: "faults", runs });
+  const applied = table!.columns.filter(({ head }) => head === "applied");
+  assert.deepEqual(
+    applied.map(({ cell }) => table!.points.map(cell).filter((text) => text !== "")),
+    [["2 of 3"]],
+  );
+});
+
 describe("names of runs", () => {
   test("have what differs among runs of the same strategy, and every fault", () => {
     const labels = [...labelsOf(ttlReport().runs).values()];

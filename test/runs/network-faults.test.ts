@@ -103,6 +103,7 @@ test("lost answers to COMMIT are resolved by the id of their operation", async (
   assert.ok(unknown >= 3 && unknown === report.faultTimes!.length, JSON.stringify(report.errors));
   const detail = report.checks.find(({ check }) => check === "set")?.detail ?? "";
   assert.match(detail, new RegExp(`it has ${unknown} of ${unknown} operations of unknown outcome`));
+  assert.deepEqual(report.resolved, { applied: unknown, notApplied: 0 });
 });
 
 const planted: readonly (readonly [bug: string, strategy: StrategyName, fault: Fault, found: RegExp])[] = [

@@ -2,7 +2,7 @@ import { list, outOf, plural } from "../../text/format.ts";
 import type { Evidence, Ledger } from "../evidence.ts";
 import type { CheckResult, Witness } from "../report-data.ts";
 import { createNamer, WITNESSES } from "./witnesses.ts";
-import { pick, readHistories, type WriterHistories, type WriterHistory } from "./writer-histories.ts";
+import { countResolved, pick, readHistories, type WriterHistories, type WriterHistory } from "./writer-histories.ts";
 
 /**
  * Acknowledged operations are in the ledger, the ledger has only what was attempted, and nothing twice (Jepsen's set
@@ -63,7 +63,7 @@ export function set(evidence: Evidence, histories = readHistories(evidence)): Ch
           )
         : silent.length > 0
           ? `${list(silent)} did not report which operations were acknowledged`
-          : heldDetail(known),
+          : heldDetail(histories, known),
     count,
     witnesses: witnesses.slice(0, WITNESSES),
   };
@@ -114,17 +114,10 @@ function findSilentWorkers({ workers, plan }: Evidence, { writers }: WriterHisto
   return [...silent].sort((a, b) => a - b).map((index) => `worker-${index}`);
 }
 
-function heldDetail(known: readonly WriterHistory[]): string {
-  const total = (of: (history: WriterHistory) => number) => known.reduce((sum, history) => sum + of(history), 0);
-  const unknown = total(({ final }) => final?.unknown.length ?? 0);
-  const resolved =
-    unknown === 0
-      ? ""
-      : `; it has ${outOf(
-          total(({ recovered }) => recovered),
-          unknown,
-          "operation",
-        )} of unknown outcome`;
-  const acknowledged = total(({ operations, recovered }) => operations - recovered);
+function heldDetail(histories: WriterHistories, known: readonly WriterHistory[]): string {
+  const { applied, notApplied } = countResolved(histories);
+  const unknown = applied + notApplied;
+  const resolved = unknown === 0 ? "" : `; it has ${outOf(applied, unknown, "operation")} of unknown outcome`;
+  const acknowledged = known.reduce((sum, { operations, recovered }) => sum + operations - recovered, 0);
   return `the ledger has all ${plural(acknowledged, "acknowledged operation")} and no others${resolved}`;
 }

@@ -1,5 +1,6 @@
 import { OPERATIONS_PER_WRITER, operationId, type WriterFinal, writerOf } from "../../../worker/contract.ts";
 import { type Evidence, isForeign } from "../evidence.ts";
+import type { Judgement } from "../report-data.ts";
 
 /** One writer's operations: what the worker reported and what the ledger has, operation by operation. */
 export interface WriterHistory {
@@ -55,6 +56,17 @@ export function readHistories(evidence: Evidence): WriterHistories {
     if (!has(history.unknown, sequence)) history.raised += ledger.raise[row]!;
   }
   return { writers, unexpected, repeated };
+}
+
+/** Operations of unknown outcome of the writers that gave final numbers, by whether the ledger has them. */
+export function countResolved({ writers }: WriterHistories): NonNullable<Judgement["resolved"]> {
+  let [applied, unknown] = [0, 0];
+  for (const { final, recovered } of writers.values()) {
+    if (final === undefined) continue;
+    applied += recovered;
+    unknown += final.unknown.length;
+  }
+  return { applied, notApplied: unknown - applied };
 }
 
 export const has = (bits: Uint8Array, sequence: number) =>

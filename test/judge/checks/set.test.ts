@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { set } from "../../../coordinator/judge/checks/set.ts";
+import { judge } from "../../../coordinator/judge/run-verdict.ts";
 import {
   bits,
   op,
@@ -31,6 +32,8 @@ test("unknown outcomes are resolved by the ledger, by sequence or by whole id", 
   const result = set(evidence);
   assert.equal(result.status, "holds");
   assert.match(result.detail, /all 98 acknowledged .* it has 2 of 4 operations of unknown outcome/);
+  assert.deepEqual(judge(evidence).resolved, { applied: 2, notApplied: 2 });
+  assert.equal(judge(serial(100)).resolved, undefined);
   assert.equal(
     set(
       withFinal(
