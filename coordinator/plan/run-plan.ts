@@ -55,7 +55,11 @@ export const PlanSettings = RunSetup.omit({ run: true, strategy: true, mix: true
     .positive()
     .optional()
     .describe("Servers of one MySQL cluster that the workers wrote to; one if left out"),
-  serverFaults: z.array(ServerFault).readonly().optional().describe("Faults of the servers; absent if there are none"),
+  serverFaults: z
+    .array(ServerFault)
+    .readonly()
+    .optional()
+    .describe("Faults of the servers; absent or empty if there are none"),
 });
 export type PlanSettings = Readonly<z.infer<typeof PlanSettings>>;
 

@@ -41,6 +41,26 @@ export const WORKER_FAULTS = {
     breaks: ifBlind("the lock is not extended while the write is on its way"),
     holds: "the lock is extended, or kept by the database, while the write is on its way",
   },
+  "slow-network": {
+    summary: "what passes between a holder and its servers takes longer than the TTL, from its read on",
+    plan: ({ lockTtlMs, durationMs }, strategy) => ({
+      fault: {
+        ...once(durationMs, "after-read", "slow-network"),
+        delayMs: delayMs(lockOf(strategy), lockTtlMs),
+        forMs: lockTtlMs * 3,
+      },
+    }),
+    concerns: isKeptInRedis,
+    breaks: ifLeased("the lock ends while the write is on its way, and its extension arrives too late"),
+    holds: "a write that arrives late still needs its row lock or its version",
+  },
+  die: {
+    summary: "a holder's process ends just before its write, and releases nothing",
+    plan: ({ durationMs }) => ({ fault: { ...once(durationMs, "before-write", "die"), every: 1, times: 1 } }),
+    concerns: () => true,
+    breaks: () => undefined,
+    holds: "nobody writes in the place of the dead holder, and the others wait for its lock until the TTL ends at most",
+  },
   "lost-acquire": {
     summary: "the request for the lock is carried out, and its answer does not arrive",
     plan: ({ durationMs }, strategy) => ({ fault: lostAnswer(durationMs, "before-acquire", strategy) }),
@@ -96,6 +116,9 @@ const once = (durationMs: number, at: Fault["at"], action: Fault["action"]): Fau
   times: 2,
   forMs: 0,
 });
+
+/** Varies by half of itself, and the shortest delay must still be longer than the time until another one has the lock. */
+const delayMs = ({ takeoverTtls = 1 }: LockFacts, lockTtlMs: number) => lockTtlMs * (takeoverTtls * 2 + 0.5);
 
 const lostAnswer = (durationMs: number, at: Fault["at"], strategy?: StrategyName): Fault => ({
   ...once(durationMs, at, "lost-answer"),

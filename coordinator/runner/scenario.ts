@@ -25,7 +25,7 @@ import { nameEach, nameSkipped } from "../plan/repeats.ts";
 import { missingFaultsFor, missingFor, usesAllRedis } from "../plan/requirements.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
 import { nameRuns } from "../plan/scenarios/index.ts";
-import { chosenFaults } from "../plan/scenarios/soak.ts";
+import { chosenFaults, redraw } from "../plan/scenarios/soak.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Progress } from "../report/progress.ts";
 import { waitUntil } from "../wait.ts";
@@ -152,7 +152,11 @@ async function makeRuns(context: Context): Promise<Pick<Report, "runs" | "skippe
     metrics.runJudged(finished);
     metrics.setPhase(finished, "finished");
   }
-  const plans = nameRuns(platform.report, config.plans);
+  const possible = chosenFaults(config.settings, platform.servers.missingFaults);
+  const plans = nameRuns(
+    platform.report,
+    config.plans.map((plan) => redraw(plan, possible)),
+  );
   const names = nameEach(plans);
   for (const plan of plans) {
     if (runs.some((finished) => finished.run === plan.run)) continue;
@@ -219,9 +223,8 @@ async function makeRun(
     if (plan.soak === undefined || finished.agreement !== "mismatch") return { finished };
     progress.step(`${name}: violated; repeating it with fewer faults`);
     // The violation is reported, whether or not it can be repeated.
-    const shortened = await shorten(plan, chosenFaults(settings), (fewer) => make(fewer), signal).catch(
-      () => undefined,
-    );
+    const possible = chosenFaults(settings, platform.servers.missingFaults);
+    const shortened = await shorten(plan, possible, (fewer) => make(fewer), signal).catch(() => undefined);
     return { finished: shortened === undefined ? finished : { ...finished, shortened } };
   } catch (error) {
     metrics.setPhase(plan, "finished");

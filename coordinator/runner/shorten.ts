@@ -21,7 +21,7 @@ export async function shorten(
     if (signal.aborted) return false;
     repetitions += 1;
     const run = `${plan.run}-again-${repetitions}`;
-    return (await make({ ...plan, run, soak: placeFaults(plan, faults) })).agreement === "mismatch";
+    return (await make({ ...plan, run, ...placeFaults(plan, faults) })).agreement === "mismatch";
   }
   if (await isViolated([])) return { faults: [], repetitions };
   if (all.length > 1) for (const one of all) if (await isViolated([one])) return { faults: [one], repetitions };

@@ -57,6 +57,7 @@ test("a lock of which nobody knows whether it is a lease: what is expected of it
     "none none holds",
     "stall none unclaimed",
     "partition none holds",
+    "die none holds",
     "lost-answer none holds",
     // Somebody who writes without the lock.
     "none none violated",

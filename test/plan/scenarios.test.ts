@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ConfigError } from "../../coordinator/errors.ts";
+import { FAULT_NAMES } from "../../coordinator/plan/fault-theory.ts";
 import { labelsOf } from "../../coordinator/plan/run-names.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { nameRuns, planRuns, SCENARIO_NAMES, SCENARIOS } from "../../coordinator/plan/scenarios/index.ts";
+import { redraw } from "../../coordinator/plan/scenarios/soak.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { isControl, protectsItself, theoryOf } from "../../coordinator/plan/theory.ts";
 import { rowsMin, STRATEGY_NAMES, WorkerSpec } from "../../worker/contract.ts";
@@ -89,6 +91,7 @@ describe("what each scenario changes from run to run", () => {
     assert.deepEqual(of("row-lock"), [
       "stall before-write both none holds",
       "partition before-write mysql none holds",
+      "die before-write both none holds",
       "lost-answer before-commit mysql none holds",
     ]);
     assert.deepEqual(of("redis").slice(0, 4), [
@@ -120,31 +123,49 @@ describe("what each scenario changes from run to run", () => {
 
   test("soak: a control, then rounds whose faults depend on the seed alone, each one that the strategy survives", () => {
     const rounds = (given: Record<string, unknown>) =>
-      plans("soak", { strategies: ["redis"], ...given }).map(({ strategy, guard, seed, soak }) => ({
+      plans("soak", { strategies: ["redis"], ...given }).map(({ strategy, guard, seed, soak, serverFaults }) => ({
         run: `${strategy} ${guard} ${seed}`,
         faults: soak?.map(
           ({ action, link, worker, afterMs, times }) => `${action} ${link} ${worker} ${afterMs} ${times}`,
         ),
+        ofServers: serverFaults?.map(({ name }) => name),
       }));
     const [control, ...four] = rounds({ duration: "24s", seed: 5 });
-    assert.deepEqual(control, { run: "none none 5", faults: undefined });
+    assert.deepEqual(control, { run: "none none 5", faults: undefined, ofServers: undefined });
     assert.deepEqual(
       four.map(({ run }) => run),
       ["redis none 5", "redis none 6", "redis none 7", "redis none 8"],
     );
     assert.deepEqual(rounds({ duration: "6s", seed: 7 })[1], four[2], "a round by itself");
-    for (const { faults = [] } of four) {
-      assert.ok(faults.length >= 1 && faults.length <= 3, JSON.stringify(faults));
+    for (const { faults = [], ofServers = [] } of four) {
+      const count = faults.length + ofServers.length;
+      assert.ok(count >= 1 && count <= 3, JSON.stringify([faults, ofServers]));
       assert.equal(new Set(faults.map((fault) => fault.split(" ")[2])).size, faults.length, "one in each worker");
       assert.ok(!faults.some((fault) => /^stall|^partition undefined/.test(fault)), JSON.stringify(faults));
     }
     const drawn = (given: Record<string, unknown>) =>
       new Set(
-        rounds({ duration: "3m", ...given }).flatMap(({ faults = [] }) => faults.map((each) => each.split(" ")[0])),
+        rounds({ duration: "6m", ...given }).flatMap(({ faults = [], ofServers = [] }) => [
+          ...faults.map((each) => each.split(" ")[0]!),
+          ...ofServers,
+        ]),
       );
-    assert.deepEqual([...drawn({})].sort(), ["lost-answer", "partition"]);
-    assert.deepEqual([...drawn({ guard: "fence-claim" })].sort(), ["lost-answer", "partition", "stall"]);
+    const survived = ["die", "lost-answer", "partition", "acl-revoked", "redis-stall", "redis-restart-saved"];
+    const always = [...survived, "mysql-restart", "mysql-crash"];
+    assert.deepEqual([...drawn({})].sort(), always.sort());
+    const guarded = [...drawn({ guard: "fence-claim" })];
+    for (const name of ["stall", "slow-network", "lock-deleted", "redis-restart"])
+      assert.ok(guarded.includes(name), guarded.join());
     assert.deepEqual([...drawn({ faults: ["lost-commit"] })], ["lost-answer"]);
+    const [, round] = plans("soak", { strategies: ["redis"], seed: 15, duration: "6s" });
+    assert.deepEqual(
+      round!.serverFaults!.map(({ name }) => name),
+      ["redis-restart-saved"],
+    );
+    const possible = FAULT_NAMES.filter((name) => name !== "redis-restart-saved");
+    const again = redraw(round!, possible);
+    assert.ok(again.serverFaults!.every(({ name }) => name !== "redis-restart-saved"));
+    assert.equal(again.serverFaults!.length + again.soak!.length, 2, "another one is drawn in its place");
     assert.throws(
       () => plans("soak", { strategies: ["redis"], faults: ["stall"] }),
       /"stall" is none that redis survive/,

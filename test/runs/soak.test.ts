@@ -29,7 +29,7 @@ function soak(strategy: StrategyName, seed: number, bug?: string) {
 const planted: readonly (readonly [bug: string, strategy: StrategyName, seed: number, fewest: readonly FaultName[]])[] =
   [
     ["release-without-compare", "redis", 5, ["partition-redis"]],
-    ["commits-again", "row-lock", 2, ["lost-commit"]],
+    ["commits-again", "row-lock", 7, ["lost-commit"]],
     // Two holders at once need no fault: each has one of the three servers.
     ["quorum-of-one", "redlock", 5, []],
   ];
@@ -44,9 +44,10 @@ for (const [bug, strategy, seed, fewest] of planted)
     assert.deepEqual(shortened.faults, fewest, JSON.stringify(shortened));
   });
 
-test("a round without a bug holds, and its faults happened", async () => {
-  const { plan, make } = soak("redis", 5);
+test("a round without a bug holds, and its faults of a worker and of a server happened", async () => {
+  const { plan, make } = soak("redis", 15);
+  assert.ok(plan.soak!.length > 0 && plan.serverFaults!.length > 0, "both are drawn");
   const report = await make(plan);
   assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], JSON.stringify(report.reasons));
-  assert.equal(report.faultTimes?.length, plan.soak?.length, JSON.stringify(report.faults));
+  assert.equal(report.faultTimes?.length, plan.soak!.length + plan.serverFaults!.length, JSON.stringify(report.faults));
 });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Fault, Guard, StrategyName } from "../../../worker/contract.ts";
 import { expectedUnder, FAULT_NAMES, type FaultName, factsOf, isConcerned } from "../fault-theory.ts";
 import type { RunSettings } from "../options.ts";
-import type { RunPlan } from "../run-plan.ts";
+import type { RunPlan, ServerFault } from "../run-plan.ts";
 import { isControlStrategy } from "../theory.ts";
 import { lockOf } from "../worker-faults.ts";
 import { type Draft, draftOf, type Scenario } from "./draft.ts";
@@ -40,14 +40,16 @@ export const soak: Scenario = {
         const lockTtlMs = Math.max(lockOf(strategy).ttlStepMs ?? 1, settings.lockTtlMs);
         const chosen = chosenFaults(settings);
         const setup = { ...settings, ...seeded, lockTtlMs };
-        return { ...seeded, lockTtlMs, soak: placeFaults(setup, drawFaults(setup, chosen)) };
+        return { ...seeded, lockTtlMs, ...placeFaults(setup, drawFaults(setup, chosen)) };
       });
     }),
 };
 
-/** The faults of the user, or all. */
-export const chosenFaults = ({ faults }: Pick<RunSettings, "faults">): readonly FaultName[] =>
-  faults.length > 0 ? faults : FAULT_NAMES;
+/** The faults to draw from: those of the user, or all that are not missing here. */
+export const chosenFaults = (
+  { faults }: Pick<RunSettings, "faults">,
+  missing: Readonly<Partial<Record<FaultName, string>>> = {},
+): readonly FaultName[] => (faults.length > 0 ? faults : FAULT_NAMES.filter((name) => missing[name] === undefined));
 
 type Round = Pick<RunPlan, "strategy" | "guard" | "seed" | "workers" | "durationMs" | "lockTtlMs">;
 
@@ -62,27 +64,36 @@ export function drawFaults({ strategy, guard, seed, workers }: Round, chosen: re
 }
 
 /**
- * Places the faults one after the other in a round, each once and in a worker of its own: two at once in one worker may
- * break what survives each of them alone.
+ * Places the faults one after the other in a round, each once, and those of a worker in a worker of its own: two at once
+ * may break what survives each of them alone.
  */
-export function placeFaults(round: Round, names: readonly FaultName[]): readonly Fault[] {
+export function placeFaults(round: Round, names: readonly FaultName[]): Placed {
   const { durationMs, lockTtlMs, strategy, seed, workers } = round;
-  return names.flatMap((name, place) => {
+  const soak: Fault[] = [];
+  const serverFaults: ServerFault[] = [];
+  for (const [place, name] of names.entries()) {
     const plan = factsOf(name).plan({ durationMs, lockTtlMs }, strategy);
-    if (!("fault" in plan)) return [];
     const afterMs = (durationMs * (place + 0.5)) / (names.length + 1);
-    return { ...plan.fault, worker: (seed + place) % workers, afterMs, every: 1, times: 1 };
-  });
+    if ("fault" in plan) soak.push({ ...plan.fault, worker: (seed + place) % workers, afterMs, every: 1, times: 1 });
+    else serverFaults.push(...plan.serverFaults.map((one) => ({ ...one, afterMs, everyMs: durationMs, times: 1 })));
+  }
+  return { soak, serverFaults };
 }
 
-/** The faults of a worker and of its network under which theory expects the strategy to keep the data. */
+interface Placed {
+  readonly soak: readonly Fault[];
+  readonly serverFaults: readonly ServerFault[];
+}
+
+/** A round with its faults drawn again, of these. Other plans stay as they are. */
+export const redraw = <Plan extends Round & Pick<RunPlan, "soak" | "serverFaults">>(
+  plan: Plan,
+  chosen: readonly FaultName[],
+): Plan => (plan.soak === undefined ? plan : { ...plan, ...placeFaults(plan, drawFaults(plan, chosen)) });
+
+/** The faults under which theory expects the strategy to keep the data. */
 export const survivedBy = (strategy: StrategyName, guard: Guard): FaultName[] =>
-  FAULT_NAMES.filter(
-    (name) =>
-      isConcerned(strategy, name) &&
-      "fault" in factsOf(name).plan({ durationMs: ROUND_MS, lockTtlMs: ROUND_MS }, strategy) &&
-      expectedUnder(strategy, name, guard).data === "holds",
-  );
+  FAULT_NAMES.filter((name) => isConcerned(strategy, name) && expectedUnder(strategy, name, guard).data === "holds");
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
