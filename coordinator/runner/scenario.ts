@@ -206,16 +206,7 @@ async function makeRun(
   await using _sampler = createSampler({ mysqlPool: database.pool, redis, metrics, run: plan });
   const { report, launcher, makeFault } = platform;
   const watch = watcher(name, progress, metrics);
-  const services = {
-    report,
-    launcher,
-    server,
-    database,
-    prometheus,
-    redis,
-    makeFault,
-    watch,
-  };
+  const services = { report, launcher, server, database, prometheus, redis, makeFault, watch };
   const make = (made: RunPlan, record?: RunServices["record"]) =>
     run(made, { ...services, record, startDeadlineMs: settings.startDeadlineMs }, signal);
   try {
