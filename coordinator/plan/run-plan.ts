@@ -15,8 +15,8 @@ export const RunSetup = WorkerSpec.omit({
 });
 export type RunSetup = Readonly<z.infer<typeof RunSetup>>;
 
-/** Faults that end the process of a server or change its users: they are made on one machine only. */
-export const LOCAL_FAULT_NAMES = [
+/** Faults that end the process of a server or change its users. Each platform makes those that it can, in its own way. */
+export const PLATFORM_FAULT_NAMES = [
   "redis-restart",
   "mysql-restart",
   "mysql-crash",
@@ -26,7 +26,7 @@ export const LOCAL_FAULT_NAMES = [
   "redis-restart-saved",
   "acl-revoked",
 ] as const;
-export type LocalFaultName = (typeof LOCAL_FAULT_NAMES)[number];
+export type PlatformFaultName = (typeof PLATFORM_FAULT_NAMES)[number];
 
 /** Faults of the servers, which the coordinator makes while the operations run. */
 export const SERVER_FAULT_NAMES = [
@@ -35,7 +35,7 @@ export const SERVER_FAULT_NAMES = [
   "redis-stall",
   "foreign-writer",
   "mysql-kill-connections",
-  ...LOCAL_FAULT_NAMES,
+  ...PLATFORM_FAULT_NAMES,
 ] as const;
 export type ServerFaultName = (typeof SERVER_FAULT_NAMES)[number];
 

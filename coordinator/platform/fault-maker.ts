@@ -8,8 +8,8 @@ import { onRedisError, openRedis, type RedisLogin } from "../../worker/servers/r
 import { ONE_SHOT_OPTIONS } from "../clients/redis.ts";
 import { FOREIGN_WRITER } from "../judge/evidence.ts";
 import {
-  LOCAL_FAULT_NAMES,
-  type LocalFaultName,
+  PLATFORM_FAULT_NAMES,
+  type PlatformFaultName,
   SERVER_FAULT_NAMES,
   type ServerFault,
   type ServerFaultName,
@@ -32,17 +32,20 @@ export interface Making extends FaultedRun {
   readonly fault: ServerFault;
 }
 
+/** The server that a fault is made of, or why the platform cannot make the fault. */
+export type FaultedServer = keyof FaultedServers | { readonly impossible: string };
+
 /**
- * Why each fault cannot be made, by the server that it is a fault of; those that can be made are left out. Faults that end
- * a process need a platform that can: `restarted` says which server each of them ends.
+ * Why each fault cannot be made, by the server that it is a fault of; those that can be made are left out. `ofPlatform`
+ * says it of the faults that a platform makes in its own way.
  */
 export function missingFaults(
   reasons: Readonly<Record<keyof FaultedServers, string | undefined>>,
-  restarted?: Readonly<Record<LocalFaultName, keyof FaultedServers>>,
+  ofPlatform: Readonly<Record<PlatformFaultName, FaultedServer>>,
 ): Partial<Record<ServerFaultName, string>> {
   const reasonOf = (name: ServerFaultName) => {
-    if (!isLocal(name)) return reasons[FAULTS[name].needs];
-    return restarted === undefined ? NOT_HERE : reasons[restarted[name]];
+    const server = isOfPlatform(name) ? ofPlatform[name] : FAULTS[name].needs;
+    return typeof server === "object" ? server.impossible : reasons[server];
   };
   return Object.fromEntries(
     SERVER_FAULT_NAMES.flatMap((name) => {
@@ -52,28 +55,27 @@ export function missingFaults(
   );
 }
 
-/** `restarts` makes the faults that end a process, where there is one. */
+/** `ofPlatform` makes the faults that the platform makes in its own way. */
 export const createFaultMaker =
-  (servers: FaultedServers, restarts?: Readonly<Record<LocalFaultName, MakeServerFault>>): MakeFault =>
+  (servers: FaultedServers, ofPlatform: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>>): MakeFault =>
   async (fault, during) => {
     const { name } = fault;
-    const make = isLocal(name) ? restarts?.[name] : FAULTS[name].make;
-    if (make === undefined) throw new Error(NOT_HERE);
+    const make = isOfPlatform(name) ? ofPlatform[name] : FAULTS[name].make;
+    if (make === undefined) throw new Error("this fault is not made here");
     await make({ servers, fault, ...during });
   };
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-const isLocal = (name: ServerFaultName): name is LocalFaultName =>
-  (LOCAL_FAULT_NAMES as readonly ServerFaultName[]).includes(name);
-const NOT_HERE = "this fault is made on one machine only";
+const isOfPlatform = (name: ServerFaultName): name is PlatformFaultName =>
+  (PLATFORM_FAULT_NAMES as readonly ServerFaultName[]).includes(name);
 
 interface FaultOfServer {
   readonly needs: keyof FaultedServers;
   readonly make: MakeServerFault;
 }
 
-const FAULTS: Readonly<Record<Exclude<ServerFaultName, LocalFaultName>, FaultOfServer>> = {
+const FAULTS: Readonly<Record<Exclude<ServerFaultName, PlatformFaultName>, FaultOfServer>> = {
   "lock-deleted": { needs: "redis", make: deleteLock },
   "redis-data-loss": {
     needs: "redis",

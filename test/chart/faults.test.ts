@@ -35,6 +35,12 @@ for (const helm of bothHelms()) {
     );
     without.get("StatefulSet/demo-holdfast-redis").spec.template.metadata.annotations["checksum/users"] = checksum;
 
+    // The same server with the same options, which is started again when it has ended.
+    const [server, ending] = [without, added].map((all) => containerOf(all.get("StatefulSet/demo-holdfast-redis")));
+    assert.deepEqual(ending.args.slice(0, 2), ["sh", "-c"]);
+    assert.deepEqual(ending.args.slice(3), server.args);
+    server.args = ending.args;
+
     without.get("Secret/demo-holdfast").stringData["redis-faults-password"] = "of-faults";
     const line = readFileSync(new URL("helm/files/faults.acl", ROOT), "utf8");
     const hash = createHash("sha256").update("of-faults").digest("hex");
@@ -91,7 +97,8 @@ function byName(helm: Helm, ...sets: string[]): Map<string, Any> {
   return new Map(all.map((object) => [nameOf(object), object]));
 }
 
-const envOf = (objects: Map<string, Any>): Any[] => objects.get("Job/coordinator").spec.template.spec.containers[0].env;
+const containerOf = (object: Any) => object.spec.template.spec.containers[0];
+const envOf = (objects: Map<string, Any>): Any[] => containerOf(objects.get("Job/coordinator")).env;
 
 const variables = (objects: Map<string, Any>): Record<string, string> =>
   Object.fromEntries(envOf(objects).map(({ name, value }) => [name, value]));

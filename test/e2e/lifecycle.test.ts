@@ -125,7 +125,10 @@ onSite("`helm uninstall` leaves nothing, of whatever kind", async () => {
 const FAULTED = {
   scenario: "faults",
   strategies: ["redis", "row-lock", "none"],
-  faults: { enabled: true, names: ["redis-data-loss", "mysql-kill-connections"] },
+  faults: {
+    enabled: true,
+    names: ["redis-data-loss", "redis-restart", "redis-restart-saved", "mysql-kill-connections"],
+  },
   lockTtl: "1200ms",
   duration: "8s",
 };
@@ -134,15 +137,19 @@ onSite(
   "a second installation, by Helm 4, breaks its servers where it may, and uninstalled in the middle of a run it leaves nothing",
   async () => {
     await site.install({ ...QUICK, ...FAULTED });
-    const told = (await finishedRuns(4)).map(({ strategy, data, agreement, faultTimes = [] }) =>
+    const runs = await finishedRuns(6);
+    const told = runs.map(({ strategy, data, agreement, faultTimes = [] }) =>
       [strategy, data.value, agreement, ...new Set(faultTimes.map(({ server }) => server))].join(" "),
     );
     assert.deepEqual(told, [
       "redis holds expected",
       "redis violated expected redis-data-loss",
+      "redis violated expected redis-restart",
+      "redis holds expected redis-restart-saved",
       "row-lock holds expected",
       "row-lock holds expected mysql-kill-connections",
     ]);
+    for (const { notes = [] } of runs.slice(2, 4)) assert.match(notes.join(), /^Redis restarted during this run/);
     await site.helm(["uninstall", "demo"]);
     await until("the end of everything that it made", 120_000, async () => {
       const left = (await objectsOf(site)).filter((name) => !bare.includes(name));

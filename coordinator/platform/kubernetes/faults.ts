@@ -1,10 +1,22 @@
 /** The servers of the release, of which faults are made only if the chart allows it. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { redisUrls } from "../../../worker/servers/redis.ts";
 import { secretOf } from "../../../worker/servers/secrets.ts";
 import type { ServerAddresses } from "../../clients/addresses.ts";
 import { FAULT_USER } from "../../clients/redis-users.ts";
 import { ConfigError } from "../../errors.ts";
-import { type FaultedServers, missingFaults } from "../fault-maker.ts";
+import type { PlatformFaultName } from "../../plan/run-plan.ts";
+import {
+  createFaultMaker,
+  type FaultedServer,
+  type FaultedServers,
+  type MakeServerFault,
+  type Making,
+  missingFaults,
+  onEachRedis,
+  untilTaken,
+} from "../fault-maker.ts";
+import type { MakeFault } from "../platform.ts";
 import type { KubernetesSettings } from "./settings.ts";
 
 type FaultSettings = Pick<
@@ -13,6 +25,10 @@ type FaultSettings = Pick<
 >;
 
 /** Throws ConfigError without the password of the user who makes faults of Redis. */
+export const createClusterFaultMaker = (settings: FaultSettings, variables: ServerAddresses["variables"]): MakeFault =>
+  createFaultMaker(faultedServers(settings, variables), MADE_HERE);
+
+/** Throws ConfigError as {@link createClusterFaultMaker} does. */
 export function faultedServers(settings: FaultSettings, variables: ServerAddresses["variables"]): FaultedServers {
   const { HOLDFAST_SERVER_FAULTS: allowed = [] } = settings;
   return {
@@ -27,10 +43,73 @@ export function missingClusterFaults({ HOLDFAST_SERVER_FAULTS: allowed }: FaultS
     if (allowed === undefined) return NOT_ENABLED;
     return allowed.includes(server) ? undefined : `faults of ${title} are made only with ${server}.enabled=true`;
   };
-  return missingFaults({ mysql: reasonOf("mysql", "MySQL"), redis: reasonOf("redis", "Redis") });
+  return missingFaults({ mysql: reasonOf("mysql", "MySQL"), redis: reasonOf("redis", "Redis") }, FAULTED);
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** A container starts its server again at once, so none can be kept down. */
+const STARTS_AGAIN = {
+  impossible: "this fault is made on one machine only: Kubernetes starts a lost server again at once",
+};
+const NO_ADMIN = {
+  impossible: "this fault is made on one machine only: in a release nobody but its administrator may end MySQL",
+};
+
+const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
+  "redis-restart": "redis",
+  "redis-restart-saved": "redis",
+  "acl-revoked": {
+    impossible: "this fault is made on one machine only: whoever may change the users of Redis has all of its rights",
+  },
+  "mysql-restart": NO_ADMIN,
+  "mysql-crash": NO_ADMIN,
+  "redlock-minority": STARTS_AGAIN,
+  "redlock-majority": STARTS_AGAIN,
+  "redlock-amnesia": STARTS_AGAIN,
+};
+
+const MADE_HERE: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>> = {
+  "redis-restart": (making) => restart(making, "NOSAVE"),
+  "redis-restart-saved": (making) => restart(making, "SAVE"),
+};
+
+/**
+ * All at once. The container of a Redis that may be ended starts it again (helm/templates/redis/statefulset.yaml), with what
+ * it saved last; of an earlier run that is nothing that this run reads.
+ */
+async function restart(making: Making, save: "SAVE" | "NOSAVE"): Promise<void> {
+  await untilTaken(making);
+  try {
+    await onEachRedis(making.servers, async (redis) => {
+      await redis.connect();
+      // Redis answers a shutdown by closing the connection.
+      await redis.call("SHUTDOWN", save).catch((error) => {
+        if (error.message !== CLOSED) throw error;
+      });
+    });
+  } finally {
+    await untilBack(making.servers);
+  }
+}
+const CLOSED = "Connection is closed.";
+
+/** A restart takes less than a second. */
+const BACK_WITHIN_MS = 20_000;
+
+/** Resolves when all servers answer. */
+async function untilBack(servers: FaultedServers): Promise<void> {
+  const deadline = performance.now() + BACK_WITHIN_MS;
+  for (;;) {
+    try {
+      await onEachRedis(servers, (redis) => redis.ping());
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await sleep(20);
+    }
+  }
+}
 
 const NOT_ENABLED = "faults of the servers are made only with faults.enabled=true (values of the chart)";
 

@@ -6,13 +6,12 @@ import type { Config } from "../../config.ts";
 import { ConfigError } from "../../errors.ts";
 import { reportFiles } from "../../report/files.ts";
 import type { Progress } from "../../report/progress.ts";
-import { createFaultMaker } from "../fault-maker.ts";
 import { parseListenAddress } from "../listen-address.ts";
 import type { Platform } from "../platform.ts";
 import { connectKubernetes } from "./api.ts";
 import { withChartValues } from "./chart-values.ts";
 import { createEventRecorder, writeTerminationMessage } from "./events.ts";
-import { faultedServers, missingClusterFaults } from "./faults.ts";
+import { createClusterFaultMaker, missingClusterFaults } from "./faults.ts";
 import { openHistory } from "./history-volume.ts";
 import { createKubernetesLauncher } from "./launcher.ts";
 import { createReportStore } from "./report-store.ts";
@@ -46,7 +45,7 @@ export async function createKubernetesPlatform(
       "on Kubernetes MYSQL_URL, REDIS_URL, PROMETHEUS_URL and HOLDFAST_TOKEN must be set; the chart sets them",
     );
   const servers = { ...environment, MYSQL_URL, REDIS_URL, PROMETHEUS_URL };
-  const makeFault = createFaultMaker(faultedServers(cluster, servers));
+  const makeFault = createClusterFaultMaker(cluster, servers);
   const warn = (line: string) => progress.warn(line);
 
   const api = connectKubernetes();

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WORKER_REDIS_USERS } from "../../../worker/contract.ts";
-import type { LocalFaultName } from "../../plan/run-plan.ts";
+import type { PlatformFaultName } from "../../plan/run-plan.ts";
 import {
   type FaultedServers,
   type MakeServerFault,
@@ -18,7 +18,7 @@ import type { ServerProcess } from "./servers/server-process.ts";
 import { OWNER_USER } from "./servers/start-redis.ts";
 
 /** Makes each of these faults. Call it only for servers that are there. */
-export const restartFaults = (servers: Servers): Readonly<Record<LocalFaultName, MakeServerFault>> => ({
+export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultName, MakeServerFault>> => ({
   // They come back empty: helm/files/redis.conf stores nothing on disk.
   async "redis-restart"(making) {
     await untilTaken(making);
@@ -43,7 +43,7 @@ export const restartFaults = (servers: Servers): Readonly<Record<LocalFaultName,
 });
 
 /** The server whose process each of them ends. */
-export const RESTARTED: Readonly<Record<LocalFaultName, "mysql" | "redis">> = {
+export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis">> = {
   "redis-restart": "redis",
   "redis-restart-saved": "redis",
   "acl-revoked": "redis",

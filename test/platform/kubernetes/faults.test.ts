@@ -1,13 +1,17 @@
 /** Faults of the servers of a release, made of real servers that have the users of the chart. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import mysql, { type RowDataPacket } from "mysql2/promise";
 import { ONE_SHOT_OPTIONS } from "../../../coordinator/clients/redis.ts";
 import { ConfigError } from "../../../coordinator/errors.ts";
-import { LOCAL_FAULT_NAMES, SERVER_FAULT_NAMES, type ServerFaultName } from "../../../coordinator/plan/run-plan.ts";
-import { createFaultMaker } from "../../../coordinator/platform/fault-maker.ts";
-import { faultedServers, missingClusterFaults } from "../../../coordinator/platform/kubernetes/faults.ts";
+import { PLATFORM_FAULT_NAMES, SERVER_FAULT_NAMES, type ServerFaultName } from "../../../coordinator/plan/run-plan.ts";
+import {
+  createClusterFaultMaker,
+  faultedServers,
+  missingClusterFaults,
+} from "../../../coordinator/platform/kubernetes/faults.ts";
 import { type Servers, startServers } from "../../../coordinator/platform/local/servers/index.ts";
 import { openRedis } from "../../../worker/servers/redis.ts";
 import { settings } from "./settings.ts";
@@ -28,15 +32,13 @@ function make(name: ServerFaultName, REDIS_PASSWORD_FAULTS = String(servers.redi
   mysqlUrl.password = "";
   const [REDIS_URL = "", ...others] = servers.redis!.urls;
   const allowed = settings({ HOLDFAST_SERVER_FAULTS: "mysql,redis", REDIS_PASSWORD_FAULTS });
-  const makeFault = createFaultMaker(
-    faultedServers(allowed, {
-      MYSQL_URL: mysqlUrl.href,
-      MYSQL_PASSWORD,
-      REDIS_URL,
-      REDIS_URLS: [REDIS_URL, ...others].join(","),
-      PROMETHEUS_URL: "http://prometheus.nowhere",
-    }),
-  );
+  const makeFault = createClusterFaultMaker(allowed, {
+    MYSQL_URL: mysqlUrl.href,
+    MYSQL_PASSWORD,
+    REDIS_URL,
+    REDIS_URLS: [REDIS_URL, ...others].join(","),
+    PROMETHEUS_URL: "http://prometheus.nowhere",
+  });
   const fault = { name, afterMs: 0, everyMs: 0, times: 1, forMs: FOR_MS };
   return makeFault(fault, { run: RUN, time: 1, over: new AbortController().signal });
 }
@@ -55,7 +57,7 @@ async function as<T>(user: "lock" | "faults", server: number, work: (redis: Redi
 
 const lockOf = (run: string) => `holdfast:lock:{${run}:1}`;
 
-/** Takes the lock of the run on the first server until the fault is made. Returns the longest time that this took once. */
+/** Takes the lock of the run on the first server until it is lost or the fault is made. Returns the longest time that this took once. */
 function lockUntil(made: Promise<void>): Promise<number> {
   let isMade = false;
   const end = made.finally(() => {
@@ -63,9 +65,9 @@ function lockUntil(made: Promise<void>): Promise<number> {
   });
   return as("lock", 0, async (redis) => {
     let longestMs = 0;
-    while (!isMade) {
+    while (!isMade && redis.status !== "end") {
       const askedMs = performance.now();
-      await redis.set(lockOf(RUN), "me", "PX", 60_000);
+      await redis.set(lockOf(RUN), "me", "PX", 60_000).catch(() => {});
       longestMs = Math.max(longestMs, performance.now() - askedMs);
     }
     await end;
@@ -83,6 +85,32 @@ for (const [name, left] of [
     await lockUntil(make(name));
     assert.deepEqual(await as("lock", 1, (redis) => Promise.all(keys.map((key) => redis.get(key)))), left);
   });
+
+for (const [name, left] of [
+  ["redis-restart", null],
+  ["redis-restart-saved", "another"],
+] as const)
+  test(`${name} ends each server, which comes back ${left === null ? "without" : "with"} its data`, async () => {
+    const { started } = servers.redis!;
+    const before = started.map(({ process }) => process.pid);
+    for (const server of [0, 1]) await as("lock", server, (redis) => redis.set(lockOf(name), "another", "PX", 60_000));
+    await startingAgain(lockUntil(make(name)));
+    for (const [server, { process }] of started.entries()) assert.notEqual(process.pid, before[server]);
+    for (const server of [0, 1]) assert.equal(await as("lock", server, (redis) => redis.get(lockOf(name))), left);
+  });
+
+/** Starts each Redis again when it has ended, as its container does. */
+async function startingAgain(made: Promise<unknown>): Promise<void> {
+  let isMade = false;
+  const end = made.finally(() => {
+    isMade = true;
+  });
+  const keepers = servers.redis!.started.map(async ({ process }) => {
+    // It may end while it is asked whether it answers.
+    while (!isMade) await Promise.all([process.start().catch(() => {}), sleep(10)]);
+  });
+  await Promise.all([end, ...keepers]);
+}
 
 test("redis-stall keeps others waiting", async () => {
   assert.ok((await lockUntil(make("redis-stall"))) > FOR_MS / 2);
@@ -144,10 +172,11 @@ test("without the password, or without permission, no fault is made", () => {
   assert.deepEqual(faultedServers(settings(), variables), { mysql: undefined, redis: undefined });
   const missing = missingClusterFaults(settings());
   assert.deepEqual(Object.keys(missing), [...SERVER_FAULT_NAMES]);
-  const restarts: readonly string[] = LOCAL_FAULT_NAMES;
+  const impossible: readonly string[] = PLATFORM_FAULT_NAMES.filter((name) => !name.startsWith("redis-restart"));
   for (const [name, reason] of Object.entries(missing))
-    assert.match(reason, restarts.includes(name) ? /made on one machine only$/ : /faults\.enabled=true/);
+    assert.match(reason, impossible.includes(name) ? /made on one machine only: / : /faults\.enabled=true/);
 
   assert.match(missingClusterFaults(redis)["foreign-writer"] ?? "", /mysql\.enabled=true/);
-  assert.equal(missingClusterFaults(redis)["redis-data-loss"], undefined);
+  for (const name of ["redis-data-loss", "redis-restart", "redis-restart-saved"] as const)
+    assert.equal(missingClusterFaults(redis)[name], undefined);
 });
