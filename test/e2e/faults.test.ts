@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { coordinatorFaults } from "./faults/coordinator.ts";
 import { createFaultSite, type FaultSite } from "./faults/fault-site.ts";
+import { networkFaults } from "./faults/network.ts";
 import { nodeFaults } from "./faults/nodes.ts";
 import { serverFaults } from "./faults/servers.ts";
 import { workerFaults } from "./faults/workers.ts";
@@ -23,6 +24,7 @@ after(() => Promise.all([faults?.site[Symbol.asyncDispose](), alone?.[Symbol.asy
 workerFaults(() => faults);
 coordinatorFaults(() => faults);
 serverFaults(() => faults);
+networkFaults(() => faults);
 nodeFaults(() => faults);
 
 scenario(

@@ -1,4 +1,7 @@
 /** Faults of the nodes of a kind cluster, which are containers. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { CONTEXT, type Json, kubectlJson } from "./cluster.ts";
 import { attempt, succeed } from "./command.ts";
 import type { Site } from "./site.ts";
@@ -58,6 +61,30 @@ export async function stopProcess(site: Site, selector: string): Promise<AsyncDi
   return {
     async [Symbol.asyncDispose]() {
       await signal("SIGCONT");
+    },
+  };
+}
+
+/**
+ * Opens a shell on a node. `cut` drops all packets between a pod of this node and pods of other nodes for a while, also of
+ * open connections: a shell that is open is told faster than a new command is started.
+ */
+export async function cutter(node: string, pod: string, others: readonly string[]) {
+  const rules = others.flatMap((other) => [
+    `--source ${pod} --destination ${other}`,
+    `--source ${other} --destination ${pod}`,
+  ]);
+  const each = (order: string) =>
+    rules.map((rule) => `iptables --wait --table mangle ${order} FORWARD ${rule} --jump DROP`).join("; ");
+  const shell = spawn("docker", ["exec", "--interactive", node, "sh", "-e"], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = once(shell, "close");
+  shell.stdin.write(`trap '${each("--delete")}' EXIT; echo ready\n`);
+  await once(shell.stdout, "data");
+  return {
+    /** Resolves when packets pass again. */
+    async cut(forMs: number): Promise<void> {
+      shell.stdin.end(`${each("--insert")}; sleep ${forMs / 1_000}\n`);
+      assert.equal((await ended)[0], 0, `the rules of ${node}`);
     },
   };
 }
