@@ -75,8 +75,8 @@ const MADE_HERE: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>> =
 };
 
 /**
- * All at once. The container of a Redis that may be ended starts it again (helm/templates/redis/statefulset.yaml), with what
- * it saved last; of an earlier run that is nothing that this run reads.
+ * All at once. The container of a Redis that may be ended starts it again (helm/templates/redis/statefulset.yaml). It loads
+ * what an earlier fault saved: locks of that time, which let others wait for their TTL at most.
  */
 async function restart(making: Making, save: "SAVE" | "NOSAVE"): Promise<void> {
   await untilTaken(making);
