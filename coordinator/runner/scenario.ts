@@ -215,7 +215,10 @@ async function makeRun(
     progress.step(`${name}: violated; repeating it with fewer faults`);
     // The violation is reported, whether or not it can be repeated.
     const possible = chosenFaults(settings, platform.servers.missingFaults);
-    const shortened = await shorten(plan, possible, (fewer) => make(fewer), signal).catch(() => undefined);
+    const shortened = await shorten(plan, possible, (fewer) => make(fewer), signal).catch((error) => {
+      progress.warn(`${name} could not be repeated with fewer faults: ${error.message}`);
+      return undefined;
+    });
     return { finished: shortened === undefined ? finished : { ...finished, shortened } };
   } catch (error) {
     metrics.setPhase(plan, "finished");

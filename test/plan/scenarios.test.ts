@@ -367,6 +367,17 @@ describe("options that make no sense are refused in one line", () => {
       );
     });
 
+  test("a scenario that does not use --rows gives each strategy the rows that it needs", () => {
+    const names = SCENARIO_NAMES.filter((name) => {
+      const unused: readonly string[] = SCENARIOS[name].unused;
+      return unused.includes("rows") && !unused.includes("strategies");
+    });
+    assert.ok(names.length > 0);
+    for (const scenario of names)
+      for (const plan of plans(scenario, { strategies: ["row-pair", "nested"] }))
+        assert.ok(plan.rows >= rowsMin(plan.strategy), `${scenario} ${plan.strategy}`);
+  });
+
   test("a value that is the default's is as if left out", () => {
     assert.equal(plans("acl", { workers: 4, duration: "5s" }).length, 0);
   });

@@ -38,7 +38,7 @@ export interface ProgramLock extends Lock {
 export function createProgramLock(program: Program, options: ProgramLockOptions): ProgramLock {
   const { name, claims, ttlMs, extend, prefix } = options;
   const newest = new Map<string, number>();
-  /** Of the holds that are not known to be lost, each with what ends it. */
+  /** What ends each hold that is not known to be lost. */
   const losses = new Map<string, AbortController>();
   const counts = { holds: 0, tokensGrown: 0, lossesTold: 0 };
   let asked = 0;

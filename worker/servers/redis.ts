@@ -22,15 +22,15 @@ export const REDIS_VARIABLES = {
   REDIS_URL: z.string().optional(),
   /** All independent servers, separated by commas, for locks on a majority; default REDIS_URL. */
   REDIS_URLS: z.string().optional(),
-  /** Of the user in REDIS_URL, or of the user `default`. */
+  /** The password of the user in REDIS_URL, or of the user `default`. */
   ...secretVariables("REDIS_PASSWORD"),
-  /** Of the users of helm/files/users.acl. */
+  /** The passwords of the users of helm/files/users.acl. */
   ...secretVariables("REDIS_PASSWORD_LOCK"),
   ...secretVariables("REDIS_PASSWORD_SEED"),
   ...secretVariables("REDIS_PASSWORD_PEER"),
   ...secretVariables("REDIS_PASSWORD_MONITOR"),
   ...secretVariables("REDIS_PASSWORD_GUEST"),
-  /** Of the Sentinels, if they have one. */
+  /** The password of the Sentinels, if they have one. */
   ...secretVariables("REDIS_SENTINEL_PASSWORD"),
   ...tlsVariables("REDIS"),
 };

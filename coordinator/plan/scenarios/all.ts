@@ -1,5 +1,5 @@
-import { rowsMin, STRATEGY_NAMES } from "../../../worker/contract.ts";
-import type { Scenario } from "./draft.ts";
+import { STRATEGY_NAMES } from "../../../worker/contract.ts";
+import { enoughRows, type Scenario } from "./draft.ts";
 
 export const all: Scenario = {
   summary: "every strategy that can run here, in turn, on as many rows as it needs",
@@ -9,6 +9,5 @@ export const all: Scenario = {
   workersMin: 1,
   breaksLocks: false,
   raisesRows: true,
-  drafts: ({ rows }, strategies) =>
-    strategies.map((strategy) => ({ strategy, rows: Math.max(rows, rowsMin(strategy)) })),
+  drafts: (settings, strategies) => strategies.map((strategy) => ({ strategy, rows: enoughRows(strategy, settings) })),
 };

@@ -1,5 +1,5 @@
 /** What a scenario is, and what its runs have in common. */
-import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../../worker/contract.ts";
+import { rowsMin, STRATEGIES, type StrategyFacts, type StrategyName } from "../../../worker/contract.ts";
 import type { CommonOptions, RunSettings } from "../options.ts";
 import { ASPECTS, type ExpectedOfRun, type RunPlan } from "../run-plan.ts";
 import { isControlStrategy } from "../theory.ts";
@@ -34,6 +34,10 @@ type Settled = {
 
 /** The strategies that most scenarios compare by default. */
 export const COMPARED = ["none", "memory", "redis", "row-lock", "version"] as const satisfies readonly StrategyName[];
+
+/** The rows of the user's settings, or those that the strategy needs if it needs more. */
+export const enoughRows = (strategy: StrategyName, { rows }: Pick<RunSettings, "rows">): number =>
+  Math.max(rows, rowsMin(strategy));
 
 export const draftOf = (strategy: StrategyName): Draft => ({ strategy });
 

@@ -2,7 +2,7 @@ import type { StrategyName } from "../../../worker/contract.ts";
 import { expectedUnder, FAULT_NAMES, type FaultName, factsOf, isConcerned, savingGuard } from "../fault-theory.ts";
 import { isControlStrategy } from "../theory.ts";
 import { lockOf, overtakenMs } from "../worker-faults.ts";
-import { COMPARED, type Draft, draftOf, type Scenario } from "./draft.ts";
+import { COMPARED, type Draft, draftOf, enoughRows, type Scenario } from "./draft.ts";
 
 const STRATEGIES = [...COMPARED, "redlock"] as const satisfies readonly StrategyName[];
 
@@ -17,7 +17,7 @@ export const faults: Scenario = {
   unused: ["concurrency", "hold", "pause", "rows", "extend", "guard", "keyScope"],
   workersMin: 3,
   breaksLocks: true,
-  raisesRows: false,
+  raisesRows: true,
   mistake: ({ faults, strategies, locks }) => {
     const all: readonly StrategyName[] = [...chosen(strategies), ...(locks.length > 0 ? ["own" as const] : [])];
     const idle = faults.find((fault) => !all.some((strategy) => isConcerned(strategy, fault)));
@@ -27,7 +27,7 @@ export const faults: Scenario = {
   },
   drafts: (settings, strategies) =>
     strategies.flatMap((strategy): Draft[] => {
-      const plain: Draft = { ...draftOf(strategy), pauseMs: PAUSE_MS };
+      const plain: Draft = { ...draftOf(strategy), rows: enoughRows(strategy, settings), pauseMs: PAUSE_MS };
       if (isControlStrategy(strategy)) return [plain];
       const lock = lockOf(strategy);
       const lockTtlMs = Math.max(lock.ttlStepMs ?? 1, settings.lockTtlMs);

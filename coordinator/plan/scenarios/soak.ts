@@ -5,7 +5,7 @@ import type { RunSettings } from "../options.ts";
 import type { RunPlan, ServerFault } from "../run-plan.ts";
 import { isControlStrategy } from "../theory.ts";
 import { lockOf } from "../worker-faults.ts";
-import { type Draft, draftOf, type Scenario } from "./draft.ts";
+import { type Draft, draftOf, enoughRows, type Scenario } from "./draft.ts";
 
 const STRATEGIES = ["redis", "redlock", "row-lock", "version"] as const satisfies readonly StrategyName[];
 
@@ -21,7 +21,7 @@ export const soak: Scenario = {
   unused: ["concurrency", "pause", "rows", "extend", "keyScope", "repeat"],
   workersMin: 2,
   breaksLocks: true,
-  raisesRows: false,
+  raisesRows: true,
   mistake: ({ faults, strategies, locks, guard }) => {
     const named: readonly StrategyName[] = strategies.length > 0 ? strategies : STRATEGIES;
     const chosen = locks.length > 0 ? [...named, "own" as const] : named;
@@ -33,7 +33,9 @@ export const soak: Scenario = {
   drafts: (settings, strategies) =>
     withControl(strategies).flatMap((strategy): Draft[] => {
       const rounds = Math.max(1, Math.round(settings.durationMs / ROUND_MS));
-      const plain = { ...draftOf(strategy), pauseMs: PAUSE_MS, durationMs: Math.round(settings.durationMs / rounds) };
+      const rows = enoughRows(strategy, settings);
+      const durationMs = Math.round(settings.durationMs / rounds);
+      const plain = { ...draftOf(strategy), rows, pauseMs: PAUSE_MS, durationMs };
       if (isControlStrategy(strategy)) return [{ ...plain, guard: "none" }];
       return Array.from({ length: rounds }, (_, round): Draft => {
         const seeded = { ...plain, seed: settings.seed + round };
