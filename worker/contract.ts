@@ -184,10 +184,9 @@ export const STRATEGIES = {
   nested: {
     summary: "a lock in Redis around transfers, row locks inside, single raises outside",
     expects: { data: "holds", exclusion: "holds" },
-    lock: { keptIn: null, keyed: false, lease: null, fenced: false },
+    lock: { keptIn: "redis", keyed: false, lease: "watched", fenced: false },
     write: "plain",
     rowsMin: 3,
-    errors: ["LockTimeout", "LockAborted", "LockUnreachable", "LockLost"],
     worksInside: false,
   },
   atomic: {

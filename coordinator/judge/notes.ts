@@ -22,7 +22,7 @@ export function explanationsOf({ plan, servers }: Evidence): string[] {
 type State = ServerStates["redis"];
 
 const usesRedis = ({ strategy, mix = [strategy] }: RunPlan): boolean =>
-  mix.some((name) => name === "nested" || STRATEGIES[name].lock.keptIn === "redis");
+  mix.some((name) => STRATEGIES[name].lock.keptIn === "redis");
 
 function noteRedis(before: State, after: State): string[] {
   if (before === undefined || after === undefined)

@@ -29,13 +29,14 @@ export function expectedUnder(strategy: StrategyName, fault: FaultName, guard: G
   // Only the author knows whether it is a lease.
   if (strategy === "own" && fault === "stall" && !savedBy.includes(guard))
     return { data: "unclaimed", exclusion: "unclaimed", because: OWN_LEASE };
-  if (savedBy.includes(guard)) return { data: "holds", exclusion: "unclaimed", because: GUARDED };
+  if (savedBy.includes(guard) && isGuarded(strategy))
+    return { data: "holds", exclusion: "unclaimed", because: GUARDED };
   return { data: "violated", exclusion: sparesExclusion ? exclusion : "violated", because: broken };
 }
 
 /** The guard that makes a strategy survive the faults that break its lease; undefined where it needs none. */
 export function savingGuard(strategy: StrategyName, fault: FaultName): Guard | undefined {
-  if (expectedUnder(strategy, fault, "none").data !== "violated") return undefined;
+  if (expectedUnder(strategy, fault, "none").data !== "violated" || !isGuarded(strategy)) return undefined;
   const { savedBy = GUARDS_OF_LEASES } = factsOf(fault);
   return savedBy.find((guard) => guard !== "fence-claim" || lockOf(strategy).fenced);
 }
@@ -44,6 +45,8 @@ export function savingGuard(strategy: StrategyName, fault: FaultName): Guard | u
 export const OWN_LEASE = "if it ends while its holder stands still, the write comes after the next holder's";
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const isGuarded = (strategy: StrategyName) => STRATEGIES[strategy].write === "guarded";
 
 const GUARDS_OF_LEASES: readonly Guard[] = ["fence-claim", "version"];
 const GUARDED = "the row itself shows that another one wrote in between, so the late write is rejected";

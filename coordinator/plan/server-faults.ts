@@ -1,6 +1,6 @@
 /** Faults of the servers: how a run makes them, and what they break. */
-import { STRATEGIES } from "../../worker/contract.ts";
-import type { FaultFacts } from "./fault-facts.ts";
+import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../worker/contract.ts";
+import type { FaultFacts, FaultPlan } from "./fault-facts.ts";
 import { often, once } from "./fault-times.ts";
 import { RESTART_FAULTS } from "./restart-faults.ts";
 import type { ServerFaultName } from "./run-plan.ts";
@@ -9,14 +9,14 @@ import { ifBlind, ifLeased, isKeptInRedis } from "./worker-faults.ts";
 export const SERVER_FAULTS = {
   "lock-deleted": {
     summary: "somebody deletes the key of the lock",
-    plan: (times) => often("lock-deleted", times, 1.1),
+    plan: (times, strategy) => contended(often("lock-deleted", times, 1.1), strategy),
     concerns: isKeptInRedis,
     breaks: ifLeased("the next one gets the lock while the holder is still at work"),
     holds: "the lock is not kept in Redis",
   },
   "redis-data-loss": {
     summary: "Redis loses all its data (FLUSHALL)",
-    plan: (times) => often("redis-data-loss", times, 1.1),
+    plan: (times, strategy) => contended(often("redis-data-loss", times, 1.1), strategy),
     concerns: isKeptInRedis,
     breaks: ifLeased("Redis has forgotten who holds the lock, and gives it to the next one"),
     holds: "the lock is not kept in Redis",
@@ -30,7 +30,7 @@ export const SERVER_FAULTS = {
   },
   "foreign-writer": {
     summary: "somebody writes the row without the lock, and counts its version up",
-    plan: (times) => often("foreign-writer", times),
+    plan: (times, strategy) => inDatabase(often("foreign-writer", times), strategy),
     // What get-lock and nested read without a row lock depends on the isolation that the server is set to.
     concerns: (strategy) => STRATEGIES[strategy].write !== "plain",
     breaks: (strategy) =>
@@ -43,10 +43,24 @@ export const SERVER_FAULTS = {
   },
   "mysql-kill-connections": {
     summary: "MySQL ends all connections of its clients (KILL)",
-    plan: (times) => often("mysql-kill-connections", times, 0.8),
+    plan: (times, strategy) => inDatabase(often("mysql-kill-connections", times, 0.8), strategy),
     concerns: (strategy) => STRATEGIES[strategy].lock.keptIn === "database",
     breaks: () => undefined,
     holds: "a transaction that has not been committed ends with its connection, and so does a lock that belongs to it",
   },
   ...RESTART_FAULTS,
 } as const satisfies Record<ServerFaultName, FaultFacts>;
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** A strategy that holds nothing while it works needs many short operations to overlap. */
+const inDatabase = <Plan extends FaultPlan>(plan: Plan, strategy: StrategyName): Plan => {
+  const { worksInside }: StrategyFacts = STRATEGIES[strategy];
+  return worksInside === false ? { ...plan, holdMs: 5, pauseMs: 5 } : plan;
+};
+
+/** A strategy that takes its lock for a part of its operations needs more of them at once, so that somebody waits for it. */
+const contended = <Plan extends FaultPlan>(plan: Plan, strategy: StrategyName): Plan => {
+  const { worksInside }: StrategyFacts = STRATEGIES[strategy];
+  return worksInside === false ? { ...plan, concurrency: 3 } : plan;
+};

@@ -187,25 +187,37 @@ async function onMysql({ mysql: server }: FaultedServers, work: (connection: mys
 
 /**
  * Writes a row as somebody who knows nothing of locks. So that the judge knows of the write, it has a row in the ledger; the
- * foreign writer holds nothing between a read and a write, so both have the same time.
+ * foreign writer holds nothing between a read and a write, so both have the same time. A transaction that the database
+ * ends for a deadlock is made again.
  */
 function writeRow({ servers, run, time }: Making): Promise<void> {
   return onMysql(servers, async (connection) => {
     await connection.query("SET time_zone = '+00:00'");
-    await connection.beginTransaction();
-    const [[row]] = await connection.query<RowDataPacket[]>(
-      "SELECT id, version, salary, last_op FROM employee WHERE run = ? ORDER BY id LIMIT 1 FOR UPDATE",
-      [run],
-    );
-    const { id, version, salary, last_op: lastOp } = row!;
-    const op = operationId(FOREIGN_WRITER, time);
-    await connection.query(
-      "UPDATE employee SET version = version + 1, salary = salary + ?, last_op = ? WHERE run = ? AND id = ?",
-      [FOREIGN_RAISE, op, run, id],
-    );
-    await connection.query(INSERT_FOREIGN, [run, id, op, lastOp, version, version + 1, salary, salary + FOREIGN_RAISE]);
-    await connection.commit();
+    for (let attempts = 1; ; attempts += 1) {
+      try {
+        return await writeOnce(connection, run, operationId(FOREIGN_WRITER, time));
+      } catch (error) {
+        if (!isDeadlock(error) || attempts === ATTEMPTS_MAX) throw error;
+      }
+    }
   });
+}
+const ATTEMPTS_MAX = 20;
+const isDeadlock = (error: unknown) => (error as { readonly code?: unknown }).code === "ER_LOCK_DEADLOCK";
+
+async function writeOnce(connection: mysql.Connection, run: string, op: number): Promise<void> {
+  await connection.beginTransaction();
+  const [[row]] = await connection.query<RowDataPacket[]>(
+    "SELECT id, version, salary, last_op FROM employee WHERE run = ? ORDER BY id LIMIT 1 FOR UPDATE",
+    [run],
+  );
+  const { id, version, salary, last_op: lastOp } = row!;
+  await connection.query(
+    "UPDATE employee SET version = version + 1, salary = salary + ?, last_op = ? WHERE run = ? AND id = ?",
+    [FOREIGN_RAISE, op, run, id],
+  );
+  await connection.query(INSERT_FOREIGN, [run, id, op, lastOp, version, version + 1, salary, salary + FOREIGN_RAISE]);
+  await connection.commit();
 }
 const FOREIGN_RAISE = 5;
 const INSERT_FOREIGN = `

@@ -1,5 +1,6 @@
 /** Tables of scenarios that change one setting: a line for each of its values, with the strategies side by side. */
 
+import { STRATEGIES } from "../../worker/contract.ts";
 import { poolRepeats } from "../judge/repeats.ts";
 import type { Report, RunReport } from "../judge/report-data.ts";
 import { describeFault, labelOf } from "../plan/run-names.ts";
@@ -122,11 +123,12 @@ function createTable(
   };
 }
 
-/** Marked where it is not as theory expects. */
-function outcomeText({ data, exclusion, lostUpdates, agreement }: RunReport): string {
+/** Marked where it is not as theory expects. Exclusion counts only for a strategy that promises it without a fault. */
+function outcomeText({ strategy, data, exclusion, lostUpdates, agreement }: RunReport): string {
   const mark = agreement === "expected" ? "" : " (!)";
+  const promised = STRATEGIES[strategy].expects.exclusion === "holds";
   if (data.value === "violated") return `${count(lostUpdates)} lost${mark}`;
-  if (exclusion.value === "violated") return `not exclusive${mark}`;
+  if (exclusion.value === "violated" && promised) return `not exclusive${mark}`;
   return data.value === "holds" ? `held${mark}` : `unknown${mark}`;
 }
 

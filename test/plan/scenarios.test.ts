@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ConfigError } from "../../coordinator/errors.ts";
-import { FAULT_NAMES } from "../../coordinator/plan/fault-theory.ts";
+import { expectedUnder, FAULT_NAMES, savingGuard } from "../../coordinator/plan/fault-theory.ts";
 import { labelsOf } from "../../coordinator/plan/run-names.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
 import { nameRuns, planRuns, SCENARIO_NAMES, SCENARIOS } from "../../coordinator/plan/scenarios/index.ts";
@@ -119,6 +119,13 @@ describe("what each scenario changes from run to run", () => {
       for (const { afterMs, everyMs, times } of serverFaults)
         assert.ok(afterMs > 0 && afterMs + (times - 1) * everyMs < durationMs && times > 1);
     }
+  });
+
+  test("nested: the lease around its transfers breaks like any other, and no guard applies to its writes", () => {
+    for (const guard of ["none", "version", "fence-claim"] as const)
+      assert.equal(expectedUnder("nested", "stall", guard).data, "violated", guard);
+    assert.equal(savingGuard("nested", "stall"), undefined);
+    assert.ok(plans("ttl", { strategies: ["nested"], rows: 3 }).every(({ fault }) => fault?.action !== "stall"));
   });
 
   test("soak: a control, then rounds whose faults depend on the seed alone, each one that the strategy survives", () => {
