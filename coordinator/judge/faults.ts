@@ -40,6 +40,7 @@ const SERVER_FAULTS: Record<ServerFaultName, (forMs: number) => string> = {
   "redlock-majority": (forMs) => `all Redis servers but one were down for ${duration(forMs)}`,
   "redis-restart-saved": () => "Redis saved its data, shut down and started again",
   "acl-revoked": (forMs) => `Redis refused the workers every command for ${duration(forMs)}`,
+  "redis-failover": () => "Redis was killed, and a replica that did not have the lock took its place",
   "redlock-amnesia": () => "one Redis missed the lock and another one lost it",
 };
 

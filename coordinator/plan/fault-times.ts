@@ -19,6 +19,9 @@ export function often(name: ServerFaultName, times: Times, everyTtls = 0.43) {
   return { ...busy(times), serverFaults: [{ ...fault, times: happens } satisfies ServerFault] };
 }
 
+/** A hold is over before the lock is extended: a holder whose extension fails does not write. */
+export const HOLDS_PER_TTL = 10 / 3;
+
 export function once(name: ServerFaultName, times: Times, forMs: number) {
   const fault = { name, afterMs: times.durationMs / 4, everyMs: times.durationMs, times: 1, forMs };
   return { ...busy(times), serverFaults: [fault satisfies ServerFault] };

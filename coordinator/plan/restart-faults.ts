@@ -1,6 +1,7 @@
 /** Faults that end the process of a server and start it again: how a run makes them, and what they break. */
 import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../worker/contract.ts";
 import type { FaultFacts, Times } from "./fault-facts.ts";
+import { HOLDS_PER_TTL } from "./fault-times.ts";
 import type { ServerFault, ServerFaultName } from "./run-plan.ts";
 import { ifLeased, isKeptInRedis } from "./worker-faults.ts";
 
@@ -73,8 +74,6 @@ function needsMajority(strategy: StrategyName): boolean {
 
 /** Longer than a restart of Redis and the return of its clients take: a tenth of a second, on a busy machine a whole one. */
 const HOLD_MS = 1_500;
-/** A hold is over before the lock is extended: a holder whose extension fails does not write. */
-const HOLDS_PER_TTL = 10 / 3;
 
 const RESTARTS = 2;
 const RESTARTED_DURATION_MS = 6_000;

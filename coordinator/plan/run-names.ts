@@ -175,6 +175,7 @@ const SERVER_FAULTS: Record<ServerFaultName, string> = {
   "redlock-amnesia": "two Redis of three forget",
   "redis-restart-saved": "Redis restarts with its data",
   "acl-revoked": "rights revoked",
+  "redis-failover": "Redis fails over",
 };
 
 /** The faults of a run in a few words; empty in a run without any. */

@@ -15,7 +15,7 @@ export const RunSetup = WorkerSpec.omit({
 });
 export type RunSetup = Readonly<z.infer<typeof RunSetup>>;
 
-/** Faults that end the process of a server or change its users. Each platform makes those that it can, in its own way. */
+/** Faults that end or replace the process of a server or change its users. Each platform makes those that it can, in its own way. */
 export const PLATFORM_FAULT_NAMES = [
   "redis-restart",
   "mysql-restart",
@@ -25,6 +25,7 @@ export const PLATFORM_FAULT_NAMES = [
   "redlock-amnesia",
   "redis-restart-saved",
   "acl-revoked",
+  "redis-failover",
 ] as const;
 export type PlatformFaultName = (typeof PLATFORM_FAULT_NAMES)[number];
 

@@ -103,7 +103,12 @@ export async function onEachRedis(servers: FaultedServers, command: (redis: Redi
   await Promise.all(servers.redis!.urls.map((url) => onRedis(servers, url, command)));
 }
 
-async function onRedis<T>({ redis }: FaultedServers, url: string, command: (redis: Redis) => Promise<T>): Promise<T> {
+/** Throws the refusal of the server, or why it cannot be reached. */
+export async function onRedis<T>(
+  { redis }: FaultedServers,
+  url: string,
+  command: (redis: Redis) => Promise<T>,
+): Promise<T> {
   const connection = openRedis({ REDIS_URL: url }, redis!.login, ONE_SHOT_OPTIONS);
   let refusal: Error | undefined;
   onRedisError(connection, (error) => {
@@ -165,7 +170,7 @@ export async function untilTakenOnAll({ servers, run, over }: Making, urls: read
 }
 
 /** The keys that say who holds a lock of the run, without those of its waiters and of its tokens. */
-const heldKeys = async (redis: Redis, run: string) =>
+export const heldKeys = async (redis: Redis, run: string) =>
   (await redis.keys(`holdfast:*${run}*`)).filter((key) => !/:(queue|fence)$/.test(key));
 
 async function deleteLock(making: Making): Promise<void> {

@@ -11,6 +11,7 @@ import type { ServerFaultName } from "../../coordinator/plan/run-plan.ts";
 import { planRuns } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { createLocalFaultMaker } from "../../coordinator/platform/local/faults.ts";
+import { asOwner, failOver } from "../../coordinator/platform/local/redis-failover.ts";
 import type { MakeFault } from "../../coordinator/platform/platform.ts";
 import type { Guard, StrategyName } from "../../worker/contract.ts";
 import { createRig, type Meddling, type Rig } from "../support/rig.ts";
@@ -69,6 +70,7 @@ const broken: readonly (readonly [strategy: StrategyName, fault: ServerFaultName
   ["seed-mutex", "redis-stall"],
   ["redis", "redis-restart"],
   ["redlock", "redlock-amnesia"],
+  ["redis", "redis-failover"],
 ];
 for (const [strategy, fault] of broken)
   test(`${strategy} breaks under ${fault}, as theory says`, async () => {
@@ -164,6 +166,19 @@ test("a Redis that comes back without what it should have saved is seen", async 
   const plan = planOf("redis", "redis-restart-saved", "none");
   const report = await rig.run("redis", { ...plan, durationMs: 4_000 }, { makeFault: unsaved });
   assert.equal(report.agreement, "mismatch", told(report));
+});
+
+test("redis holds over a failover to a replica that is in step, so it is the lag that breaks it", async () => {
+  const before = rig.servers.redis!.started[0]!.process.pid;
+  const inStep: MakeFault = (fault, during) =>
+    failOver(rig.servers, { servers: asOwner(rig.servers), fault, ...during }, { inStep: true });
+  // With the operations of a run that holds, of which there must be enough.
+  const plan = planOf("redis", "redis-restart-saved", "none");
+  const serverFaults = [{ name: "redis-failover", afterMs: 500, everyMs: 1_000, times: 1, forMs: 0 }] as const;
+  const report = await rig.run("redis", { ...plan, durationMs: 4_000, serverFaults }, { makeFault: inStep });
+  assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], told(report));
+  assert.equal(report.faultTimes?.length, 1, told(report));
+  assert.notEqual(rig.servers.redis!.started[0]!.process.pid, before);
 });
 
 test("writes-elsewhere is seen in row-lock when connections are killed", async () => {

@@ -67,6 +67,9 @@ const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redlock-minority": STARTS_AGAIN,
   "redlock-majority": STARTS_AGAIN,
   "redlock-amnesia": STARTS_AGAIN,
+  "redis-failover": {
+    impossible: "this fault is made on one machine only: the Redis servers of a release have no replica",
+  },
 };
 
 const MADE_HERE: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>> = {

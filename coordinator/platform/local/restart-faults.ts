@@ -5,17 +5,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WORKER_REDIS_USERS } from "../../../worker/contract.ts";
 import type { PlatformFaultName } from "../../plan/run-plan.ts";
-import {
-  type FaultedServers,
-  type MakeServerFault,
-  type Making,
-  onEachRedis,
-  untilTaken,
-  untilTakenOnAll,
-} from "../fault-maker.ts";
+import { type MakeServerFault, type Making, onEachRedis, untilTaken, untilTakenOnAll } from "../fault-maker.ts";
+import { asOwner, failOver, startAll } from "./redis-failover.ts";
 import type { Servers } from "./servers/index.ts";
 import type { ServerProcess } from "./servers/server-process.ts";
-import { OWNER_USER } from "./servers/start-redis.ts";
 
 /** Makes each of these faults. Call it only for servers that are there. */
 export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultName, MakeServerFault>> => ({
@@ -40,6 +33,7 @@ export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultNa
       await startAll(redisOf(servers));
     }
   },
+  "redis-failover": (making) => failOver(servers, { ...making, servers: asOwner(servers) }),
 });
 
 /** The server whose process each of them ends. */
@@ -52,6 +46,7 @@ export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis">> =
   "redlock-minority": "redis",
   "redlock-majority": "redis",
   "redlock-amnesia": "redis",
+  "redis-failover": "redis",
 };
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
@@ -87,23 +82,12 @@ async function revokeRights({ servers, fault, over }: Making): Promise<void> {
   });
 }
 
-/** Redis with the rights of its owner. */
-const asOwner = ({ redis }: Servers): FaultedServers => ({
-  redis: redis && { urls: redis.urls, login: { user: OWNER_USER, password: redis.faultLogin?.password } },
-});
-
 const redisOf = (servers: Servers) => servers.redis!.started.map((redis) => redis.process);
 
 /** All at once. */
 async function restart(processes: readonly ServerProcess[], signal: "SIGTERM" | "SIGKILL"): Promise<void> {
   await Promise.all(processes.map((each) => each.stop(signal)));
   await startAll(processes);
-}
-
-/** Starts those that do not run. One that fails keeps no other one from its start. */
-async function startAll(processes: readonly ServerProcess[]): Promise<void> {
-  const started = await Promise.allSettled(processes.map((each) => each.start()));
-  for (const one of started) if (one.status === "rejected") throw one.reason;
 }
 
 /** They stay down for the time of the fault, or until the run is over. */

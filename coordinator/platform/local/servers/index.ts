@@ -12,7 +12,7 @@ import { startConsul } from "./start-consul.ts";
 import { startEtcd } from "./start-etcd.ts";
 import { startMysql } from "./start-mysql.ts";
 import { startPrometheus } from "./start-prometheus.ts";
-import { startRedis } from "./start-redis.ts";
+import { type StartedRedis, startRedis } from "./start-redis.ts";
 import { startZooKeeper } from "./start-zookeeper.ts";
 import type { StartedService } from "./started-service.ts";
 
@@ -63,14 +63,6 @@ export interface Servers extends AsyncDisposable {
   readonly pids: readonly number[];
   /** Stops the servers and removes the folder. Never rejects. */
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** One Redis server. */
-export interface StartedRedis {
-  readonly url: string;
-  /** Where it keeps its files. */
-  readonly folder: string;
-  readonly process: ServerProcess;
 }
 
 type StartService = (keeper: Keeper) => Promise<StartedService>;

@@ -34,5 +34,29 @@ export function serverProcess(
   };
 }
 
+/** A server in whose place another process can be put. That one runs in it until it is stopped; then `start` starts the first one. */
+export function replaceable(first: ServerProcess) {
+  let second: ServerProcess | undefined;
+  const process: ServerProcess = {
+    get pid() {
+      return (second ?? first).pid;
+    },
+    async stop(signal) {
+      await (second ?? first).stop(signal);
+      second = undefined;
+    },
+    async start() {
+      if (second === undefined) await first.start();
+    },
+  };
+  return {
+    process,
+    /** Only once the first one is stopped. */
+    replaceBy(other: ServerProcess) {
+      second = other;
+    },
+  };
+}
+
 /** A server that takes longer to end by itself is killed. */
 const STOP_MS = 20_000;

@@ -7,18 +7,43 @@ import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram } from "./programs.ts";
 import { waitUntilReady } from "./ready.ts";
-import { serverProcess } from "./server-process.ts";
+import { replaceable, type ServerProcess, serverProcess } from "./server-process.ts";
 
 const READY_MS = 20_000;
 
 /** May do everything. Only a private server has this user, for faults that helm/files/faults.acl has no rights for. */
 export const OWNER_USER = "owner";
 
+/** One Redis server. */
+export interface StartedRedis {
+  readonly url: string;
+  readonly version: string;
+  /** Where it keeps its files. */
+  readonly folder: string;
+  /** Of the replica that has taken its place, until that one is stopped. */
+  readonly process: ServerProcess;
+  /** Throws ServerError. */
+  startReplica(): Promise<RedisReplica>;
+}
+
+/** A further process with the configuration and the users of a server, on a port of its own, without data. */
+export interface RedisReplica {
+  readonly url: string;
+  readonly process: ServerProcess;
+  /** Makes it the process of the server, whose port it must have. Only once that one is stopped. */
+  succeed(): void;
+}
+
 /**
  * Starts a Redis with helm/files/redis.conf and users.acl, and with the user of faults.acl and the owner if there is a password for them.
  * Throws ServerError.
  */
-export async function startRedis(keeper: Keeper, name: string, passwords: RedisPasswords, faultPassword?: string) {
+export async function startRedis(
+  keeper: Keeper,
+  name: string,
+  passwords: RedisPasswords,
+  faultPassword?: string,
+): Promise<StartedRedis> {
   const command = await findProgram(["redis-server"], "redis-server");
   const cwd = join(keeper.folder, name);
   await mkdir(cwd);
@@ -31,17 +56,43 @@ export async function startRedis(keeper: Keeper, name: string, passwords: RedisP
       : `${fillFaultsFile(await readUsers("faults.acl"), faultPassword)}user ${OWNER_USER} on >${faultPassword} ~* &* +@all\n`;
   await writeFile(join(cwd, "users.acl"), users + faultUsers, { mode: 0o600 });
 
-  const port = await freePort();
-  const server = keeper.run({
-    command,
-    // Names relative to its folder: Redis splits the values of options at spaces.
-    args: ["redis.conf", "--port", `${port}`, "--bind", "127.0.0.1", "--dir", ".", "--include", "users.acl"],
-    cwd,
-    log: join(keeper.folder, `${name}.log`),
-  });
-  const url = `redis://127.0.0.1:${port}`;
-  const thing = `Redis (${command})`;
-  const answer = () => readRedisVersion({ REDIS_URL: url, ...passwordVariables(passwords) });
-  const version = await waitUntilReady(server, thing, READY_MS, answer);
-  return { url, version, folder: cwd, process: serverProcess(server, { thing, readyMs: READY_MS, answer }) };
+  async function run(log: string, options: readonly string[] = []) {
+    const port = await freePort();
+    const server = keeper.run({
+      command,
+      // Names relative to its folder: Redis splits the values of options at spaces.
+      args: [
+        "redis.conf",
+        "--port",
+        `${port}`,
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        ".",
+        "--include",
+        "users.acl",
+        ...options,
+      ],
+      cwd,
+      log: join(keeper.folder, `${log}.log`),
+    });
+    const url = `redis://127.0.0.1:${port}`;
+    const thing = `Redis (${command})`;
+    const answer = () => readRedisVersion({ REDIS_URL: url, ...passwordVariables(passwords) });
+    const version = await waitUntilReady(server, thing, READY_MS, answer);
+    return { url, version, process: serverProcess(server, { thing, readyMs: READY_MS, answer }) };
+  }
+
+  const first = await run(name);
+  const { process, replaceBy } = replaceable(first.process);
+  return {
+    ...first,
+    folder: cwd,
+    process,
+    async startReplica() {
+      // It keeps no file of what it loads, so a server that a later fault restarts comes back empty.
+      const replica = await run(`${name}-replica`, ["--repl-diskless-load", "on-empty-db"]);
+      return { ...replica, succeed: () => replaceBy(replica.process) };
+    },
+  };
 }
