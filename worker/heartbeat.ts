@@ -5,7 +5,8 @@ import { Command, type Heartbeat } from "./contract.ts";
 export interface HeartbeatOptions {
   readonly url: string;
   readonly token: string;
-  readonly intervalMs: number;
+  /** Returns the time from an answer to the next heartbeat, milliseconds. */
+  readonly intervalMs: () => number;
   /** After this long without an answer, `onLost` is called. */
   readonly lostMs: number;
   /** Returns the heartbeat to send now. */
@@ -45,7 +46,7 @@ export function startHeartbeats(options: HeartbeatOptions) {
   };
   const tick = async () => {
     await send();
-    if (!stopped) timer = setTimeout(tick, options.intervalMs);
+    if (!stopped) timer = setTimeout(tick, options.intervalMs());
   };
   timer = setTimeout(tick, 0);
 

@@ -35,6 +35,8 @@ import { createTally } from "./tally.ts";
 /** How long a worker retries a server that does not answer before it gives up. */
 const REACH_MS = 60_000;
 const RETRY_MS = 500;
+/** From one heartbeat to the next while the worker makes no operations. */
+const WAITING_MS = 100;
 
 /** All that changes while a worker runs, except its counts. */
 interface WorkerState {
@@ -63,7 +65,8 @@ const server = await serveMetrics(
 const heartbeats = startHeartbeats({
   url: spec.coordinatorUrl,
   token: environment.HOLDFAST_TOKEN,
-  intervalMs: spec.heartbeatMs,
+  // Before and after the operations a heartbeat disturbs nobody, and the next command comes sooner.
+  intervalMs: () => (state.status.phase === "running" ? spec.heartbeatMs : Math.min(spec.heartbeatMs, WAITING_MS)),
   lostMs: spec.coordinatorLostMs,
   beat() {
     const { committed, rejected, unknown } = tally.result();

@@ -57,8 +57,8 @@ export interface RunWatcher {
   fleet(plan: RunPlan, roster: Roster, elapsedMs: number | undefined): void;
 }
 
-/** From the start command to the first operation: longer than two heartbeats, so that every worker has received it. */
-const START_IN_MS = 600;
+/** From the start command to the first operation: longer than two heartbeats of a worker that waits, so that all have it. */
+const START_IN_MS = 400;
 const HEARTBEAT_MS = 250;
 const LOOK_MS = 1_000;
 const STATEMENT_TIMEOUT_MS = 10_000;

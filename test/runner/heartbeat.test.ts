@@ -29,7 +29,7 @@ test("after an answer that is not the coordinator's, the next heartbeat uses a n
   const heartbeats = startHeartbeats({
     url: server.url,
     token: "t",
-    intervalMs: 20,
+    intervalMs: () => 20,
     lostMs: 2_000,
     beat: () => ({}) as never,
     onCommand: resolve,
