@@ -34,7 +34,7 @@ test: ## set up everything, then check the source and run all tests that need no
 	@env -u MYSQL_URL -u REDIS_URL -u PROMETHEUS_URL $(MAKE) deps INSTALL_FOR=tests
 	@npm run --silent check
 	@npm run --silent build
-	@$(IN_PROJECT) node --test --test-concurrency=$(TEST_CONCURRENCY) '$(TESTS)'
+	@$(IN_PROJECT) NODE_COMPILE_CACHE="$(CURDIR)/dist/compile-cache" node --test --test-concurrency=$(TEST_CONCURRENCY) '$(TESTS)'
 
 .PHONY: check
 check: $(INSTALLED) ## check format, lint rules and types of the source

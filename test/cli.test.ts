@@ -12,6 +12,7 @@ import mysql from "mysql2/promise";
 import { Report } from "../coordinator/judge/report-data.ts";
 import { type Servers, startServers } from "../coordinator/platform/local/servers/index.ts";
 import { freePort } from "../coordinator/platform/local/servers/ports.ts";
+import { bareEnvironment } from "./support/environment.ts";
 import { workerProcesses } from "./support/processes.ts";
 
 const MAIN = join(import.meta.dirname, "../coordinator/main.ts");
@@ -29,8 +30,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 function start(args: readonly string[], variables: Record<string, string> = {}): ChildProcess {
-  // The tests' own environment must not supply a variable that a case leaves out.
-  const env = { PATH: process.env.PATH!, HOME: folder, TMPDIR: folder, ...variables };
+  const env = { ...bareEnvironment(folder), ...variables };
   return spawn(process.execPath, [MAIN, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
 }
 

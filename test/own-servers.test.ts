@@ -14,6 +14,7 @@ import { type Servers, startServers } from "../coordinator/platform/local/server
 import { freePort } from "../coordinator/platform/local/servers/ports.ts";
 import { REDIS_USERS } from "../worker/contract.ts";
 import { type Certificates, makeCertificates } from "./support/certificates.ts";
+import { bareEnvironment } from "./support/environment.ts";
 import { PROMETHEUS_LOGIN, startSecuredPrometheus } from "./support/prometheus.ts";
 import { startRedis, type TestRedis } from "./support/redis.ts";
 
@@ -97,7 +98,7 @@ async function holdfast(args: readonly string[], given: Readonly<Record<string, 
   const out = await mkdtemp(join(folder, "run-"));
   const child = spawn(process.execPath, [join(ROOT, "coordinator/main.ts"), ...args], {
     cwd: out,
-    env: { PATH: process.env.PATH!, HOME: out, TMPDIR: out, ...given },
+    env: { ...bareEnvironment(out), ...given },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const text = { out: "", err: "" };

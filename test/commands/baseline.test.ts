@@ -8,6 +8,7 @@ import { after, type TestContext, test } from "node:test";
 import { judgeHistory } from "../../coordinator/commands/judge.ts";
 import { historyFile } from "../../coordinator/judge/history.ts";
 import { Report } from "../../coordinator/judge/report-data.ts";
+import { bareEnvironment } from "../support/environment.ts";
 import { buildPorcupine } from "../support/porcupine.ts";
 import { changeLines } from "../support/saved-history.ts";
 
@@ -16,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), "holdfast-baseline-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 function holdfast(...args: string[]) {
-  const env = { PATH: process.env.PATH!, HOME: folder, TMPDIR: folder };
+  const env = bareEnvironment(folder);
   const run = "--strategies none,row-lock --duration 1500ms --repeat 2 --json --history".split(" ");
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...run, "--out", folder, ...args], {
     env,

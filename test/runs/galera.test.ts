@@ -15,6 +15,7 @@ import { OperationError } from "../../worker/outcome.ts";
 import { createRows, type Rows } from "../../worker/rows.ts";
 import type { Sending } from "../../worker/sender.ts";
 import { startAddress } from "../support/address.ts";
+import { bareEnvironment } from "../support/environment.ts";
 import { type GaleraCluster, skipGalera, startGalera } from "../support/galera.ts";
 
 const SERVERS = 2;
@@ -178,7 +179,7 @@ async function makeReport(strategies: readonly StrategyName[], servers: Readonly
   const folder = await mkdtemp(join(tmpdir(), "holdfast-galera-"));
   try {
     const args = ["--json", "--out", folder, "--duration", "2s", "--strategies", strategies.join(",")];
-    const env = { PATH: process.env.PATH, TMPDIR: folder, ...servers };
+    const env = { ...bareEnvironment(folder), ...servers };
     const command = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
     const text = { out: "", err: "" };
     command.stdout.on("data", (chunk) => (text.out += chunk));

@@ -9,6 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { Report, type RunReport } from "../../coordinator/judge/report-data.ts";
 import { answers } from "../../coordinator/report/answers.ts";
 import { formatReport } from "../../coordinator/report/text.ts";
+import { bareEnvironment } from "../support/environment.ts";
 
 const MAIN = join(import.meta.dirname, "../../coordinator/main.ts");
 
@@ -20,7 +21,7 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 /** Asserts that the report is as theory expects. */
 async function expected(scenario: string, ...args: string[]): Promise<Report> {
-  const env = { PATH: process.env.PATH!, HOME: folder, TMPDIR: folder };
+  const env = bareEnvironment(folder);
   const child = spawn(process.execPath, [MAIN, "--scenario", scenario, "--json", ...args], {
     ...{ cwd: folder, env },
     stdio: ["ignore", "pipe", "pipe"],
