@@ -194,13 +194,15 @@ k8s: $(INSTALLED) need-helm ## generate k8s/: what the chart renders with its de
 chart-golden: $(INSTALLED) ## update test/golden/chart: what the chart renders for each helm/ci/*-values.yaml
 	@$(IN_PROJECT) UPDATE_GOLDEN=1 node --test 'test/chart/*.test.ts'
 
-# E2E="test/e2e/values.test.ts" runs one file only.
+# E2E="test/e2e/values.test.ts" runs one file only. E2E_CONCURRENCY is how many files run at the same time;
+# test/e2e/faults.test.ts stops nodes, so no other file may run beside it.
 E2E ?= test/e2e/*.test.ts
+E2E_CONCURRENCY ?= 1
 
 .PHONY: e2e
 e2e: $(INSTALLED) need-helm need-kubectl ## test against the cluster of KUBE_CONTEXT (takes minutes; uses its own namespaces)
 	@case $(KUBE_CONTEXT) in kind-*) test/e2e/images/load.sh "$(KUBE_CONTEXT:kind-%=%)" ;; esac
-	@$(IN_PROJECT) HOLDFAST_E2E_CONTEXT=$(KUBE_CONTEXT) node --test --test-concurrency=1 '$(E2E)'
+	@$(IN_PROJECT) HOLDFAST_E2E_CONTEXT=$(KUBE_CONTEXT) node --test --test-concurrency=$(E2E_CONCURRENCY) '$(E2E)'
 
 .PHONY: need-docker need-kind need-kubectl need-helm
 need-docker:

@@ -56,13 +56,18 @@ onSite("workers reach the ports of clients, members those of members, and no oth
         "app.kubernetes.io/component": component,
       },
     });
-  assert.deepEqual(await opened({ namespace: site.namespace, targets }), [], "a foreign pod");
-  assert.deepEqual(await openedBy("worker"), ["etcd 2379", "zookeeper 2181"]);
-  assert.deepEqual(await openedBy("etcd"), ["etcd 2380"]);
+  // Each pod waits for seconds, so all are asked at the same time.
+  const [foreign, worker, etcd, zookeeper, redis] = await Promise.all([
+    opened({ namespace: site.namespace, targets }),
+    ...["worker", "etcd", "zookeeper", "redis"].map(openedBy),
+  ]);
+  assert.deepEqual(foreign, [], "a foreign pod");
+  assert.deepEqual(worker, ["etcd 2379", "zookeeper 2181"]);
+  assert.deepEqual(etcd, ["etcd 2380"]);
   // Only the leader of ZooKeeper listens on 2888.
   assert.deepEqual(
-    (await openedBy("zookeeper")).filter((name) => name !== "zookeeper 2888"),
+    zookeeper!.filter((name) => name !== "zookeeper 2888"),
     ["zookeeper 3888"],
   );
-  assert.deepEqual(await openedBy("redis"), []);
+  assert.deepEqual(redis, []);
 });

@@ -4,7 +4,7 @@ import { assertAgreement, assertBooksAgree, runOf } from "../support/findings.ts
 import { freeze, lose, whyNot } from "../support/nodes.ts";
 import { type Body, scenario } from "../support/scenario.ts";
 import type { End } from "../support/site.ts";
-import type { FaultSite } from "./fault-site.ts";
+import { type FaultSite, IN_TIME } from "./fault-site.ts";
 
 export function nodeFaults(of: () => FaultSite): void {
   const test = (name: string, body: Body) => scenario(name, () => [of()?.site], body);
@@ -13,7 +13,7 @@ export function nodeFaults(of: () => FaultSite): void {
     const { site, home, away, run } = of();
     const reason = await whyNot([home, away]);
     if (reason !== undefined) return t.skip(reason);
-    await run({ strategies: ["none", "redis", "row-lock"], duration: "20s", startDeadline: "120s" });
+    await run({ strategies: ["none", "redis", "row-lock"], duration: IN_TIME, startDeadline: "120s" });
     await site.running("redis");
     {
       await using _frozen = await freeze(away);
@@ -30,7 +30,7 @@ export function nodeFaults(of: () => FaultSite): void {
     const { site, home, away, run } = of();
     const reason = await whyNot([home, away]);
     if (reason !== undefined) return t.skip(reason);
-    await run({ strategies: ["none", "redis", "row-lock"], duration: "20s" });
+    await run({ strategies: ["none", "redis", "row-lock"], duration: IN_TIME });
     await site.running("redis");
     {
       await using _lost = await lose(away);

@@ -12,14 +12,9 @@ export function networkTests(siteOf: () => Site): void {
   describe("its network, while a fleet is at work", () => {
     let site: Site;
     let elsewhere: Site;
-    let targets: Record<string, string>;
+    /** What the pods of each part can reach, and two pods of no part. */
+    let opens: Record<string, readonly string[]>;
     const test = (name: string, body: () => Promise<void>) => scenario(name, () => [site], body);
-    const partOf = (component: string) => ({
-      "app.kubernetes.io/name": "holdfast",
-      "app.kubernetes.io/instance": "demo",
-      "app.kubernetes.io/component": component,
-    });
-    const openedBy = (component: string) => opened({ namespace: site.namespace, labels: partOf(component), targets });
 
     before(async () => {
       site = siteOf();
@@ -27,7 +22,7 @@ export function networkTests(siteOf: () => Site): void {
       // Long, with little load: the pods only have to exist.
       await site.upgrade({ strategies: ["row-lock"], duration: "10m", pause: "200ms" });
       await site.running("row-lock");
-      targets = await addresses(site);
+      opens = await openedByAll(site.namespace, elsewhere.namespace, await addresses(site));
     });
 
     after(async () => {
@@ -37,29 +32,28 @@ export function networkTests(siteOf: () => Site): void {
     });
 
     test("a foreign pod of the namespace reaches no part of it", async () => {
-      assert.deepEqual(await opened({ namespace: site.namespace, targets }), ["API server"]);
+      assert.deepEqual(opens.foreign, ["API server"]);
     });
 
     test("a pod of another namespace does not, even with the labels of a worker", async () => {
-      const labels = partOf("worker");
-      assert.deepEqual(await opened({ namespace: elsewhere.namespace, labels, targets }), ["API server"]);
+      assert.deepEqual(opens.elsewhere, ["API server"]);
     });
 
     test("a worker reaches MySQL, Redis and the coordinator, and neither Prometheus, other workers nor the API server", async () => {
-      assert.deepEqual(await openedBy("worker"), ["MySQL", "Redis", "coordinator"]);
+      assert.deepEqual(opens.worker, ["MySQL", "Redis", "coordinator"]);
     });
 
     test("Prometheus reaches what it scrapes and the API server, and no server", async () => {
-      assert.deepEqual(await openedBy("prometheus"), ["API server", "coordinator", "worker-0", "worker-3"]);
+      assert.deepEqual(opens.prometheus, ["API server", "coordinator", "worker-0", "worker-3"]);
     });
 
     test("Grafana reaches Prometheus alone", async () => {
-      assert.deepEqual(await openedBy("grafana"), ["Prometheus"]);
+      assert.deepEqual(opens.grafana, ["Prometheus"]);
     });
 
     test("MySQL and Redis reach nothing", async () => {
-      assert.deepEqual(await openedBy("mysql"), []);
-      assert.deepEqual(await openedBy("redis"), []);
+      assert.deepEqual(opens.mysql, []);
+      assert.deepEqual(opens.redis, []);
     });
 
     test("workers have no token for the API server", async () => {
@@ -69,6 +63,25 @@ export function networkTests(siteOf: () => Site): void {
     });
   });
 }
+
+const PARTS = ["worker", "prometheus", "grafana", "mysql", "redis"];
+
+/** Each pod waits for seconds, so all are asked at the same time. */
+async function openedByAll(namespace: string, otherNamespace: string, targets: Readonly<Record<string, string>>) {
+  const asked = {
+    foreign: opened({ namespace, targets }),
+    elsewhere: opened({ namespace: otherNamespace, labels: partOf("worker"), targets }),
+    ...Object.fromEntries(PARTS.map((part) => [part, opened({ namespace, labels: partOf(part), targets })])),
+  };
+  const answers = await Promise.all(Object.entries(asked).map(async ([who, answer]) => [who, await answer] as const));
+  return Object.fromEntries(answers);
+}
+
+const partOf = (component: string) => ({
+  "app.kubernetes.io/name": "holdfast",
+  "app.kubernetes.io/instance": "demo",
+  "app.kubernetes.io/component": component,
+});
 
 /** Addresses of pods, so that a name that does not resolve is not mistaken for a dropped packet. */
 async function addresses(site: Site): Promise<Record<string, string>> {
