@@ -41,6 +41,9 @@ const SERVER_FAULTS: Record<ServerFaultName, (forMs: number) => string> = {
   "redis-restart-saved": () => "Redis saved its data, shut down and started again",
   "acl-revoked": (forMs) => `Redis refused the workers every command for ${duration(forMs)}`,
   "redis-failover": () => "Redis was killed, and a replica that did not have the lock took its place",
+  "zookeeper-restart": () => "ZooKeeper shut down and started again",
+  "consul-restart": () => "Consul shut down and started again",
+  "etcd-restart": () => "etcd shut down and started again",
   "redlock-amnesia": () => "one Redis missed the lock and another one lost it",
 };
 

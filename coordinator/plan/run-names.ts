@@ -176,6 +176,9 @@ const SERVER_FAULTS: Record<ServerFaultName, string> = {
   "redis-restart-saved": "Redis restarts with its data",
   "acl-revoked": "rights revoked",
   "redis-failover": "Redis fails over",
+  "zookeeper-restart": "ZooKeeper restarts",
+  "consul-restart": "Consul restarts",
+  "etcd-restart": "etcd restarts",
 };
 
 /** The faults of a run in a few words; empty in a run without any. */

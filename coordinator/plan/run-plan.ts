@@ -26,6 +26,9 @@ export const PLATFORM_FAULT_NAMES = [
   "redis-restart-saved",
   "acl-revoked",
   "redis-failover",
+  "zookeeper-restart",
+  "consul-restart",
+  "etcd-restart",
 ] as const;
 export type PlatformFaultName = (typeof PLATFORM_FAULT_NAMES)[number];
 

@@ -5,6 +5,7 @@ import type { FaultFacts, FaultPlan } from "./fault-facts.ts";
 import { often, once } from "./fault-times.ts";
 import { RESTART_FAULTS } from "./restart-faults.ts";
 import type { ServerFaultName } from "./run-plan.ts";
+import { SERVICE_FAULTS } from "./service-faults.ts";
 import { ifBlind, ifLeased, isKeptInRedis } from "./worker-faults.ts";
 
 export const SERVER_FAULTS = {
@@ -51,6 +52,7 @@ export const SERVER_FAULTS = {
   },
   ...RESTART_FAULTS,
   ...FAILOVER_FAULTS,
+  ...SERVICE_FAULTS,
 } as const satisfies Record<ServerFaultName, FaultFacts>;
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import mysql, { type RowDataPacket } from "mysql2/promise";
-import { operationId } from "../../worker/contract.ts";
+import { type LockService, operationId } from "../../worker/contract.ts";
 import { type MysqlVariables, mysqlOptions } from "../../worker/servers/mysql.ts";
 import { onRedisError, openRedis, type RedisLogin } from "../../worker/servers/redis.ts";
 import { ONE_SHOT_OPTIONS } from "../clients/redis.ts";
@@ -33,14 +33,14 @@ export interface Making extends FaultedRun {
 }
 
 /** The server that a fault is made of, or why the platform cannot make the fault. */
-export type FaultedServer = keyof FaultedServers | { readonly impossible: string };
+export type FaultedServer = keyof FaultedServers | LockService | { readonly impossible: string };
 
 /**
  * Why each fault cannot be made, by the server that it is a fault of; those that can be made are left out. `ofPlatform`
  * says it of the faults that a platform makes in its own way.
  */
 export function missingFaults(
-  reasons: Readonly<Record<keyof FaultedServers, string | undefined>>,
+  reasons: Readonly<Record<keyof FaultedServers, string | undefined> & Partial<Record<LockService, string>>>,
   ofPlatform: Readonly<Record<PlatformFaultName, FaultedServer>>,
 ): Partial<Record<ServerFaultName, string>> {
   const reasonOf = (name: ServerFaultName) => {

@@ -1,9 +1,11 @@
 /** The strategy `etcd` in whole runs: as theory expects, under each fault, and with planted bugs that a run must see. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { connect, LOCKS } from "../../coordinator/clients/etcd-client.ts";
 import type { RunReport } from "../../coordinator/judge/report-data.ts";
 import { planRuns } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
+import { type EtcdVariables, etcdAccess } from "../../worker/servers/etcd.ts";
 import { etcdMissing } from "../support/etcd.ts";
 import { createRig, type Rig } from "../support/rig.ts";
 
@@ -60,6 +62,33 @@ describe("etcd in whole runs", { skip: await etcdMissing() }, () => {
   test("a holder that is stalled beyond its lease writes late; a claimed token stops it", async () => {
     assertAsExpected(await rig.run("etcd", stalled), "violated");
     assertAsExpected(await rig.run("etcd", guarded), "holds");
+  });
+
+  const faulted = readRunOptions({ scenario: "faults", strategies: ["etcd"], faults: ["etcd-restart"] });
+  const [, restarted] = planRuns(faulted.settings);
+
+  test("holds over a restart of etcd with its data", async () => {
+    const { process: server } = rig.servers.lockServices.etcd!;
+    const before = server.pid;
+    const report = await rig.run("etcd", restarted);
+    assertAsExpected(report, "holds");
+    assert.notEqual(server.pid, before);
+    assert.equal(report.faultTimes?.length, 1);
+  });
+
+  test("an etcd that comes back without its locks is seen", async () => {
+    const { process: server, variables } = rig.servers.lockServices.etcd!;
+    async function makeFault() {
+      await server.stop("SIGTERM");
+      await server.start();
+      const access = etcdAccess(variables as EtcdVariables);
+      const admin = connect(access, access.admin);
+      await admin.ask("kv/deleterange", LOCKS);
+      admin.close();
+    }
+    const report = await rig.run("etcd", restarted, { makeFault });
+    assert.equal(report.agreement, "mismatch", JSON.stringify(report.data));
+    assert.equal(report.exclusion.value, "violated", JSON.stringify(report.exclusion));
   });
 
   test("a holder that dies: the others go on after its TTL", async () => {

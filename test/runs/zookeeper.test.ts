@@ -46,6 +46,16 @@ describe("zookeeper in whole runs", { skip: await zooKeeperMissing() }, () => {
     assertAsExpected(await rig.run("zookeeper", guarded), "holds");
   });
 
+  test("holds over a restart of ZooKeeper with its data", async () => {
+    const { process: server } = rig.servers.lockServices.zookeeper!;
+    const before = server.pid;
+    const faulted = readRunOptions({ scenario: "faults", strategies: ["zookeeper"], faults: ["zookeeper-restart"] });
+    const report = await rig.run("zookeeper", planRuns(faulted.settings)[1]!);
+    assertAsExpected(report, "holds");
+    assert.notEqual(server.pid, before);
+    assert.equal(report.faultTimes?.length, 1);
+  });
+
   test("a holder that dies: the others go on after its session", async () => {
     assertAsExpected(await rig.run("zookeeper", dies), "holds");
   });

@@ -56,6 +56,10 @@ const NO_ADMIN = {
   impossible: "this fault is made on one machine only: in a release nobody but its administrator may end MySQL",
 };
 
+const NO_SERVICE = {
+  impossible: "this fault is made on one machine only: in a release nobody but Kubernetes may end a lock service",
+};
+
 const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redis-restart": "redis",
   "redis-restart-saved": "redis",
@@ -70,6 +74,9 @@ const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redis-failover": {
     impossible: "this fault is made on one machine only: the Redis servers of a release have no replica",
   },
+  "zookeeper-restart": NO_SERVICE,
+  "consul-restart": NO_SERVICE,
+  "etcd-restart": NO_SERVICE,
 };
 
 const MADE_HERE: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>> = {

@@ -1,5 +1,5 @@
 /** The private servers, of which faults are made. A server that the user names is left alone. */
-
+import { LOCK_SERVICE_TITLES, LOCK_SERVICES } from "../../../worker/contract.ts";
 import { createFaultMaker, missingFaults } from "../fault-maker.ts";
 import type { MakeFault } from "../platform.ts";
 import { RESTARTED, restartFaults } from "./restart-faults.ts";
@@ -16,11 +16,19 @@ export function createLocalFaultMaker(servers: Servers): MakeFault {
 }
 
 /** Why each fault cannot be made with these servers; those that can are left out. */
-export const missingLocalFaults = ({ mysql, redis }: Servers) =>
-  missingFaults(
+export function missingLocalFaults({ mysql, redis, lockServices }: Servers) {
+  const reasonOf = (server: unknown, title: string, variable: string) =>
+    server === undefined ? `faults of ${title} are not made on a server that you name (${variable})` : undefined;
+  const ofServices = LOCK_SERVICES.flatMap((service) => {
+    const reason = reasonOf(lockServices[service], LOCK_SERVICE_TITLES[service], `${service.toUpperCase()}_URL`);
+    return reason === undefined ? [] : [[service, reason]];
+  });
+  return missingFaults(
     {
-      mysql: mysql === undefined ? "faults of MySQL are not made on a server that you name (MYSQL_URL)" : undefined,
-      redis: redis === undefined ? "faults of Redis are not made on a server that you name (REDIS_URL)" : undefined,
+      mysql: reasonOf(mysql, "MySQL", "MYSQL_URL"),
+      redis: reasonOf(redis, "Redis", "REDIS_URL"),
+      ...Object.fromEntries(ofServices),
     },
     RESTARTED,
   );
+}

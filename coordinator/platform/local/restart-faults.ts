@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { WORKER_REDIS_USERS } from "../../../worker/contract.ts";
+import { type LockService, WORKER_REDIS_USERS } from "../../../worker/contract.ts";
 import type { PlatformFaultName } from "../../plan/run-plan.ts";
 import { type MakeServerFault, type Making, onEachRedis, untilTaken, untilTakenOnAll } from "../fault-maker.ts";
 import { asOwner, failOver, startAll } from "./redis-failover.ts";
@@ -34,10 +34,13 @@ export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultNa
     }
   },
   "redis-failover": (making) => failOver(servers, { ...making, servers: asOwner(servers) }),
+  "zookeeper-restart": () => restart([servers.lockServices.zookeeper!.process], "SIGTERM"),
+  "consul-restart": () => restart([servers.lockServices.consul!.process], "SIGTERM"),
+  "etcd-restart": () => restart([servers.lockServices.etcd!.process], "SIGTERM"),
 });
 
 /** The server whose process each of them ends. */
-export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis">> = {
+export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis" | LockService>> = {
   "redis-restart": "redis",
   "redis-restart-saved": "redis",
   "acl-revoked": "redis",
@@ -47,6 +50,9 @@ export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis">> =
   "redlock-majority": "redis",
   "redlock-amnesia": "redis",
   "redis-failover": "redis",
+  "zookeeper-restart": "zookeeper",
+  "consul-restart": "consul",
+  "etcd-restart": "etcd",
 };
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
