@@ -100,7 +100,10 @@ export async function createRig({ redisServers = 1, lockServices = [], mysqlOpti
       nodeOptions: bug === undefined ? [] : ["--import", new URL(`plant.ts?bug=${bug}`, import.meta.url).href],
     });
 
-  return {
+  /** What {@link Rig.leavesNothing} has followed by a run. */
+  const followed = new Set<string>();
+
+  const rig = {
     coordinatorUrl,
     servers,
     database,
@@ -162,10 +165,29 @@ export async function createRig({ redisServers = 1, lockServices = [], mysqlOpti
       return made;
     },
 
+    /**
+     * Asserts that a short run right after a fault is as if there had been none: nothing mends a server between two runs.
+     * One run for each name of a fault. Only how much its workers contended may be unknown, because it is short.
+     */
+    async leavesNothing(fault: string, strategy: StrategyName): Promise<void> {
+      if (followed.has(fault)) return;
+      followed.add(fault);
+      const next = await rig.run(strategy, { durationMs: 500, pauseMs: 20 });
+      const { checks, lostUpdates, errors, faultTimes, notes, problems } = next;
+      const failed = checks.filter(
+        ({ check, status }) => status === "violated" || (status === "unknown" && check !== "vacuity"),
+      );
+      const clean = { failed: [], lostUpdates: 0, errors: [], faultTimes: undefined, notes: undefined, problems: [] };
+      const why = `the run after ${fault}: ${next.reasons.join("; ")}`;
+      assert.deepEqual({ failed, lostUpdates, errors, faultTimes, notes, problems }, clean, why);
+      assert.ok(next.ledgerRows > 0, why);
+    },
+
     async [Symbol.asyncDispose]() {
       server[Symbol.dispose]();
       await database.close();
       await servers[Symbol.asyncDispose]();
     },
   };
+  return rig;
 }
