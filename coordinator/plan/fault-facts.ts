@@ -9,6 +9,11 @@ export interface FaultFacts {
   plan(times: Times, strategy: StrategyName): FaultPlan;
   /** Whether it can change what the strategy does. */
   concerns(strategy: StrategyName): boolean;
+  /**
+   * The kind of the strategy under this fault: the outcome is the same for all of a kind, for the same reason, so a report
+   * that names no faults makes it with the first of them only. Undefined: there is no other like it.
+   */
+  alike?(strategy: StrategyName): string | undefined;
   /** Why the strategy cannot keep the data under it without a guard; undefined where it can. */
   breaks(strategy: StrategyName): string | undefined;
   /** Why the others hold. */

@@ -20,6 +20,19 @@ export const factsOf = (fault: FaultName): FaultFacts => FAULTS[fault];
 export const isConcerned = (strategy: StrategyName, fault: FaultName): boolean =>
   !isControlStrategy(strategy) && factsOf(fault).concerns(strategy);
 
+/** Whether a report on these strategies that names no faults makes it with the strategy: the first of each kind does. */
+export function isMadeByDefault(
+  strategy: StrategyName,
+  fault: FaultName,
+  strategies: readonly StrategyName[],
+): boolean {
+  if (!isConcerned(strategy, fault)) return false;
+  const { alike } = factsOf(fault);
+  const kind = alike?.(strategy);
+  if (kind === undefined) return true;
+  return strategy === strategies.find((each) => isConcerned(each, fault) && alike?.(each) === kind);
+}
+
 /** What theory expects of a run with this fault. Call it only for strategies that the fault concerns. */
 export function expectedUnder(strategy: StrategyName, fault: FaultName, guard: Guard): ExpectedOfRun {
   const { exclusion } = STRATEGIES[strategy].expects;

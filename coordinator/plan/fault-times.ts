@@ -11,12 +11,16 @@ export const busy = ({ lockTtlMs }: Times) => ({
   pauseMs: Math.round(lockTtlMs * 0.16),
 });
 
-/** Repeatedly in the middle half of the run. The period is no multiple of the hold, so that it comes early and late in it. */
+/** So often that a fault which lasts a moment meets a holder. */
+const TIMES_MIN = 3;
+
+/** Repeatedly in the middle half of the run, which takes longer if need be. The period is no multiple of the hold, so that it comes early and late in it. */
 export function often(name: ServerFaultName, times: Times, everyTtls = 0.43) {
   const everyMs = Math.round(times.lockTtlMs * everyTtls);
-  const fault = { name, afterMs: times.durationMs / 4, everyMs, forMs: 0 };
-  const happens = Math.max(1, Math.floor(times.durationMs / 2 / everyMs));
-  return { ...busy(times), serverFaults: [{ ...fault, times: happens } satisfies ServerFault] };
+  const durationMs = Math.max(times.durationMs, everyMs * TIMES_MIN * 2);
+  const fault = { name, afterMs: durationMs / 4, everyMs, forMs: 0 };
+  const happens = Math.floor(durationMs / 2 / everyMs);
+  return { ...busy(times), durationMs, serverFaults: [{ ...fault, times: happens } satisfies ServerFault] };
 }
 
 /** A hold is over before the lock is extended: a holder whose extension fails does not write. */

@@ -3,7 +3,7 @@ import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../worker/
 import type { FaultFacts, Times } from "./fault-facts.ts";
 import { HOLDS_PER_TTL } from "./fault-times.ts";
 import type { ServerFault, ServerFaultName } from "./run-plan.ts";
-import { ifLeased, isKeptInRedis } from "./worker-faults.ts";
+import { byLease, byPlace, ifLeased, isKeptInRedis } from "./worker-faults.ts";
 
 export const RESTART_FAULTS = {
   "redis-restart": {
@@ -17,6 +17,7 @@ export const RESTART_FAULTS = {
     summary: "Redis saves its data, shuts down and starts again (SHUTDOWN SAVE)",
     plan: (times) => savedRestart("redis-restart-saved", times),
     concerns: isKeptInRedis,
+    alike: byLease,
     breaks: () => undefined,
     holds: "Redis comes back with the lock and its TTL, and its holder goes on holding it",
   },
@@ -24,6 +25,7 @@ export const RESTART_FAULTS = {
     summary: "the workers' users of Redis lose their rights for 1.5 times the TTL and get them back (ACL SETUSER)",
     plan: (times) => revoked("acl-revoked", times),
     concerns: isKeptInRedis,
+    alike: byLease,
     breaks: () => undefined,
     holds: "whoever is refused does not hold the lock, and a holder knows by its own clock when its lease ends",
   },
@@ -31,6 +33,7 @@ export const RESTART_FAULTS = {
     summary: "MySQL shuts down and starts again (SIGTERM)",
     plan: (times) => outage("mysql-restart", times),
     concerns: () => true,
+    alike: byPlace,
     breaks: () => undefined,
     holds: "a shutdown ends each transaction that has not been committed, and the locks of its connection with it",
   },
@@ -38,6 +41,7 @@ export const RESTART_FAULTS = {
     summary: "MySQL is killed and starts again (SIGKILL)",
     plan: (times) => outage("mysql-crash", times),
     concerns: () => true,
+    alike: byPlace,
     breaks: () => undefined,
     holds: "MySQL writes a commit to disk before it acknowledges it, and undoes what was not committed",
   },
@@ -108,7 +112,7 @@ function whileDown(name: ServerFaultName, given: Times) {
 }
 
 /** As long as whileHeld, but with many rows, because there must be operations enough to judge. */
-const SAVED = { lockTtlMs: 3_000, durationMs: 8_000, rows: 8, concurrency: 6 } as const;
+const SAVED = { lockTtlMs: 3_000, durationMs: 6_000, rows: 8, concurrency: 6 } as const;
 
 function savedRestart(name: ServerFaultName, given: Times) {
   const { rows, concurrency } = SAVED;

@@ -6,13 +6,14 @@ import { often, once } from "./fault-times.ts";
 import { RESTART_FAULTS } from "./restart-faults.ts";
 import type { ServerFaultName } from "./run-plan.ts";
 import { SERVICE_FAULTS } from "./service-faults.ts";
-import { ifBlind, ifLeased, isKeptInRedis } from "./worker-faults.ts";
+import { byLease, ifBlind, ifLeased, ifOutside, isKeptInRedis } from "./worker-faults.ts";
 
 export const SERVER_FAULTS = {
   "lock-deleted": {
     summary: "somebody deletes the key of the lock",
     plan: (times, strategy) => contended(often("lock-deleted", times, 1.1), strategy),
     concerns: isKeptInRedis,
+    alike: byLease,
     breaks: ifLeased("the next one gets the lock while the holder is still at work"),
     holds: "the lock is not kept in Redis",
   },
@@ -35,6 +36,7 @@ export const SERVER_FAULTS = {
     plan: (times, strategy) => inDatabase(often("foreign-writer", times), strategy),
     // What get-lock and nested read without a row lock depends on the isolation that the server is set to.
     concerns: (strategy) => STRATEGIES[strategy].write !== "plain",
+    alike: ifOutside,
     breaks: (strategy) =>
       STRATEGIES[strategy].write === "guarded"
         ? "a lock keeps out only those who take it, so the holder overwrites what was written meanwhile"

@@ -51,6 +51,7 @@ export const WORKER_FAULTS = {
       },
     }),
     concerns: isKeptInRedis,
+    alike: byLease,
     breaks: ifLeased("the lock ends while the write is on its way, and its extension arrives too late"),
     holds: "a write that arrives late still needs its row lock or its version",
   },
@@ -79,6 +80,7 @@ export const WORKER_FAULTS = {
     summary: "a COMMIT is carried out, and its answer does not arrive",
     plan: ({ durationMs }) => ({ fault: { ...lostAnswer(durationMs, "before-commit"), link: "mysql" } }),
     concerns: () => true,
+    alike: ifOutside,
     breaks: () => undefined,
     holds: "the outcome is unknown to the caller, and the ledger has it by the id of the operation",
   },
@@ -88,6 +90,24 @@ export const lockOf = (strategy: StrategyName): LockFacts => STRATEGIES[strategy
 
 export function isKeptInRedis(strategy: StrategyName): boolean {
   return lockOf(strategy).keptIn === "redis";
+}
+
+/** Strategies that are alike where only the database is concerned. Only its author knows where a user's own lock is kept. */
+export function ifOutside(strategy: StrategyName): string | undefined {
+  const { keptIn } = lockOf(strategy);
+  return keptIn === null || keptIn === "database" || keptIn === "elsewhere" ? undefined : "outside the database";
+}
+
+/** Strategies that are alike where connections and transactions end with the database. */
+export function byPlace(strategy: StrategyName): string | undefined {
+  const { lock, write } = STRATEGIES[strategy];
+  return lock.keptIn === "database" ? `${write} in the database` : ifOutside(strategy);
+}
+
+/** Strategies that are alike where the lock ends, or is kept, on all servers. */
+export function byLease(strategy: StrategyName): string | undefined {
+  const { keptIn, lease } = lockOf(strategy);
+  return keptIn === "elsewhere" ? undefined : `${lease} in ${keptIn}`;
 }
 
 /** Why a lease outside the database breaks, whatever its kind. */

@@ -103,6 +103,38 @@ describe("what each scenario changes from run to run", () => {
     assert.ok(of("seed-mutex").includes("partition after-read redis none violated"));
   });
 
+  test("faults: of the strategies that are alike under a fault, one makes it, unless the user names the fault", () => {
+    const named = ["lost-commit", "foreign-writer", "mysql-crash", "lock-deleted"] as const;
+    const has = (run: RunPlan, fault: (typeof named)[number]) =>
+      fault === "lost-commit"
+        ? run.fault?.at === "before-commit"
+        : (run.serverFaults ?? []).some(({ name }) => name === fault);
+    const made = (given: Record<string, unknown>) =>
+      named.map((fault) => {
+        const runs = plans("faults", given).filter((run) => has(run, fault) && run.guard !== "version");
+        return `${fault}: ${runs.map(({ strategy }) => strategy).join()}`;
+      });
+    const strategies = ["none", "etcd", "redlock", "redis", "version", "row-lock", "get-lock"];
+    assert.deepEqual(made({ strategies }), [
+      "lost-commit: etcd,version,row-lock,get-lock",
+      "foreign-writer: etcd,version,row-lock",
+      "mysql-crash: etcd,version,get-lock",
+      "lock-deleted: redlock",
+    ]);
+    assert.deepEqual(made({ strategies, faults: named }), [
+      "lost-commit: etcd,redlock,redis,version,row-lock,get-lock",
+      "foreign-writer: etcd,redlock,redis,version,row-lock",
+      "mysql-crash: etcd,redlock,redis,version,row-lock,get-lock",
+      "lock-deleted: redlock,redis",
+    ]);
+    const ofOwn = made({ strategies: ["none", "redis"], lock: ["mine=true"] });
+    assert.deepEqual(ofOwn.slice(0, 3), [
+      "lost-commit: redis,own",
+      "foreign-writer: redis,own",
+      "mysql-crash: redis,own",
+    ]);
+  });
+
   test("faults: those of the servers, each several times in the middle of its run", () => {
     const runs = plans("faults", { strategies: ["redis", "row-lock"], faults: ["lock-deleted", "foreign-writer"] });
     const told = runs.flatMap(({ strategy, guard, serverFaults = [], ...plan }) =>
