@@ -15,7 +15,7 @@ describe("consul in whole runs", { skip: consulIsMissing }, () => {
   after(() => rig?.[Symbol.asyncDispose]());
 
   /** Waiters are not served in order: a pause lets each of them in. */
-  const CONTENDED = { durationMs: 4_000, pauseMs: 10 };
+  const CONTENDED = { durationMs: 2_500, pauseMs: 10 };
   const planned = planRuns(readRunOptions({ scenario: "ttl", strategies: ["consul"], duration: "6s" }).settings);
   // Holds that others would meet without the lock, however few there are on a busy machine.
   const ttlRuns = planned.map((plan) => ({ ...plan, holdMs: 10 }));

@@ -16,7 +16,7 @@ describe("etcd in whole runs", { skip: await etcdMissing() }, () => {
   });
   after(() => rig?.[Symbol.asyncDispose]());
 
-  const CONTENDED = { durationMs: 4_000 };
+  const CONTENDED = { durationMs: 2_500 };
   const planned = planRuns(readRunOptions({ scenario: "ttl", strategies: ["etcd"], duration: "6s" }).settings);
   // Holds that others would meet without the lock, however few there are on a busy machine.
   const ttlRuns = planned.map((plan) => ({ ...plan, holdMs: 10 }));

@@ -62,7 +62,7 @@ describe("scenarios", () => {
   });
 
   test("contention: versions are refused more with more workers", async () => {
-    const args = ["--strategies", "none,version", "--workers", "4", "--duration", "2s"];
+    const args = ["--strategies", "none,version", "--workers", "4", "--duration", "1500ms"];
     const { runs } = await expected("contention", ...args);
     assert.equal(runs.length, 12);
     const version = runs.filter(({ strategy, plan }) => strategy === "version" && plan.holdMs === 2);
@@ -72,7 +72,7 @@ describe("scenarios", () => {
   });
 
   test("spread: with a key for each row, more rows mean less waiting", async () => {
-    const report = await expected("spread", "--strategies", "none,redis", "--rows", "100", "--duration", "3s");
+    const report = await expected("spread", "--strategies", "none,redis", "--rows", "100");
     const redis = report.runs.filter(({ strategy }) => strategy === "redis");
     const throughput = (rows: number, keyScope: string) =>
       redis.find(({ plan }) => plan.rows === rows && plan.keyScope === keyScope)?.throughput ?? 0;
