@@ -28,6 +28,7 @@ export const SERVER_FAULTS = {
     summary: "Redis answers nobody for 1.5 times the TTL (CLIENT PAUSE)",
     plan: (times) => once("redis-stall", times, times.lockTtlMs * 1.5),
     concerns: isKeptInRedis,
+    alike: byLease,
     breaks: ifBlind("the release is carried out late and deletes the lock of the next holder"),
     holds: "the holder knows by its own clock when its lease ends, and nobody gets the lock meanwhile",
   },
@@ -59,10 +60,10 @@ export const SERVER_FAULTS = {
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** A strategy that holds nothing while it works needs many short operations to overlap. */
+/** A strategy that lets operations overlap needs many short ones: of few long ones most are rejected, or none overlap. */
 const inDatabase = <Plan extends FaultPlan>(plan: Plan, strategy: StrategyName): Plan => {
-  const { worksInside }: StrategyFacts = STRATEGIES[strategy];
-  return worksInside === false ? { ...plan, holdMs: 5, pauseMs: 5 } : plan;
+  const { expects, worksInside }: StrategyFacts = STRATEGIES[strategy];
+  return worksInside === false || expects.exclusion !== "holds" ? { ...plan, holdMs: 5, pauseMs: 20 } : plan;
 };
 
 /** A strategy that takes its lock for a part of its operations needs more of them at once, so that somebody waits for it. */
