@@ -373,6 +373,9 @@ export const OwnLock = z.strictObject({
 });
 export type OwnLock = Readonly<z.infer<typeof OwnLock>>;
 
+/** From one heartbeat to the next at most, while a worker makes no operations, milliseconds. */
+export const WAITING_HEARTBEAT_MS = 100;
+
 /** The same for all workers of a run; what differs (index, uid, node) is in worker/environment.ts. */
 export const WorkerSpec = z.strictObject({
   /** The report that this run belongs to. */

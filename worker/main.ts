@@ -11,7 +11,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { leasesOf, redisConnections } from "./connections.ts";
-import type { Heartbeat, WorkerFinal } from "./contract.ts";
+import { type Heartbeat, WAITING_HEARTBEAT_MS, type WorkerFinal } from "./contract.ts";
 import { createControl } from "./control.ts";
 import { readEnvironment } from "./environment.ts";
 import { createFailpoints, type Failpoints, needsNetwork } from "./failpoints.ts";
@@ -35,8 +35,6 @@ import { createTally } from "./tally.ts";
 /** How long a worker retries a server that does not answer before it gives up. */
 const REACH_MS = 60_000;
 const RETRY_MS = 500;
-/** From one heartbeat to the next while the worker makes no operations. */
-const WAITING_MS = 100;
 
 /** All that changes while a worker runs, except its counts. */
 interface WorkerState {
@@ -66,7 +64,8 @@ const heartbeats = startHeartbeats({
   url: spec.coordinatorUrl,
   token: environment.HOLDFAST_TOKEN,
   // Before and after the operations a heartbeat disturbs nobody, and the next command comes sooner.
-  intervalMs: () => (state.status.phase === "running" ? spec.heartbeatMs : Math.min(spec.heartbeatMs, WAITING_MS)),
+  intervalMs: () =>
+    state.status.phase === "running" ? spec.heartbeatMs : Math.min(spec.heartbeatMs, WAITING_HEARTBEAT_MS),
   lostMs: spec.coordinatorLostMs,
   beat() {
     const { committed, rejected, unknown } = tally.result();

@@ -83,7 +83,8 @@ export const faultTimesOf = ({ workers, serverFaults = [] }: Evidence): FaultTim
 
 /**
  * The longest time without a write that overlaps a fault, seconds; null if there was no fault, or no write on one side of
- * it. Workers know the clock of the database to some milliseconds only, and to fewer on a busy machine.
+ * it. A worker knows the clock of the database with an error of some milliseconds, which is larger on a busy
+ * machine.
  */
 export function measureQuiet(evidence: Evidence): number | null {
   const written = evidence.ledger.writtenAtUs.toSorted();

@@ -1,9 +1,15 @@
-/** Faults that end the process of a server and start it again: how a run makes them, and what they break. */
-import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../worker/contract.ts";
+/** Faults that end the process of a server, and put it or a replica back: how a run makes them, and what they break. */
+import {
+  LOCK_SERVICE_TITLES,
+  type LockService,
+  STRATEGIES,
+  type StrategyFacts,
+  type StrategyName,
+} from "../../worker/contract.ts";
 import type { FaultFacts, Times } from "./fault-facts.ts";
 import { HOLDS_PER_TTL } from "./fault-times.ts";
 import type { ServerFault, ServerFaultName } from "./run-plan.ts";
-import { byLease, byPlace, ifLeased, isKeptInRedis } from "./worker-faults.ts";
+import { byLease, byPlace, ifLeased, isKeptInRedis, lockOf } from "./worker-faults.ts";
 
 export const RESTART_FAULTS = {
   "redis-restart": {
@@ -67,9 +73,29 @@ export const RESTART_FAULTS = {
     breaks: () => "two of three servers do not know the lock, and they are a majority for the next one",
     holds: "the lock is not kept by a majority",
   },
+  "redis-failover": {
+    summary: "Redis is killed, and a replica that lags behind and does not have the lock takes its place",
+    plan: (times) => takenOver("redis-failover", times),
+    concerns: isKeptInRedis,
+    breaks: ifLeased("the replica that takes over does not have the lock, and gives it to the next one"),
+    holds: "the lock is not kept in Redis",
+  },
+  "zookeeper-restart": restartOf("zookeeper"),
+  "consul-restart": restartOf("consul"),
+  "etcd-restart": restartOf("etcd"),
 } as const satisfies Partial<Record<ServerFaultName, FaultFacts>>;
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
+
+function restartOf(service: LockService): FaultFacts {
+  return {
+    summary: `${LOCK_SERVICE_TITLES[service]} shuts down and starts again with its data (SIGTERM)`,
+    plan: (times) => serviceRestart(`${service}-restart`, times),
+    concerns: (strategy) => lockOf(strategy).keptIn === service,
+    breaks: () => undefined,
+    holds: "the server comes back with its sessions and locks, and a holder knows by its own clock when its lease ends",
+  };
+}
 
 function needsMajority(strategy: StrategyName): boolean {
   const { needs }: StrategyFacts = STRATEGIES[strategy];
@@ -139,4 +165,35 @@ function outage(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times) 
   const durationMs = Math.max(given, OUTAGE_DURATION_MS);
   const fault: ServerFault = { name, afterMs: durationMs / 6, everyMs: durationMs, times: 1, forMs: 0 };
   return { durationMs, lockTtlMs, holdMs: 10, pauseMs: 20, serverFaults: [fault] };
+}
+
+/** Longer than the clients take to return, and short, because the replica lags by a TTL. */
+const LOCK_TTL_MS = 1_800;
+/** The start of the replica, its lag of one TTL, and the holds before, during and after the failover. */
+const TTLS_PER_RUN = 10 / 3;
+
+/**
+ * Once. A pause of one and a half holds leaves half of each hold in which nobody waits: the link is cut in it, because a
+ * replica with a queue gives the lock to those who waited then. In the other half somebody waits, so that the lock that is
+ * lost has a next holder.
+ */
+function takenOver(name: ServerFaultName, given: Times) {
+  const lockTtlMs = Math.max(given.lockTtlMs, LOCK_TTL_MS);
+  const durationMs = Math.max(given.durationMs, lockTtlMs * TTLS_PER_RUN);
+  const fault: ServerFault = { name, afterMs: durationMs / 60, everyMs: durationMs, times: 1, forMs: 0 };
+  const holdMs = lockTtlMs / HOLDS_PER_TTL;
+  return { durationMs, lockTtlMs, holdMs, pauseMs: holdMs * 1.5, serverFaults: [fault] };
+}
+
+/** Locks are held over the restart of a server in Java. There are many rows, because there must be operations enough to judge. */
+const SERVICE = { lockTtlMs: 5_000, durationMs: 8_000, rows: 12, concurrency: 8 } as const;
+
+/** Once, early: the server takes seconds to start on a busy machine. */
+function serviceRestart(name: ServerFaultName, given: Times) {
+  const { rows, concurrency } = SERVICE;
+  const lockTtlMs = Math.max(given.lockTtlMs, SERVICE.lockTtlMs);
+  const durationMs = Math.max(given.durationMs, SERVICE.durationMs);
+  const fault: ServerFault = { name, afterMs: durationMs / 4, everyMs: durationMs, times: 1, forMs: 0 };
+  const holdMs = lockTtlMs / HOLDS_PER_TTL;
+  return { durationMs, lockTtlMs, rows, concurrency, holdMs, pauseMs: holdMs / 20, serverFaults: [fault] };
 }

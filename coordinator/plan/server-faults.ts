@@ -1,11 +1,9 @@
 /** Faults of the servers: how a run makes them, and what they break. */
 import { STRATEGIES, type StrategyFacts, type StrategyName } from "../../worker/contract.ts";
-import { FAILOVER_FAULTS } from "./failover-faults.ts";
 import type { FaultFacts, FaultPlan } from "./fault-facts.ts";
 import { often, once } from "./fault-times.ts";
 import { RESTART_FAULTS } from "./restart-faults.ts";
 import type { ServerFaultName } from "./run-plan.ts";
-import { SERVICE_FAULTS } from "./service-faults.ts";
 import { byLease, ifBlind, ifLeased, ifOutside, isKeptInRedis } from "./worker-faults.ts";
 
 export const SERVER_FAULTS = {
@@ -54,8 +52,6 @@ export const SERVER_FAULTS = {
     holds: "a transaction that has not been committed ends with its connection, and so does a lock that belongs to it",
   },
   ...RESTART_FAULTS,
-  ...FAILOVER_FAULTS,
-  ...SERVICE_FAULTS,
 } as const satisfies Record<ServerFaultName, FaultFacts>;
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@
  * A wait that passes its deadline, a lost worker, a server lost after the start of the fleet or a signal does not
  * discard the run: it becomes a problem in the evidence, and the verdict is `unknown` unless a violation was found.
  */
-import type { WorkerSpec } from "../../worker/contract.ts";
+import { WAITING_HEARTBEAT_MS, type WorkerSpec } from "../../worker/contract.ts";
 import type { Database, Rows } from "../clients/mysql.ts";
 import type { Prometheus } from "../clients/prometheus.ts";
 import type { RedisMonitor } from "../clients/redis.ts";
@@ -57,8 +57,8 @@ export interface RunWatcher {
   fleet(plan: RunPlan, roster: Roster, elapsedMs: number | undefined): void;
 }
 
-/** From the start command to the first operation: longer than two heartbeats of a worker that waits, so that all have it. */
-const START_IN_MS = 400;
+/** From the start command to the first operation: several heartbeats of a worker that waits, so that all have the command. */
+const START_IN_MS = 4 * WAITING_HEARTBEAT_MS;
 const HEARTBEAT_MS = 250;
 const LOOK_MS = 1_000;
 const STATEMENT_TIMEOUT_MS = 10_000;

@@ -152,7 +152,7 @@ async function makeRuns(context: Context): Promise<Pick<Report, "runs" | "skippe
     metrics.runJudged(finished);
     metrics.setPhase(finished, "finished");
   }
-  const possible = chosenFaults(config.settings, platform.servers.missingFaults);
+  const possible = possibleFaults(context);
   const plans = nameRuns(
     platform.report,
     config.plans.map((plan) => redraw(plan, possible)),
@@ -174,6 +174,8 @@ async function makeRuns(context: Context): Promise<Pick<Report, "runs" | "skippe
   return { runs, skipped: nameSkipped(skipped, plans) };
 }
 
+const possibleFaults = ({ config, platform }: Context) => chosenFaults(config.settings, platform.servers.missingFaults);
+
 interface Made {
   readonly finished?: RunReport;
   /** Why the run was not made. */
@@ -181,12 +183,8 @@ interface Made {
 }
 
 /** Makes one run of the scenario, unless it cannot be made. */
-async function makeRun(
-  plan: RunPlan,
-  name: string,
-  runs: readonly RunReport[],
-  { config, platform, progress, signal, metrics, server, clients }: Context,
-): Promise<Made> {
+async function makeRun(plan: RunPlan, name: string, runs: readonly RunReport[], context: Context): Promise<Made> {
+  const { config, platform, progress, signal, metrics, server, clients } = context;
   const { settings } = config;
   const { database, prometheus, redis } = clients;
   if (platform.earlier.interrupted.includes(plan.run))
@@ -214,8 +212,8 @@ async function makeRun(
     if (plan.soak === undefined || finished.agreement !== "mismatch") return { finished };
     progress.step(`${name}: violated; repeating it with fewer faults`);
     // The violation is reported, whether or not it can be repeated.
-    const possible = chosenFaults(settings, platform.servers.missingFaults);
-    const shortened = await shorten(plan, possible, (fewer) => make(fewer), signal).catch((error) => {
+    const again = shorten(plan, possibleFaults(context), (fewer) => make(fewer), signal);
+    const shortened = await again.catch((error) => {
       progress.warn(`${name} could not be repeated with fewer faults: ${error.message}`);
       return undefined;
     });

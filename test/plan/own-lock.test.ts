@@ -6,13 +6,14 @@ import { ConfigError } from "../../coordinator/errors.ts";
 import { missingFor } from "../../coordinator/plan/requirements.ts";
 import { labelOf, quotedLabelOf } from "../../coordinator/plan/run-names.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
-import { nameRuns, planRuns, type ScenarioName } from "../../coordinator/plan/scenarios/index.ts";
+import { planRuns, type ScenarioName } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
 import { theoryOf } from "../../coordinator/plan/theory.ts";
+import { plansOf } from "../support/plans.ts";
 
 const LOCKS = ["mine=python3 a.py --one, --two", "other=./b=c"];
-const plans = (scenario: ScenarioName, given: Record<string, unknown> = {}): RunPlan[] =>
-  nameRuns("0a1b2c3d", planRuns(readRunOptions({ scenario, lock: LOCKS, ...given }).settings));
+const plans = (scenario: ScenarioName, given: Record<string, unknown> = {}) =>
+  plansOf({ scenario, lock: LOCKS, ...given });
 const named = (runs: readonly RunPlan[]) => runs.map(labelOf);
 
 test("each lock has a run of its own, after the strategies of the scenario or of the user", () => {

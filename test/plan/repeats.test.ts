@@ -3,18 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nameSkipped } from "../../coordinator/plan/repeats.ts";
 import type { RunPlan } from "../../coordinator/plan/run-plan.ts";
-import {
-  nameRuns,
-  planRuns,
-  SCENARIO_NAMES,
-  SCENARIOS,
-  type Scenario,
-} from "../../coordinator/plan/scenarios/index.ts";
-import { readRunOptions } from "../../coordinator/plan/settings.ts";
+import { SCENARIO_NAMES, SCENARIOS, type Scenario } from "../../coordinator/plan/scenarios/index.ts";
 import { isControl } from "../../coordinator/plan/theory.ts";
+import { plansOf as plans } from "../support/plans.ts";
 
-const plans = (given: Record<string, unknown>): RunPlan[] =>
-  nameRuns("0a1b2c3d", planRuns(readRunOptions(given).settings));
 const settingsOf = ({ run: _, seed: __, repeat: ___, ...settings }: RunPlan) => JSON.stringify(settings);
 const orderOf = (runs: readonly RunPlan[]) => runs.map(({ strategy }) => strategy).join();
 

@@ -8,9 +8,9 @@ import { checkParameters, hostAndPort, isTlsParameter, parseServerUrl, splitHost
 export const ZOOKEEPER_VARIABLES = {
   /** zookeeper://user@host:2181,host2:2181/path of the node below which the locks are kept */
   ZOOKEEPER_URL: z.string().optional(),
-  /** Of the user in ZOOKEEPER_URL, for the scheme `digest`. */
+  /** The password of the user in ZOOKEEPER_URL, for the scheme `digest`. */
   ...secretVariables("ZOOKEEPER_PASSWORD"),
-  /** Of the user `super`, with which the coordinator creates the nodes that the workers need. */
+  /** The password of the user `super`, with which the coordinator creates the nodes that the workers need. */
   ...secretVariables("ZOOKEEPER_ADMIN_PASSWORD"),
   ...tlsVariables("ZOOKEEPER"),
 };

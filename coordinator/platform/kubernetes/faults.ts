@@ -48,32 +48,23 @@ export function missingClusterFaults({ HOLDFAST_SERVER_FAULTS: allowed }: FaultS
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
-/** A container starts its server again at once, so none can be kept down. */
-const STARTS_AGAIN = {
-  impossible: "this fault is made on one machine only: Kubernetes starts a lost server again at once",
-};
-const NO_ADMIN = {
-  impossible: "this fault is made on one machine only: in a release nobody but its administrator may end MySQL",
-};
-
-const NO_SERVICE = {
-  impossible: "this fault is made on one machine only: in a release nobody but Kubernetes may end a lock service",
-};
+const onOneMachine = (why: string): FaultedServer => ({
+  impossible: `this fault is made on one machine only: ${why}`,
+});
+const STARTS_AGAIN = onOneMachine("Kubernetes starts a lost server again at once");
+const NO_ADMIN = onOneMachine("in a release nobody but its administrator may end MySQL");
+const NO_SERVICE = onOneMachine("in a release nobody but Kubernetes may end a lock service");
 
 const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redis-restart": "redis",
   "redis-restart-saved": "redis",
-  "acl-revoked": {
-    impossible: "this fault is made on one machine only: whoever may change the users of Redis has all of its rights",
-  },
+  "acl-revoked": onOneMachine("whoever may change the users of Redis has all of its rights"),
   "mysql-restart": NO_ADMIN,
   "mysql-crash": NO_ADMIN,
   "redlock-minority": STARTS_AGAIN,
   "redlock-majority": STARTS_AGAIN,
   "redlock-amnesia": STARTS_AGAIN,
-  "redis-failover": {
-    impossible: "this fault is made on one machine only: the Redis servers of a release have no replica",
-  },
+  "redis-failover": onOneMachine("the Redis servers of a release have no replica"),
   "zookeeper-restart": NO_SERVICE,
   "consul-restart": NO_SERVICE,
   "etcd-restart": NO_SERVICE,

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { type FaultedServers, heldKeys, type Making, onEachRedis, onRedis, untilTaken } from "../fault-maker.ts";
 import type { Servers } from "./servers/index.ts";
-import type { ServerProcess } from "./servers/server-process.ts";
-import { OWNER_USER, type RedisReplica, type StartedRedis } from "./servers/start-redis.ts";
+import { startAll } from "./servers/server-process.ts";
+import type { RedisReplica, StartedRedis } from "./servers/start-redis.ts";
 
 /**
  * Kills each Redis just after somebody has taken the lock, and promotes its replica. The link between the two was cut
@@ -36,17 +36,6 @@ export async function failOver(servers: Servers, making: Making, { inStep = fals
     await Promise.all(replicas.map(({ process }) => process.stop("SIGKILL")));
     await startAll(started.map(({ process }) => process));
   }
-}
-
-/** Redis with the rights of its owner. */
-export const asOwner = ({ redis }: Servers): FaultedServers => ({
-  redis: redis && { urls: redis.urls, login: { user: OWNER_USER, password: redis.faultLogin?.password } },
-});
-
-/** Starts those that do not run. One that fails keeps no other one from its start. */
-export async function startAll(processes: readonly ServerProcess[]): Promise<void> {
-  const started = await Promise.allSettled(processes.map((each) => each.start()));
-  for (const one of started) if (one.status === "rejected") throw one.reason;
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------

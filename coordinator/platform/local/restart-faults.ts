@@ -5,10 +5,18 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type LockService, WORKER_REDIS_USERS } from "../../../worker/contract.ts";
 import type { PlatformFaultName } from "../../plan/run-plan.ts";
-import { type MakeServerFault, type Making, onEachRedis, untilTaken, untilTakenOnAll } from "../fault-maker.ts";
-import { asOwner, failOver, startAll } from "./redis-failover.ts";
+import {
+  type FaultedServers,
+  type MakeServerFault,
+  type Making,
+  onEachRedis,
+  untilTaken,
+  untilTakenOnAll,
+} from "../fault-maker.ts";
+import { failOver } from "./redis-failover.ts";
 import type { Servers } from "./servers/index.ts";
-import type { ServerProcess } from "./servers/server-process.ts";
+import { type ServerProcess, startAll } from "./servers/server-process.ts";
+import { OWNER_USER } from "./servers/start-redis.ts";
 
 /** Makes each of these faults. Call it only for servers that are there. */
 export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultName, MakeServerFault>> => ({
@@ -54,6 +62,11 @@ export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis" | L
   "consul-restart": "consul",
   "etcd-restart": "etcd",
 };
+
+/** Redis with the rights of its owner. */
+export const asOwner = ({ redis }: Servers): FaultedServers => ({
+  redis: redis && { urls: redis.urls, login: { user: OWNER_USER, password: redis.faultLogin?.password } },
+});
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 

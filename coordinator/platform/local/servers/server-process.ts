@@ -34,6 +34,12 @@ export function serverProcess(
   };
 }
 
+/** Starts those that do not run. One that fails keeps no other one from its start. */
+export async function startAll(processes: readonly ServerProcess[]): Promise<void> {
+  const started = await Promise.allSettled(processes.map((each) => each.start()));
+  for (const one of started) if (one.status === "rejected") throw one.reason;
+}
+
 /** A server in whose place another process can be put. That one runs in it until it is stopped; then `start` starts the first one. */
 export function replaceable(first: ServerProcess) {
   let second: ServerProcess | undefined;

@@ -20,7 +20,7 @@ export interface StartedRedis {
   readonly version: string;
   /** Where it keeps its files. */
   readonly folder: string;
-  /** Of the replica that has taken its place, until that one is stopped. */
+  /** Its process, or that of the replica that has taken its place and is not stopped. */
   readonly process: ServerProcess;
   /** Throws ServerError. */
   startReplica(): Promise<RedisReplica>;
