@@ -58,7 +58,7 @@ export interface RunWatcher {
 }
 
 /** From the start command to the first operation: several heartbeats of a worker that waits, so that all have the command. */
-const START_IN_MS = 4 * WAITING_HEARTBEAT_MS;
+const START_IN_MS = 5 * WAITING_HEARTBEAT_MS;
 const HEARTBEAT_MS = 250;
 const LOOK_MS = 1_000;
 const STATEMENT_TIMEOUT_MS = 10_000;

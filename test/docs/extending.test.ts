@@ -113,7 +113,7 @@ test("the rules of the tree accept it", async () => {
 });
 
 test("the strategy runs and holds, with the new column and check in its report", async () => {
-  const options = ["--strategies", "none,my-lock", "--duration", "1s", "--verbose", "--out", join(copy, "reports")];
+  const options = ["--strategies", "none,my-lock", "--duration", "2s", "--verbose", "--out", join(copy, "reports")];
   const { status, output } = await run("coordinator/main.ts", ...options);
   assert.match(output, /"none" violated; "my-lock" holds \(exit 0\)/, output);
   assert.match(output, /error classes/);

@@ -32,7 +32,7 @@ after(async () => {
 
 /** Makes a report with private servers for everything else. */
 async function report(url: string, strategies: string) {
-  const options = ["--strategies", strategies, "--rows", "3", "--duration", "1s", "--out", out, "--json"];
+  const options = ["--strategies", strategies, "--rows", "3", "--duration", "2s", "--out", out, "--json"];
   const environment = { ...process.env, ...variablesOf(url), HOLDFAST_OUT: undefined };
   const child = spawn(process.execPath, [MAIN, ...options], { env: environment, stdio: ["ignore", "pipe", "inherit"] });
   const [text, [status]] = await Promise.all([child.stdout.toArray(), once(child, "exit")]);

@@ -42,7 +42,7 @@ const rejected = (run: RunReport | undefined) => run?.reported.rejected ?? 0;
 
 describe("scenarios", () => {
   test("all", async () => {
-    const { runs } = await expected("all", "--strategies", "none,get-lock,atomic", "--duration", "1s");
+    const { runs } = await expected("all", "--strategies", "none,get-lock,atomic", "--duration", "2s");
     assert.deepEqual(
       runs.map(({ data }) => data.value),
       ["violated", "holds", "holds"],

@@ -1,9 +1,10 @@
 /** A Redis Cluster for tests, on loopback. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster, RedisOptions } from "ioredis";
+import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
 import { lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
 import { openRedisClient } from "../../worker/servers/redis.ts";
-import { freePort, startRedis, type TestRedis } from "./redis.ts";
+import { startRedis, type TestRedis } from "./redis.ts";
 
 const READY_WITHIN_MS = 10_000;
 const SLOTS = 16_384;

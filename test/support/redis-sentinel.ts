@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
+import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
 import { lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
 import { openRedis } from "../../worker/servers/redis.ts";
-import { freePort, killRedis, spawnRedis, startRedis, type TestRedis } from "./redis.ts";
+import { killRedis, spawnRedis, startRedis, type TestRedis } from "./redis.ts";
 
 export const SENTINEL_PASSWORD = "sentinel";
 const PRIMARY_NAME = "main";

@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis, type RedisOptions } from "ioredis";
+import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
 import { REDIS_USERS } from "../../worker/contract.ts";
 import { lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
 
@@ -114,15 +114,6 @@ export async function killRedis(server: ChildProcess) {
   const exited = once(server, "exit");
   server.kill("SIGKILL");
   await exited;
-}
-
-export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
