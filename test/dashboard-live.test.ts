@@ -19,7 +19,7 @@ import { dashboard, dashboardQueries, substitute } from "./support/dashboard.ts"
 import { sampleReport, troubledReport, violatedReport } from "./support/sample-report.ts";
 
 /** As in helm/files/prometheus-local.yml. */
-const SCRAPE_MS = 500;
+const SCRAPE_MS = 300;
 const VARIABLES = { rateInterval: "2s", range: "60s" };
 let servers: Servers;
 let startedAt: number;
@@ -43,7 +43,7 @@ before(async () => {
   startedAt = Date.now() / 1_000;
   const coordinator = exporters[0]!;
   for (const phase of RUN_PHASES) {
-    const enough = coordinator.scrapes() + (phase === "running" ? 6 : 2);
+    const enough = coordinator.scrapes() + (phase === "running" ? 10 : 3);
     while (coordinator.scrapes() < enough) {
       assert.ok(performance.now() < deadline, `${phase} not scraped in time`);
       run.goOn(phase);
