@@ -52,14 +52,14 @@ export const RESTART_FAULTS = {
     holds: "MySQL writes a commit to disk before it acknowledges it, and undoes what was not committed",
   },
   "redlock-minority": {
-    summary: "one Redis of three is killed, and comes back empty after 1.5 times the TTL",
+    summary: "one Redis of three is down, and comes back empty after 1.5 times the TTL",
     plan: (times) => whileDown("redlock-minority", times),
     concerns: needsMajority,
     breaks: () => undefined,
     holds: "two of three are a majority, and the server is away for longer than any lock that it has forgotten",
   },
   "redlock-majority": {
-    summary: "two Redis of three are killed, and come back empty after 1.5 times the TTL",
+    summary: "two Redis of three are down, and come back empty after 1.5 times the TTL",
     plan: (times) => whileDown("redlock-majority", times),
     concerns: needsMajority,
     breaks: () => undefined,

@@ -105,23 +105,40 @@ export async function onEachRedis(servers: FaultedServers, command: (redis: Redi
 
 /** Throws the refusal of the server, or why it cannot be reached. */
 export async function onRedis<T>(
-  { redis }: FaultedServers,
+  servers: FaultedServers,
   url: string,
   command: (redis: Redis) => Promise<T>,
 ): Promise<T> {
+  const { connection, causeOf } = openFor(servers, url);
+  try {
+    return await command(connection);
+  } catch (error) {
+    throw causeOf(error);
+  } finally {
+    connection.disconnect();
+  }
+}
+
+/** A connection that the caller disconnects. Throws as {@link onRedis}. */
+export async function connectRedis(servers: FaultedServers, url: string): Promise<Redis> {
+  const { connection, causeOf } = openFor(servers, url);
+  try {
+    await connection.connect();
+    return connection;
+  } catch (error) {
+    connection.disconnect();
+    throw causeOf(error);
+  }
+}
+
+/** The driver rejects with "connection is closed"; the cause came before, as an event. */
+function openFor({ redis }: FaultedServers, url: string) {
   const connection = openRedis({ REDIS_URL: url }, redis!.login, ONE_SHOT_OPTIONS);
   let refusal: Error | undefined;
   onRedisError(connection, (error) => {
     refusal = error;
   });
-  try {
-    return await command(connection);
-  } catch (error) {
-    // The driver rejects with "connection is closed"; the cause came before, as an event.
-    throw refusal ?? error;
-  } finally {
-    connection.disconnect();
-  }
+  return { connection, causeOf: (error: unknown) => refusal ?? error };
 }
 
 /** How long somebody may take to take the lock. */

@@ -1,5 +1,6 @@
 /** The servers of the release, of which faults are made only if the chart allows it. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
 import { redisUrls } from "../../../worker/servers/redis.ts";
 import { secretOf } from "../../../worker/servers/secrets.ts";
 import type { ServerAddresses } from "../../clients/addresses.ts";
@@ -7,6 +8,7 @@ import { FAULT_USER } from "../../clients/redis-users.ts";
 import { ConfigError } from "../../errors.ts";
 import type { PlatformFaultName } from "../../plan/run-plan.ts";
 import {
+  connectRedis,
   createFaultMaker,
   type FaultedServer,
   type FaultedServers,
@@ -17,6 +19,7 @@ import {
   untilTaken,
 } from "../fault-maker.ts";
 import type { MakeFault } from "../platform.ts";
+import { type RemovableRedis, redisFaults } from "../redis-faults.ts";
 import type { KubernetesSettings } from "./settings.ts";
 
 type FaultSettings = Pick<
@@ -51,19 +54,18 @@ export function missingClusterFaults({ HOLDFAST_SERVER_FAULTS: allowed }: FaultS
 const onOneMachine = (why: string): FaultedServer => ({
   impossible: `this fault is made on one machine only: ${why}`,
 });
-const STARTS_AGAIN = onOneMachine("Kubernetes starts a lost server again at once");
 const NO_ADMIN = onOneMachine("in a release nobody but its administrator may end MySQL");
 const NO_SERVICE = onOneMachine("in a release nobody but Kubernetes may end a lock service");
 
 const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redis-restart": "redis",
   "redis-restart-saved": "redis",
-  "acl-revoked": onOneMachine("whoever may change the users of Redis has all of its rights"),
+  "acl-revoked": "redis",
   "mysql-restart": NO_ADMIN,
   "mysql-crash": NO_ADMIN,
-  "redlock-minority": STARTS_AGAIN,
-  "redlock-majority": STARTS_AGAIN,
-  "redlock-amnesia": STARTS_AGAIN,
+  "redlock-minority": "redis",
+  "redlock-majority": "redis",
+  "redlock-amnesia": "redis",
   "redis-failover": onOneMachine("the Redis servers of a release have no replica"),
   "zookeeper-restart": NO_SERVICE,
   "consul-restart": NO_SERVICE,
@@ -73,7 +75,36 @@ const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
 const MADE_HERE: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>> = {
   "redis-restart": (making) => restart(making, "NOSAVE"),
   "redis-restart-saved": (making) => restart(making, "SAVE"),
+  ...redisFaults(({ servers }) => servers.redis!.urls.map((url) => removable(servers, url))),
 };
+
+/**
+ * Without its port Redis refuses every new connection, and goes on with the one that gives it its port back. If that one
+ * is lost, no probe of the container is answered any longer, and Kubernetes restarts it.
+ */
+function removable(servers: FaultedServers, url: string): RemovableRedis {
+  let connection: Redis | undefined;
+  return {
+    async down() {
+      connection = await connectRedis(servers, url);
+      const ends = await connection
+        .pipeline([
+          ["config", "set", "port", "0"],
+          ["client", "kill", "type", "normal", "skipme", "yes"],
+          ["client", "kill", "type", "pubsub"],
+          ["flushall", "sync"],
+          ["script", "flush"],
+        ])
+        .exec();
+      for (const [error] of ends ?? []) if (error !== null) throw error;
+    },
+    async up() {
+      await connection?.config("SET", "port", new URL(url).port || DEFAULT_PORT);
+      connection?.disconnect();
+    },
+  };
+}
+const DEFAULT_PORT = 6379;
 
 /**
  * All at once. The container of a Redis that may be ended starts it again (helm/templates/redis/statefulset.yaml). It loads

@@ -1,18 +1,11 @@
-/** Faults that end the processes of private servers. Each server runs again when its fault is over, however that ends. */
+/** Faults that end the processes of private servers, and those of redis-faults.ts. Each server runs again when its fault is over, however that ends. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { type LockService, WORKER_REDIS_USERS } from "../../../worker/contract.ts";
+import type { LockService } from "../../../worker/contract.ts";
 import type { PlatformFaultName } from "../../plan/run-plan.ts";
-import {
-  type FaultedServers,
-  type MakeServerFault,
-  type Making,
-  onEachRedis,
-  untilTaken,
-  untilTakenOnAll,
-} from "../fault-maker.ts";
+import { type FaultedServers, type MakeServerFault, type Making, onEachRedis, untilTaken } from "../fault-maker.ts";
+import { redisFaults } from "../redis-faults.ts";
 import { failOver } from "./redis-failover.ts";
 import type { Servers } from "./servers/index.ts";
 import { type ServerProcess, startAll } from "./servers/server-process.ts";
@@ -25,22 +18,12 @@ export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultNa
     await untilTaken(making);
     await restart(redisOf(servers), "SIGKILL");
   },
-  "redis-restart-saved": (making) => restartSaved(servers, { ...making, servers: asOwner(servers) }),
-  "acl-revoked": (making) => revokeRights({ ...making, servers: asOwner(servers) }),
+  "redis-restart-saved": (making) => restartSaved(servers, making),
+  ...redisFaults(() =>
+    redisOf(servers).map((process) => ({ down: () => process.stop("SIGKILL"), up: () => process.start() })),
+  ),
   "mysql-restart": () => restart([servers.mysql!.process], "SIGTERM"),
   "mysql-crash": () => restart([servers.mysql!.process], "SIGKILL"),
-  "redlock-minority": (making) => keepDown(redisOf(servers).slice(-1), making),
-  "redlock-majority": (making) => keepDown(redisOf(servers).slice(1), making),
-  async "redlock-amnesia"(making) {
-    const [absent, ...others] = redisOf(servers);
-    await absent!.stop("SIGKILL");
-    try {
-      await untilTakenOnAll({ ...making, servers: asOwner(servers) }, servers.redis!.urls.slice(1));
-      await others[0]!.stop("SIGKILL");
-    } finally {
-      await startAll(redisOf(servers));
-    }
-  },
   "redis-failover": (making) => failOver(servers, { ...making, servers: asOwner(servers) }),
   "zookeeper-restart": () => restart([servers.lockServices.zookeeper!.process], "SIGTERM"),
   "consul-restart": () => restart([servers.lockServices.consul!.process], "SIGTERM"),
@@ -86,32 +69,10 @@ async function restartSaved(servers: Servers, making: Making): Promise<void> {
 }
 const SAVED = "dump.rdb";
 
-/** A worker is refused while this lasts, and is not logged out. */
-async function revokeRights({ servers, fault, over }: Making): Promise<void> {
-  await onEachRedis(servers, async (redis) => {
-    const rules = ((await redis.call("ACL", "LIST")) as string[])
-      .map((line) => line.split(" ").slice(1))
-      .filter(([user]) => (WORKER_REDIS_USERS as readonly (string | undefined)[]).includes(user));
-    try {
-      for (const [user] of rules) await redis.call("ACL", "SETUSER", user!, "-@all");
-      await sleep(fault.forMs, undefined, { signal: over }).catch(() => {});
-    } finally {
-      for (const rule of rules) await redis.call("ACL", "SETUSER", ...rule);
-    }
-  });
-}
-
 const redisOf = (servers: Servers) => servers.redis!.started.map((redis) => redis.process);
 
 /** All at once. */
 async function restart(processes: readonly ServerProcess[], signal: "SIGTERM" | "SIGKILL"): Promise<void> {
   await Promise.all(processes.map((each) => each.stop(signal)));
-  await startAll(processes);
-}
-
-/** They stay down for the time of the fault, or until the run is over. */
-async function keepDown(processes: readonly ServerProcess[], { fault, over }: Making): Promise<void> {
-  await Promise.all(processes.map((each) => each.stop("SIGKILL")));
-  await sleep(fault.forMs, undefined, { signal: over }).catch(() => {});
   await startAll(processes);
 }

@@ -21,7 +21,7 @@ const FOR_MS = 500;
 
 let servers: Servers;
 before(async () => {
-  servers = await startServers({ coordinatorUrl: "", only: ["mysql", "redis"], redisServers: 2, faultUser: true });
+  servers = await startServers({ coordinatorUrl: "", only: ["mysql", "redis"], redisServers: 3, faultUser: true });
 });
 after(() => servers?.[Symbol.asyncDispose]());
 
@@ -43,10 +43,14 @@ function make(name: ServerFaultName, REDIS_PASSWORD_FAULTS = String(servers.redi
   return makeFault(fault, { run: RUN, time: 1, over: new AbortController().signal });
 }
 
-async function as<T>(user: "lock" | "faults", server: number, work: (redis: Redis) => Promise<T>): Promise<T> {
+async function as<T>(
+  user: "lock" | "health" | "faults",
+  server: number,
+  work: (redis: Redis) => Promise<T>,
+): Promise<T> {
   const { urls, passwords, faultLogin } = servers.redis!;
-  const login = user === "faults" ? faultLogin! : { user, password: passwords[user] };
-  const redis = openRedis({ REDIS_URL: urls[server]! }, login, ONE_SHOT_OPTIONS);
+  const logins = { lock: { user, password: passwords.lock }, health: { user, password: "none" }, faults: faultLogin! };
+  const redis = openRedis({ REDIS_URL: urls[server]! }, logins[user], ONE_SHOT_OPTIONS);
   redis.on("error", () => {});
   try {
     return await work(redis);
@@ -112,6 +116,85 @@ async function startingAgain(made: Promise<unknown>): Promise<void> {
   await Promise.all([end, ...keepers]);
 }
 
+for (const [name, down] of [
+  ["redlock-minority", [false, false, true]],
+  ["redlock-majority", [false, true, true]],
+  ["redlock-amnesia", [true, false, true]],
+] as const)
+  test(`${name}: servers cut off and refuse their clients, and come back empty without a restart`, async () => {
+    const before = servers.redis!.started.map(({ process }) => process.pid);
+    const other = lockOf(name);
+    await onEach("lock", (redis) => redis.set(other, "another", "PX", 60_000));
+    const { open, anew } = await refusals("lock", takenUntil(make(name)), /ECONNREFUSED|closed/);
+    assert.deepEqual(open, down);
+    // The first server is away for a moment only.
+    assert.deepEqual(anew.slice(1), down.slice(1));
+    const left = await onEach("lock", (redis) => redis.get(other));
+    assert.deepEqual(
+      left.map((value) => value === null),
+      down,
+    );
+    assert.deepEqual(
+      servers.redis!.started.map(({ process }) => process.pid),
+      before,
+    );
+  });
+
+test("acl-revoked refuses workers and probes, and gives back what they had", async () => {
+  const rules = () => as("faults", 0, (redis) => redis.call("ACL", "LIST"));
+  const before = await rules();
+  const made = make("acl-revoked");
+  const refused = await Promise.all([refusals("lock", made, /NOPERM/), refusals("health", made, /NOPERM/)]);
+  for (const { open, anew } of refused) assert.deepEqual([...open, ...anew], Array(6).fill(true));
+  assert.deepEqual(await rules(), before);
+});
+
+const onEach = <T>(user: "lock" | "health", work: (redis: Redis) => Promise<T>) =>
+  Promise.all(servers.redis!.urls.map((_, server) => as(user, server, work)));
+
+/** Which servers refuse a user while a fault is made: on a connection that was open before, and on a new one. */
+async function refusals(user: "lock" | "health", made: Promise<void>, reason: RegExp) {
+  let isMade = false;
+  const end = made.finally(() => {
+    isMade = true;
+  });
+  const refused = servers.redis!.urls.map(async (_, server) => {
+    const seen = { open: false, anew: false };
+    const refuses = (work: Promise<unknown>) =>
+      work.then(
+        () => false,
+        (error) => reason.test(error.message),
+      );
+    await as(user, server, async (open) => {
+      await open.ping().catch(() => {});
+      while (!isMade) {
+        seen.open ||= await refuses(open.ping());
+        seen.anew ||= await refuses(as(user, server, (redis) => redis.ping()));
+        await sleep(5);
+      }
+    });
+    return seen;
+  });
+  await end;
+  const seen = await Promise.all(refused);
+  return { open: seen.map(({ open }) => open), anew: seen.map(({ anew }) => anew) };
+}
+
+/** Takes the lock of the run on each server again and again, as another holder each time, until the fault is made. */
+async function takenUntil(made: Promise<void>): Promise<void> {
+  let isMade = false;
+  const end = made.finally(() => {
+    isMade = true;
+  });
+  for (let holder = 0; !isMade; holder += 1) {
+    await Promise.allSettled(
+      [0, 1, 2].map((server) => as("lock", server, (redis) => redis.set(lockOf(RUN), holder, "PX", 60_000))),
+    );
+    await sleep(20);
+  }
+  await end;
+}
+
 test("redis-stall keeps others waiting", async () => {
   assert.ok((await lockUntil(make("redis-stall"))) > FOR_MS / 2);
 });
@@ -143,12 +226,13 @@ test("mysql-kill-connections ends what is open, and nothing else", async () => {
 
 test("the user who makes faults may do nothing else", async () => {
   const refused = [
-    ["get", lockOf(RUN)],
+    ["get", "not-of-holdfast"],
     ["set", lockOf(RUN), "1"],
     ["del", "not-of-holdfast"],
     ["eval", "return 1", "0"],
     ["config", "get", "port"],
-    ["acl", "list"],
+    ["script", "load", "return 1"],
+    ["acl", "deluser", "lock"],
     ["client", "list"],
     ["flushdb", "no"],
   ] as const;
@@ -172,11 +256,20 @@ test("without the password, or without permission, no fault is made", () => {
   assert.deepEqual(faultedServers(settings(), variables), { mysql: undefined, redis: undefined });
   const missing = missingClusterFaults(settings());
   assert.deepEqual(Object.keys(missing), [...SERVER_FAULT_NAMES]);
-  const impossible: readonly string[] = PLATFORM_FAULT_NAMES.filter((name) => !name.startsWith("redis-restart"));
+  const impossible: readonly string[] = PLATFORM_FAULT_NAMES.filter((name) => !MADE_HERE.includes(name));
   for (const [name, reason] of Object.entries(missing))
     assert.match(reason, impossible.includes(name) ? /made on one machine only: / : /faults\.enabled=true/);
 
   assert.match(missingClusterFaults(redis)["foreign-writer"] ?? "", /mysql\.enabled=true/);
-  for (const name of ["redis-data-loss", "redis-restart", "redis-restart-saved"] as const)
+  for (const name of ["redis-data-loss", ...MADE_HERE] as const)
     assert.equal(missingClusterFaults(redis)[name], undefined);
 });
+
+const MADE_HERE: readonly ServerFaultName[] = [
+  "redis-restart",
+  "redis-restart-saved",
+  "acl-revoked",
+  "redlock-minority",
+  "redlock-majority",
+  "redlock-amnesia",
+];
