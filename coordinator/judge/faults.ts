@@ -40,6 +40,7 @@ const SERVER_FAULTS: Record<ServerFaultName, (forMs: number) => string> = {
   "redlock-majority": (forMs) => `all Redis servers but one were down for ${duration(forMs)}`,
   "redis-restart-saved": () => "Redis saved its data, shut down and started again",
   "acl-revoked": (forMs) => `Redis refused the workers every command for ${duration(forMs)}`,
+  "password-rotated": (forMs) => `Redis cut the workers off and refused their passwords for ${duration(forMs)}`,
   "redis-failover": () => "Redis was killed, and a replica that did not have the lock took its place",
   "zookeeper-restart": () => "ZooKeeper shut down and started again",
   "consul-restart": () => "Consul shut down and started again",

@@ -14,6 +14,8 @@ export interface FaultFacts {
    * that names no faults makes it with the first of them only. Undefined: there is no other like it.
    */
   alike?(strategy: StrategyName): string | undefined;
+  /** A report that names no faults does not make it, because another one shows the same. */
+  readonly onlyIfNamed?: true;
   /** Why the strategy cannot keep the data under it without a guard; undefined where it can. */
   breaks(strategy: StrategyName): string | undefined;
   /** Why the others hold. */

@@ -27,7 +27,8 @@ export function isMadeByDefault(
   strategies: readonly StrategyName[],
 ): boolean {
   if (!isConcerned(strategy, fault)) return false;
-  const { alike } = factsOf(fault);
+  const { alike, onlyIfNamed } = factsOf(fault);
+  if (onlyIfNamed) return false;
   const kind = alike?.(strategy);
   if (kind === undefined) return true;
   return strategy === strategies.find((each) => isConcerned(each, fault) && alike?.(each) === kind);

@@ -35,6 +35,15 @@ export const RESTART_FAULTS = {
     breaks: () => undefined,
     holds: "whoever is refused does not hold the lock, and a holder knows by its own clock when its lease ends",
   },
+  "password-rotated": {
+    summary:
+      "the workers' users of Redis get other passwords and are cut off, and get the old ones back after 1.5 times the TTL",
+    plan: (times) => revoked("password-rotated", times),
+    concerns: isKeptInRedis,
+    onlyIfNamed: true,
+    breaks: () => undefined,
+    holds: "whoever cannot log in does not get the lock, and a holder knows by its own clock when its lease ends",
+  },
   "mysql-restart": {
     summary: "MySQL shuts down and starts again (SIGTERM)",
     plan: (times) => outage("mysql-restart", times),

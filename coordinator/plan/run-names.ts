@@ -175,6 +175,7 @@ const SERVER_FAULTS: Record<ServerFaultName, string> = {
   "redlock-amnesia": "two Redis of three forget",
   "redis-restart-saved": "Redis restarts with its data",
   "acl-revoked": "rights revoked",
+  "password-rotated": "password rotated",
   "redis-failover": "Redis fails over",
   "zookeeper-restart": "ZooKeeper restarts",
   "consul-restart": "Consul restarts",

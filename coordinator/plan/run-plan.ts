@@ -25,12 +25,16 @@ export const PLATFORM_FAULT_NAMES = [
   "redlock-amnesia",
   "redis-restart-saved",
   "acl-revoked",
+  "password-rotated",
   "redis-failover",
   "zookeeper-restart",
   "consul-restart",
   "etcd-restart",
 ] as const;
 export type PlatformFaultName = (typeof PLATFORM_FAULT_NAMES)[number];
+
+/** Faults under which servers refuse workers for a while. */
+export const REFUSING_FAULT_NAMES: readonly ServerFaultName[] = ["acl-revoked", "password-rotated"];
 
 /** Faults of the servers, which the coordinator makes while the operations run. */
 export const SERVER_FAULT_NAMES = [

@@ -9,7 +9,7 @@ import {
   type StrategyName,
 } from "../../worker/contract.ts";
 import { quoted } from "../text/format.ts";
-import type { Aspect, ExpectedOfRun, RunPlan } from "./run-plan.ts";
+import { type Aspect, type ExpectedOfRun, REFUSING_FAULT_NAMES, type RunPlan } from "./run-plan.ts";
 
 export interface Theory {
   readonly data: Expectation;
@@ -66,7 +66,7 @@ export function expectedErrors(
     ...(facts.errors ?? []),
     ...(keptIn === null || keptIn === "database" ? [] : ["LockTimeout", "LockAborted", "LockUnreachable"]),
     ...(lease === "watched" || lease === "refreshed" ? ["LockLost"] : []),
-    ...(serverFaults.some(({ name }) => name === "acl-revoked") ? ["LockDenied"] : []),
+    ...(serverFaults.some(({ name }) => REFUSING_FAULT_NAMES.includes(name)) ? ["LockDenied"] : []),
     ...(facts.write === "guarded" && guard === "version" ? ["conflict"] : []),
     ...(facts.write === "guarded" && guard.startsWith("fence") ? ["fenced"] : []),
     // The database ends a transaction for another one. Behind a lock that excludes the others there is no other one,

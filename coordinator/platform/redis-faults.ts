@@ -1,5 +1,7 @@
 /** Faults of Redis that every platform makes in the same way. Only how a server goes away and comes back is its own. */
+import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
 import { WORKER_REDIS_USERS } from "../../worker/contract.ts";
 import type { PlatformFaultName } from "../plan/run-plan.ts";
 import { type MakeServerFault, type Making, onEachRedis, untilTakenOnAll } from "./fault-maker.ts";
@@ -16,6 +18,7 @@ export interface RemovableRedis {
 export const redisFaults = (serversOf: (making: Making) => readonly RemovableRedis[]) =>
   ({
     "acl-revoked": revokeRights,
+    "password-rotated": rotatePassword,
     "redlock-minority"(making) {
       const servers = serversOf(making);
       return keepDown(servers.slice(majorityOf(servers)), making);
@@ -59,20 +62,31 @@ async function allUp(servers: readonly RemovableRedis[]): Promise<void> {
 }
 
 /**
- * A worker is refused while this lasts, and is not logged out. So is the probe of a container: if nobody gives the rights
- * back, because the coordinator was killed, Kubernetes restarts the container, which reads its users from their file.
+ * Changes the users of the workers for the time of the fault, and gives them back what they had. It also changes the user
+ * of the container's probe: if nobody ends the fault, because the coordinator was killed, Kubernetes restarts the container,
+ * which reads its users from their file.
  */
-async function revokeRights({ servers, fault, over }: Making): Promise<void> {
-  await onEachRedis(servers, async (redis) => {
-    const rules = ((await redis.call("ACL", "LIST")) as string[])
-      .map((line) => line.split(" ").slice(1))
-      .filter(([user]) => REFUSED_USERS.includes(user!));
-    try {
-      for (const [user] of rules) await redis.call("ACL", "SETUSER", user!, "-@all");
-      await sleep(fault.forMs, undefined, { signal: over }).catch(() => {});
-    } finally {
-      for (const rule of rules) await redis.call("ACL", "SETUSER", ...rule);
-    }
-  });
-}
+const changingUsers =
+  (change: (redis: Redis, user: string) => Promise<unknown>): MakeServerFault =>
+  ({ servers, fault, over }) =>
+    onEachRedis(servers, async (redis) => {
+      const users = ((await redis.call("ACL", "LIST")) as string[])
+        .map((line) => line.split(" ").slice(1))
+        .filter(([user]) => REFUSED_USERS.includes(user!));
+      try {
+        for (const [user] of users) await change(redis, user!);
+        await sleep(fault.forMs, undefined, { signal: over }).catch(() => {});
+      } finally {
+        for (const [user, ...rules] of users) await redis.call("ACL", "SETUSER", user!, "resetpass", ...rules);
+      }
+    });
 const REFUSED_USERS: readonly string[] = [...WORKER_REDIS_USERS, "health"];
+
+/** A worker stays logged in. */
+const revokeRights = changingUsers((redis, user) => redis.call("ACL", "SETUSER", user, "-@all"));
+
+/** Nobody knows the new password. */
+const rotatePassword = changingUsers(async (redis, user) => {
+  await redis.call("ACL", "SETUSER", user, "resetpass", `#${randomBytes(32).toString("hex")}`);
+  await redis.client("KILL", "USER", user);
+});

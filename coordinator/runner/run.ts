@@ -24,7 +24,7 @@ import type { RunReport, ServerStates } from "../judge/report-data.ts";
 import { judge } from "../judge/run-verdict.ts";
 import { summarize } from "../judge/summarize.ts";
 import { usesAllRedis } from "../plan/requirements.ts";
-import type { RunPlan } from "../plan/run-plan.ts";
+import { REFUSING_FAULT_NAMES, type RunPlan } from "../plan/run-plan.ts";
 import type { Fleet, Launcher } from "../platform/launcher.ts";
 import type { MakeFault } from "../platform/platform.ts";
 import { DeadlinePassed, waitUntil } from "../wait.ts";
@@ -151,7 +151,9 @@ function buildSpec(
 ): WorkerSpec {
   return {
     ...plan,
-    ...(serverFaults?.some(({ name }) => name === "acl-revoked") ? { outlastsRefusals: true as const } : {}),
+    ...(serverFaults?.some(({ name }) => REFUSING_FAULT_NAMES.includes(name))
+      ? { outlastsRefusals: true as const }
+      : {}),
     report,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     ledger: true,

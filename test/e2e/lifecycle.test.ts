@@ -121,13 +121,21 @@ onSite("`helm uninstall` leaves nothing, of whatever kind", async () => {
   assert.deepEqual(await clusterObjects(), [], "objects outside of namespaces");
 });
 
-/** A hold of 120 ms, within which a fault comes although the servers are behind a network. */
+/** A TTL with which a fault comes in time although the servers are behind a network. */
 const FAULTED = {
   scenario: "faults",
-  strategies: ["redis", "row-lock", "none"],
+  strategies: ["redlock", "row-lock", "none"],
+  redis: { instances: 3 },
   faults: {
     enabled: true,
-    names: ["redis-data-loss", "redis-restart", "redis-restart-saved", "mysql-kill-connections"],
+    names: [
+      "redis-restart",
+      "redis-restart-saved",
+      "acl-revoked",
+      "redlock-majority",
+      "redlock-amnesia",
+      "mysql-kill-connections",
+    ],
   },
   lockTtl: "1200ms",
   duration: "8s",
@@ -137,19 +145,24 @@ onSite(
   "a second installation, by Helm 4, breaks its servers where it may, and uninstalled in the middle of a run it leaves nothing",
   async () => {
     await site.install({ ...QUICK, ...FAULTED });
-    const runs = await finishedRuns(6);
+    const runs = await finishedRuns(8);
     const told = runs.map(({ strategy, data, agreement, faultTimes = [] }) =>
       [strategy, data.value, agreement, ...new Set(faultTimes.map(({ server }) => server))].join(" "),
     );
     assert.deepEqual(told, [
-      "redis holds expected",
-      "redis violated expected redis-data-loss",
-      "redis violated expected redis-restart",
-      "redis holds expected redis-restart-saved",
+      "redlock holds expected",
+      "redlock violated expected redis-restart",
+      "redlock holds expected redis-restart-saved",
+      "redlock holds expected acl-revoked",
+      "redlock holds expected redlock-majority",
+      "redlock violated expected redlock-amnesia",
       "row-lock holds expected",
       "row-lock holds expected mysql-kill-connections",
     ]);
-    for (const { notes = [] } of runs.slice(2, 4)) assert.match(notes.join(), /^Redis restarted during this run/);
+    const [, empty, saved, revoked, away] = runs;
+    for (const { notes = [] } of [empty!, saved!]) assert.match(notes.join(), /^Redis restarted during this run/);
+    assert.ok(revoked!.errors.some((error) => error.class === "LockDenied"));
+    assert.match(away!.notes!.join(), /^Redis was flushed 2 times during this run/);
     await site.helm(["uninstall", "demo"]);
     await until("the end of everything that it made", 120_000, async () => {
       const left = (await objectsOf(site)).filter((name) => !bare.includes(name));

@@ -118,7 +118,15 @@ test("soak: a control, then rounds whose faults depend on the seed alone, each o
         ...ofServers,
       ]),
     );
-  const survived = ["die", "lost-answer", "partition", "acl-revoked", "redis-stall", "redis-restart-saved"];
+  const survived = [
+    "die",
+    "lost-answer",
+    "partition",
+    "acl-revoked",
+    "password-rotated",
+    "redis-stall",
+    "redis-restart-saved",
+  ];
   const always = [...survived, "mysql-restart", "mysql-crash"];
   assert.deepEqual([...drawn({})].sort(), always.sort());
   const guarded = [...drawn({ guard: "fence-claim" })];

@@ -129,10 +129,10 @@ async function writtenBetween(run: string, fromUs: number, untilUs: number) {
   return ledger.writtenAtUs.filter((atUs) => atUs > fromUs && atUs < untilUs).length;
 }
 
-test("redis holds under a restart with its data and while its rights are revoked, and both have happened", async () => {
+test("redis holds under a restart with its data and while its rights are revoked or its password is another one, and all have happened", async () => {
   const { process: server, folder } = rig.servers.redis!.started[0]!;
   const before = server.pid;
-  const report = await run("redis", ["redis-restart-saved", "acl-revoked"]);
+  const report = await run("redis", ["redis-restart-saved", "acl-revoked", "password-rotated"]);
   assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], told(report));
   assert.notEqual(server.pid, before);
   assert.ok(!(await readdir(folder)).includes("dump.rdb"), "the next restart comes back empty");

@@ -61,6 +61,7 @@ const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redis-restart": "redis",
   "redis-restart-saved": "redis",
   "acl-revoked": "redis",
+  "password-rotated": "redis",
   "mysql-restart": NO_ADMIN,
   "mysql-crash": NO_ADMIN,
   "redlock-minority": "redis",

@@ -35,6 +35,7 @@ export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis" | L
   "redis-restart": "redis",
   "redis-restart-saved": "redis",
   "acl-revoked": "redis",
+  "password-rotated": "redis",
   "mysql-restart": "mysql",
   "mysql-crash": "mysql",
   "redlock-minority": "redis",

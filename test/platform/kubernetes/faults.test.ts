@@ -140,14 +140,18 @@ for (const [name, down] of [
     );
   });
 
-test("acl-revoked refuses workers and probes, and gives back what they had", async () => {
-  const rules = () => as("faults", 0, (redis) => redis.call("ACL", "LIST"));
-  const before = await rules();
-  const made = make("acl-revoked");
-  const refused = await Promise.all([refusals("lock", made, /NOPERM/), refusals("health", made, /NOPERM/)]);
-  for (const { open, anew } of refused) assert.deepEqual([...open, ...anew], Array(6).fill(true));
-  assert.deepEqual(await rules(), before);
-});
+for (const [name, reason] of [
+  ["acl-revoked", /NOPERM/],
+  ["password-rotated", /WRONGPASS|closed/],
+] as const)
+  test(`${name} refuses workers and probes, and gives back what they had`, async () => {
+    const rules = () => as("faults", 0, (redis) => redis.call("ACL", "LIST"));
+    const before = await rules();
+    const made = make(name);
+    const refused = await Promise.all([refusals("lock", made, reason), refusals("health", made, reason)]);
+    for (const { open, anew } of refused) assert.deepEqual([...open, ...anew], Array(6).fill(true));
+    assert.deepEqual(await rules(), before);
+  });
 
 const onEach = <T>(user: "lock" | "health", work: (redis: Redis) => Promise<T>) =>
   Promise.all(servers.redis!.urls.map((_, server) => as(user, server, work)));
@@ -269,6 +273,7 @@ const MADE_HERE: readonly ServerFaultName[] = [
   "redis-restart",
   "redis-restart-saved",
   "acl-revoked",
+  "password-rotated",
   "redlock-minority",
   "redlock-majority",
   "redlock-amnesia",
