@@ -46,7 +46,7 @@ function noteRedis(before: State, after: State): string[] {
     );
   const flushed = growth(before, after, "flushes", replaced);
   if (flushed > 0)
-    notes.push(`Redis was flushed ${plural(flushed, "time")} during this run: every lock that was held is lost`);
+    notes.push(`Redis was flushed ${plural(flushed, "time")} during this run: every lock that it held is lost`);
   if (before.maxmemory_policy !== after.maxmemory_policy)
     notes.push(`maxmemory-policy changed from ${before.maxmemory_policy} to ${after.maxmemory_policy} during this run`);
   return notes;
