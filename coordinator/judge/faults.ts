@@ -42,6 +42,7 @@ const SERVER_FAULTS: Record<ServerFaultName, (forMs: number) => string> = {
   "acl-revoked": (forMs) => `Redis refused the workers every command for ${duration(forMs)}`,
   "password-rotated": (forMs) => `Redis cut the workers off and refused their passwords for ${duration(forMs)}`,
   "redis-failover": () => "Redis was killed, and a replica that did not have the lock took its place",
+  "clock-jump": () => "the clock of Redis jumped forward by an hour",
   "zookeeper-restart": () => "ZooKeeper shut down and started again",
   "consul-restart": () => "Consul shut down and started again",
   "etcd-restart": () => "etcd shut down and started again",

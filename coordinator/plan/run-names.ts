@@ -177,6 +177,7 @@ const SERVER_FAULTS: Record<ServerFaultName, string> = {
   "acl-revoked": "rights revoked",
   "password-rotated": "password rotated",
   "redis-failover": "Redis fails over",
+  "clock-jump": "Redis's clock jumps",
   "zookeeper-restart": "ZooKeeper restarts",
   "consul-restart": "Consul restarts",
   "etcd-restart": "etcd restarts",

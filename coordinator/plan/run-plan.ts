@@ -27,6 +27,7 @@ export const PLATFORM_FAULT_NAMES = [
   "acl-revoked",
   "password-rotated",
   "redis-failover",
+  "clock-jump",
   "zookeeper-restart",
   "consul-restart",
   "etcd-restart",

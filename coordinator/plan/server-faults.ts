@@ -30,6 +30,14 @@ export const SERVER_FAULTS = {
     breaks: ifBlind("the release is carried out late and deletes the lock of the next holder"),
     holds: "the holder knows by its own clock when its lease ends, and nobody gets the lock meanwhile",
   },
+  "clock-jump": {
+    summary: "the clock of Redis jumps forward by an hour (libfaketime)",
+    plan: (times, strategy) => contended(often("clock-jump", times, 1.1), strategy),
+    concerns: isKeptInRedis,
+    alike: byLease,
+    breaks: ifLeased("Redis ends the lock by its own clock while the holder is still at work"),
+    holds: "the lock is not kept in Redis",
+  },
   "foreign-writer": {
     summary: "somebody writes the row without the lock, and counts its version up",
     plan: (times, strategy) => inDatabase(often("foreign-writer", times), strategy),

@@ -43,6 +43,8 @@ export type Rig = Awaited<ReturnType<typeof createRig>>;
 
 export interface RigOptions {
   readonly redisServers?: number;
+  /** The clock of each Redis can be set forward, where libfaketime is installed. */
+  readonly fakeClocks?: boolean;
   /** Lock services to start, with their accounts. One that is not installed is in `servers.missing`. */
   readonly lockServices?: readonly LockService[];
   /** Further options of the rig's own MySQL. */
@@ -51,7 +53,8 @@ export interface RigOptions {
   readonly mysqlUrl?: string;
 }
 
-export async function createRig({ redisServers = 1, lockServices = [], mysqlOptions = [], mysqlUrl }: RigOptions = {}) {
+export async function createRig(options: RigOptions = {}) {
+  const { redisServers = 1, fakeClocks = false, lockServices = [], mysqlOptions = [], mysqlUrl } = options;
   const listen = { host: "127.0.0.1", port: await freePort() };
   const coordinatorUrl = `http://${listen.host}:${listen.port}`;
   const token = "test";
@@ -59,6 +62,7 @@ export async function createRig({ redisServers = 1, lockServices = [], mysqlOpti
   const servers = await startServers({
     coordinatorUrl,
     redisServers,
+    fakeClocks,
     lockServices,
     mysqlOptions,
     only,

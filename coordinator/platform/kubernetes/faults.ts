@@ -68,6 +68,7 @@ const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redlock-majority": "redis",
   "redlock-amnesia": "redis",
   "redis-failover": onOneMachine("the Redis servers of a release have no replica"),
+  "clock-jump": onOneMachine("the containers of a release have the clock of their node"),
   "zookeeper-restart": NO_SERVICE,
   "consul-restart": NO_SERVICE,
   "etcd-restart": NO_SERVICE,

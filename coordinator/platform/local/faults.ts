@@ -23,7 +23,7 @@ export function missingLocalFaults({ mysql, redis, lockServices }: Servers) {
     const reason = reasonOf(lockServices[service], LOCK_SERVICE_TITLES[service], `${service.toUpperCase()}_URL`);
     return reason === undefined ? [] : [[service, reason]];
   });
-  return missingFaults(
+  const missing = missingFaults(
     {
       mysql: reasonOf(mysql, "MySQL", "MYSQL_URL"),
       redis: reasonOf(redis, "Redis", "REDIS_URL"),
@@ -31,4 +31,11 @@ export function missingLocalFaults({ mysql, redis, lockServices }: Servers) {
     },
     RESTARTED,
   );
+  const fixedClock = redis?.started.some(({ advanceClock }) => advanceClock === undefined);
+  return { ...missing, ...(fixedClock ? { "clock-jump": NO_FAKE_CLOCK } : {}) };
 }
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+const NO_FAKE_CLOCK =
+  "this fault needs libfaketime, which is not installed (Debian, Ubuntu: sudo apt-get install libfaketime)";

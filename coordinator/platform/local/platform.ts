@@ -49,6 +49,7 @@ export async function createLocalPlatform(config: Config, progress: Progress): P
     lockServices: servicesFor(plans).filter((service) => !namedServices(environment).includes(service)),
     redisServers: plans.some(needsMajority) ? MAJORITY_SERVERS_MIN : 1,
     faultUser: plans.some(({ serverFaults }) => serverFaults !== undefined),
+    fakeClocks: plans.some(({ serverFaults = [] }) => serverFaults.some(({ name }) => name === "clock-jump")),
     log: (text) => progress.step(text),
   });
   try {

@@ -2,9 +2,17 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Redis } from "ioredis";
 import type { LockService } from "../../../worker/contract.ts";
 import type { PlatformFaultName } from "../../plan/run-plan.ts";
-import { type FaultedServers, type MakeServerFault, type Making, onEachRedis, untilTaken } from "../fault-maker.ts";
+import {
+  type FaultedServers,
+  type MakeServerFault,
+  type Making,
+  onEachRedis,
+  onRedis,
+  untilTaken,
+} from "../fault-maker.ts";
 import { redisFaults } from "../redis-faults.ts";
 import { failOver } from "./redis-failover.ts";
 import type { Servers } from "./servers/index.ts";
@@ -25,6 +33,7 @@ export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultNa
   "mysql-restart": () => restart([servers.mysql!.process], "SIGTERM"),
   "mysql-crash": () => restart([servers.mysql!.process], "SIGKILL"),
   "redis-failover": (making) => failOver(servers, { ...making, servers: asOwner(servers) }),
+  "clock-jump": (making) => advanceClocks(servers, { ...making, servers: asOwner(servers) }),
   "zookeeper-restart": () => restart([servers.lockServices.zookeeper!.process], "SIGTERM"),
   "consul-restart": () => restart([servers.lockServices.consul!.process], "SIGTERM"),
   "etcd-restart": () => restart([servers.lockServices.etcd!.process], "SIGTERM"),
@@ -42,6 +51,7 @@ export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis" | L
   "redlock-majority": "redis",
   "redlock-amnesia": "redis",
   "redis-failover": "redis",
+  "clock-jump": "redis",
   "zookeeper-restart": "zookeeper",
   "consul-restart": "consul",
   "etcd-restart": "etcd",
@@ -69,6 +79,27 @@ async function restartSaved(servers: Servers, making: Making): Promise<void> {
   }
 }
 const SAVED = "dump.rdb";
+
+/** For good: a clock that is set back would be another fault. */
+async function advanceClocks({ redis }: Servers, making: Making): Promise<void> {
+  await untilTaken(making);
+  await Promise.all(
+    redis!.started.map(async ({ url, advanceClock }) => {
+      await onRedis(making.servers, url, async (connection) => {
+        const before = await timeOf(connection);
+        await advanceClock!(JUMP_MS);
+        if ((await timeOf(connection)) < before + JUMP_MS) throw new Error("the clock of Redis did not jump");
+      });
+    }),
+  );
+}
+/** Ends every lock that somebody has. */
+const JUMP_MS = 3_600_000;
+
+const timeOf = async (redis: Redis) => {
+  const [seconds, microseconds] = await redis.time();
+  return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
+};
 
 const redisOf = (servers: Servers) => servers.redis!.started.map((redis) => redis.process);
 

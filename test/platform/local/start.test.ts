@@ -6,11 +6,15 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { Redis } from "ioredis";
 import mysql from "mysql2/promise";
 import { createDatabase } from "../../../coordinator/clients/mysql.ts";
 import { createPrometheus } from "../../../coordinator/clients/prometheus.ts";
 import { ServerError } from "../../../coordinator/errors.ts";
+import { missingLocalFaults } from "../../../coordinator/platform/local/faults.ts";
+import { findClockLibraries } from "../../../coordinator/platform/local/servers/fake-clock.ts";
 import { type Servers, startServers } from "../../../coordinator/platform/local/servers/index.ts";
+import type { StartedRedis } from "../../../coordinator/platform/local/servers/start-redis.ts";
 import { eventually, processesOf } from "../../support/leftovers.ts";
 
 let parent: string;
@@ -24,7 +28,12 @@ const http = await serve((request, response) => {
 before(async () => {
   // With a space, which no server may split at.
   parent = await mkdtemp(join(tmpdir(), "holdfast test "));
-  servers = await startServers({ coordinatorUrl: `http://${http.address}`, folder: parent, redisServers: 3 });
+  servers = await startServers({
+    coordinatorUrl: `http://${http.address}`,
+    folder: parent,
+    redisServers: 3,
+    fakeClocks: true,
+  });
 });
 after(async () => {
   await servers?.[Symbol.asyncDispose]();
@@ -105,6 +114,29 @@ test("independent Redis servers, and no clear password in any file", async () =>
     const content = await readFile(join(file.parentPath, file.name), "latin1");
     for (const secret of secrets) assert.ok(!content.includes(secret), `${file.name} holds a password`);
   }
+});
+
+test("the clock of one Redis jumps where libfaketime is installed; elsewhere the reason says what to install", async () => {
+  const { started, passwords } = servers.redis!;
+  const [server, other] = started
+    .slice(0, 2)
+    .map(({ url }) => new Redis(url, { username: "monitor", password: passwords.monitor }));
+  const secondsOf = async (redis: Redis) =>
+    Number((await redis.info("server")).match(/server_time_usec:(\d+)/)![1]) / 1e6;
+  const installed = (await findClockLibraries()) !== undefined || process.env.CI !== undefined;
+  if (installed) {
+    await started[0]!.advanceClock!(3_600_000);
+    const ahead = (await secondsOf(server!)) - (await secondsOf(other!));
+    assert.ok(ahead > 3_590 && ahead < 3_610, `${ahead} s`);
+  }
+  for (const redis of [server, other]) redis!.disconnect();
+
+  const reasonWith = (each: Partial<StartedRedis>) =>
+    missingLocalFaults({ ...servers, redis: { ...servers.redis!, started: [{ ...started[0]!, ...each }] } })[
+      "clock-jump"
+    ];
+  assert.equal(reasonWith({ advanceClock: async () => {} }), undefined);
+  assert.match(reasonWith({ advanceClock: undefined })!, /needs libfaketime, .* apt-get install libfaketime/);
 });
 
 test("an end leaves no process and no folder", async () => {

@@ -5,6 +5,7 @@ import type { LockService } from "../../../../worker/contract.ts";
 import type { RedisLogin } from "../../../../worker/servers/redis.ts";
 import { FAULT_USER, type RedisPasswords, randomPasswords } from "../../../clients/redis-users.ts";
 import { ServerError } from "../../../errors.ts";
+import { findClockLibraries } from "./fake-clock.ts";
 import { type Keeper, startKeeper } from "./keeper.ts";
 import { ProgramMissing } from "./programs.ts";
 import type { ServerProcess } from "./server-process.ts";
@@ -31,6 +32,8 @@ export interface ServersOptions {
   readonly redisServers?: number;
   /** Gives Redis a further user: for the faults of servers. */
   readonly faultUser?: boolean;
+  /** The clock of each Redis can be set forward, where libfaketime is installed. */
+  readonly fakeClocks?: boolean;
   /** Parent of the temporary folder, by default TMPDIR. */
   readonly folder?: string;
   readonly log?: (text: string) => void;
@@ -89,6 +92,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     await checkSpace(keeper.folder, only, services.length);
     const passwords = randomPasswords();
     const faultLogin = options.faultUser ? { user: FAULT_USER, password: randomPasswords().monitor } : undefined;
+    const clockLibraries = options.fakeClocks ? await findClockLibraries() : undefined;
     const has = (name: ServerName) => only.includes(name);
     const [{ lockServices, missing }, prometheus, mysql, ...redis] = await Promise.all([
       startLockServices(keeper, services),
@@ -96,7 +100,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
       has("mysql") ? startMysql(keeper, options.mysqlOptions) : undefined,
       ...(has("redis")
         ? Array.from({ length: redisServers }, (_, index) =>
-            startRedis(keeper, `redis-${index}`, passwords, faultLogin?.password),
+            startRedis(keeper, `redis-${index}`, { passwords, faultPassword: faultLogin?.password, clockLibraries }),
           )
         : []),
     ]);

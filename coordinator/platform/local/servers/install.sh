@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the missing servers that a run on one machine needs, from Debian or Ubuntu, except those that MYSQL_URL,
 # REDIS_URL or PROMETHEUS_URL replace. Services are neither started nor enabled, because each run starts its own
-# servers. With the argument `tests` also what only tests need; tests are skipped where that cannot be installed.
+# servers. With the argument `tests` also what only tests need; tests are skipped where that cannot be installed, and so
+# is a fault that needs libfaketime.
 # Other arguments are options of the run: a lock service that they name is installed as well.
 set -eu
 
@@ -10,6 +11,14 @@ POLICY=/usr/sbin/policy-rc.d
 ZOOKEEPER_JAR=/usr/share/java/zookeeper.jar
 
 is_there() { command -v "$1" >/dev/null 2>&1; }
+
+# As findClockLibraries of fake-clock.ts looks for it.
+has_faketime() {
+  for library in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib*/faketime/libfaketimeMT.so.1; do
+    [ ! -e "$library" ] || return 0
+  done
+  return 1
+}
 
 fail() {
   echo "holdfast: $1" >&2
@@ -36,6 +45,10 @@ if asked_for etcd && [ -z "${ETCD_URL:-}" ]; then
   is_there etcd || missing="$missing etcd-server"
 fi
 wanted=
+# "faults" is the name of the scenario, which makes all faults that can be made.
+if [ "${1:-}" = tests ] || asked_for faults || asked_for clock-jump; then
+  [ -n "${REDIS_URL:-}" ] || has_faketime || wanted="$wanted libfaketime"
+fi
 if [ "${1:-}" = tests ]; then
   is_there java || wanted="$wanted default-jre-headless"
   [ -e "$ZOOKEEPER_JAR" ] || wanted="$wanted libzookeeper-java"
@@ -47,7 +60,7 @@ fi
 [ -n "$missing$wanted" ] || exit 0
 
 skip_wanted() {
-  echo "holdfast: the tests that need$wanted will be skipped: $1" >&2
+  echo "holdfast: what needs$wanted will be skipped: $1" >&2
   exit 0
 }
 [ -n "$missing" ] || is_there apt-get || skip_wanted "there is no apt-get"
@@ -91,7 +104,7 @@ apt update >"$scratch/log" 2>&1 || true
 for package in $wanted; do
   apt install --no-install-recommends "$package" >>"$scratch/log" 2>&1 || {
     tail -n 5 "$scratch/log" >&2
-    echo "holdfast: the tests that need $package will be skipped: apt-get could not install it (see above)" >&2
+    echo "holdfast: what needs $package will be skipped: apt-get could not install it (see above)" >&2
   }
 done
 installed >"$scratch/after"

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { readRedisVersion } from "../../../clients/redis.ts";
 import { fillFaultsFile, fillUsersFile, passwordVariables, type RedisPasswords } from "../../../clients/redis-users.ts";
 import { filesFolder } from "../../../paths.ts";
+import { createFakeClock } from "./fake-clock.ts";
 import type { Keeper } from "./keeper.ts";
 import { freePort } from "./ports.ts";
 import { findProgram } from "./programs.ts";
@@ -22,6 +23,8 @@ export interface StartedRedis {
   readonly folder: string;
   /** Its process, or that of the replica that has taken its place and is not stopped. */
   readonly process: ServerProcess;
+  /** Sets its clock and that of its replicas forward; absent where it has the clock of the machine. */
+  readonly advanceClock?: ((byMs: number) => Promise<void>) | undefined;
   /** Throws ServerError. */
   startReplica(): Promise<RedisReplica>;
 }
@@ -34,17 +37,21 @@ export interface RedisReplica {
   succeed(): void;
 }
 
-/**
- * Starts a Redis with helm/files/redis.conf and users.acl, and with the user of faults.acl and the owner if there is a password for them.
- * Throws ServerError.
- */
+export interface RedisOptions {
+  readonly passwords: RedisPasswords;
+  /** With it, there are the user of helm/files/faults.acl and the owner. */
+  readonly faultPassword?: string | undefined;
+  /** With them, its clock can be set forward. */
+  readonly clockLibraries?: readonly string[] | undefined;
+}
+
+/** Starts a Redis with helm/files/redis.conf and users.acl. Throws ServerError. */
 export async function startRedis(
   keeper: Keeper,
   name: string,
-  passwords: RedisPasswords,
-  faultPassword?: string,
+  { passwords, faultPassword, clockLibraries }: RedisOptions,
 ): Promise<StartedRedis> {
-  const command = await findProgram(["redis-server"], "redis-server");
+  const program = await findProgram(["redis-server"], "redis-server");
   const cwd = join(keeper.folder, name);
   await mkdir(cwd);
   await copyFile(join(filesFolder(), "redis.conf"), join(cwd, "redis.conf"));
@@ -56,12 +63,16 @@ export async function startRedis(
       : `${fillFaultsFile(await readUsers("faults.acl"), faultPassword)}user ${OWNER_USER} on >${faultPassword} ~* &* +@all\n`;
   await writeFile(join(cwd, "users.acl"), users + faultUsers, { mode: 0o600 });
 
+  const clock = clockLibraries && (await createFakeClock(clockLibraries, program, join(cwd, "clock")));
+  const { command, args } = clock ?? { command: program, args: [] };
+
   async function run(log: string, options: readonly string[] = []) {
     const port = await freePort();
     const server = keeper.run({
       command,
       // Names relative to its folder: Redis splits the values of options at spaces.
       args: [
+        ...args,
         "redis.conf",
         "--port",
         `${port}`,
@@ -77,7 +88,7 @@ export async function startRedis(
       log: join(keeper.folder, `${log}.log`),
     });
     const url = `redis://127.0.0.1:${port}`;
-    const thing = `Redis (${command})`;
+    const thing = `Redis (${program})`;
     const answer = () => readRedisVersion({ REDIS_URL: url, ...passwordVariables(passwords) });
     const version = await waitUntilReady(server, thing, READY_MS, answer);
     return { url, version, process: serverProcess(server, { thing, readyMs: READY_MS, answer }) };
@@ -89,6 +100,7 @@ export async function startRedis(
     ...first,
     folder: cwd,
     process,
+    advanceClock: clock?.advance,
     async startReplica() {
       // It keeps no file of what it loads, so a server that a later fault restarts comes back empty.
       const replica = await run(`${name}-replica`, ["--repl-diskless-load", "on-empty-db"]);
