@@ -26,7 +26,15 @@ export function createServerFaults(
   const ending = new AbortController();
   let offsetUs = 0;
   let made: Promise<unknown> = Promise.resolve();
+  let last: Promise<unknown> = Promise.resolve();
   const nowUs = () => performance.now() * 1_000 + offsetUs;
+
+  /** One after the other: a fault that cuts all clients off a server would also cut off one that is being made of it. */
+  function inTurn(work: () => Promise<void>): Promise<void> {
+    const end = last.then(work);
+    last = end.catch(() => {});
+    return end;
+  }
 
   async function make(fault: NonNullable<RunPlan["serverFaults"]>[number], startMs: number) {
     const { name, afterMs, everyMs } = fault;
@@ -34,16 +42,19 @@ export function createServerFaults(
       const dueMs = startMs + afterMs + (time - 1) * everyMs;
       await sleep(Math.max(0, dueMs - performance.now()), undefined, { signal: ending.signal }).catch(() => {});
       if (ending.signal.aborted) break;
-      const startedAtUs = nowUs();
       try {
         if (makeFault === undefined) throw new Error("nothing makes it here");
-        await makeFault(fault, { run, time, over: ending.signal });
+        await inTurn(async () => {
+          if (ending.signal.aborted) return;
+          const startedAtUs = nowUs();
+          await makeFault(fault, { run, time, over: ending.signal });
+          times.push({ name, startedAtUs, endedAtUs: nowUs() });
+        });
       } catch (error) {
         if (ending.signal.aborted) break;
         problems.push(`the fault ${name} could not be made: ${error instanceof Error ? error.message : error}`);
         return;
       }
-      times.push({ name, startedAtUs, endedAtUs: nowUs() });
     }
     if (!times.some((time) => time.name === name))
       problems.push(`the fault ${name} never happened: the run ended before its time`);

@@ -101,8 +101,11 @@ function removable(servers: FaultedServers, url: string): RemovableRedis {
       for (const [error] of ends ?? []) if (error !== null) throw error;
     },
     async up() {
-      await connection?.config("SET", "port", new URL(url).port || DEFAULT_PORT);
-      connection?.disconnect();
+      try {
+        await connection?.config("SET", "port", new URL(url).port || DEFAULT_PORT);
+      } finally {
+        connection?.disconnect();
+      }
     },
   };
 }
