@@ -69,6 +69,9 @@ Secret, or a new one. They are computed once per render, so that the Secret and 
 {{- $_ := set $wanted "mysql-password" .Values.mysql.auth.password }}
 {{- if .Values.mysql.enabled }}
 {{- $_ := set $wanted "mysql-root-password" .Values.mysql.auth.rootPassword }}
+{{- if .Values.faults.enabled }}
+{{- $_ := set $wanted "mysql-faults-password" .Values.mysql.auth.faultsPassword }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if not .Values.redis.auth.existingSecret }}
@@ -164,6 +167,15 @@ secretKeyRef:
 secretKeyRef:
   name: {{ .Values.mysql.auth.existingSecret | default (include "holdfast.fullname" .) }}
   key: {{ .Values.mysql.auth.existingSecret | empty | ternary "mysql-root-password" .Values.mysql.auth.rootPasswordKey }}
+{{- end }}
+
+{{/* The user who makes faults of the bundled MySQL. */}}
+{{- define "holdfast.mysqlFaultsPasswordEnv" -}}
+- name: MYSQL_PASSWORD_FAULTS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.mysql.auth.existingSecret | default (include "holdfast.fullname" .) }}
+      key: {{ .Values.mysql.auth.existingSecret | empty | ternary "mysql-faults-password" .Values.mysql.auth.faultsPasswordKey }}
 {{- end }}
 
 {{/* Environment variables that locate the servers. `monitor` adds what only the coordinator may know. */}}

@@ -117,6 +117,12 @@
 {{- if and $v.faults.enabled (not (or $v.mysql.enabled $v.redis.enabled)) }}
 {{- fail "faults.enabled=true has no effect: faults are made only of the chart's own servers; set mysql.enabled=true, redis.enabled=true or faults.enabled=false" }}
 {{- end }}
+{{- if and $v.mysql.auth.faultsPassword (not $v.faults.enabled) }}
+{{- fail "mysql.auth.faultsPassword is of the user who makes faults of MySQL: set faults.enabled=true" }}
+{{- end }}
+{{- if and $v.faults.enabled $v.mysql.enabled (eq $v.mysql.auth.username "faults") }}
+{{- fail "mysql.auth.username=faults: with faults.enabled=true this is the user who makes faults of MySQL; choose another name" }}
+{{- end }}
 {{- if and (hasKey $v.redis.auth.passwords "faults") (not $v.faults.enabled) }}
 {{- fail "redis.auth.passwords.faults is of the user who makes faults of Redis: set faults.enabled=true" }}
 {{- end }}

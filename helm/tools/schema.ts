@@ -197,9 +197,11 @@ const ChartValues = z
             username: z.string().regex(/^\S{1,128}$/),
             password: z.string(),
             rootPassword: z.string(),
+            faultsPassword: z.string(),
             existingSecret: z.string(),
             passwordKey: z.string().min(1),
             rootPasswordKey: z.string().min(1),
+            faultsPasswordKey: z.string().min(1),
             passwordFile: file,
           })
           .partial(),

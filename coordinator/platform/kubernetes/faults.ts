@@ -1,8 +1,10 @@
 /** The servers of the release, of which faults are made only if the chart allows it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
+import mysql from "mysql2/promise";
+import { type MysqlVariables, mysqlOptions } from "../../../worker/servers/mysql.ts";
 import { redisUrls } from "../../../worker/servers/redis.ts";
-import { secretOf } from "../../../worker/servers/secrets.ts";
+import { type Secret, secretOf } from "../../../worker/servers/secrets.ts";
 import type { ServerAddresses } from "../../clients/addresses.ts";
 import { FAULT_USER } from "../../clients/redis-users.ts";
 import { ConfigError } from "../../errors.ts";
@@ -24,19 +26,26 @@ import type { KubernetesSettings } from "./settings.ts";
 
 type FaultSettings = Pick<
   KubernetesSettings,
-  "HOLDFAST_SERVER_FAULTS" | "REDIS_PASSWORD_FAULTS" | "REDIS_PASSWORD_FAULTS_FILE" | "REDIS_PASSWORD_FAULTS_COMMAND"
+  "HOLDFAST_SERVER_FAULTS" | PasswordVariable<"MYSQL"> | PasswordVariable<"REDIS">
 >;
+type PasswordVariable<Server extends string> = `${Server}_PASSWORD_FAULTS${"" | "_FILE" | "_COMMAND"}`;
 
-/** Throws ConfigError without the password of the user who makes faults of Redis. */
-export const createClusterFaultMaker = (settings: FaultSettings, variables: ServerAddresses["variables"]): MakeFault =>
-  createFaultMaker(faultedServers(settings, variables), MADE_HERE);
+/** Throws ConfigError without the password of a user who makes faults. */
+export function createClusterFaultMaker(settings: FaultSettings, variables: ServerAddresses["variables"]): MakeFault {
+  const servers = faultedServers(settings, variables);
+  const mysqlLogin = servers.mysql && loginOf(settings, "MYSQL");
+  return createFaultMaker(servers, {
+    ...REDIS_FAULTS,
+    ...(mysqlLogin && { "mysql-restart": () => restartMysql(variables, mysqlLogin) }),
+  });
+}
 
 /** Throws ConfigError as {@link createClusterFaultMaker} does. */
 export function faultedServers(settings: FaultSettings, variables: ServerAddresses["variables"]): FaultedServers {
   const { HOLDFAST_SERVER_FAULTS: allowed = [] } = settings;
   return {
     mysql: allowed.includes("mysql") ? variables : undefined,
-    redis: allowed.includes("redis") ? { urls: redisUrls(variables), login: faultLogin(settings) } : undefined,
+    redis: allowed.includes("redis") ? { urls: redisUrls(variables), login: loginOf(settings, "REDIS") } : undefined,
   };
 }
 
@@ -54,7 +63,6 @@ export function missingClusterFaults({ HOLDFAST_SERVER_FAULTS: allowed }: FaultS
 const onOneMachine = (why: string): FaultedServer => ({
   impossible: `this fault is made on one machine only: ${why}`,
 });
-const NO_ADMIN = onOneMachine("in a release nobody but its administrator may end MySQL");
 const NO_SERVICE = onOneMachine("in a release nobody but Kubernetes may end a lock service");
 
 const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
@@ -62,8 +70,8 @@ const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redis-restart-saved": "redis",
   "acl-revoked": "redis",
   "password-rotated": "redis",
-  "mysql-restart": NO_ADMIN,
-  "mysql-crash": NO_ADMIN,
+  "mysql-restart": "mysql",
+  "mysql-crash": onOneMachine("in a release nobody but Kubernetes may kill MySQL"),
   "redlock-minority": "redis",
   "redlock-majority": "redis",
   "redlock-amnesia": "redis",
@@ -74,7 +82,7 @@ const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "etcd-restart": NO_SERVICE,
 };
 
-const MADE_HERE: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>> = {
+const REDIS_FAULTS: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>> = {
   "redis-restart": (making) => restart(making, "NOSAVE"),
   "redis-restart-saved": (making) => restart(making, "SAVE"),
   ...redisFaults(({ servers }) => servers.redis!.urls.map((url) => removable(servers, url))),
@@ -131,15 +139,34 @@ async function restart(making: Making, save: "SAVE" | "NOSAVE"): Promise<void> {
 }
 const CLOSED = "Connection is closed.";
 
-/** A restart takes less than a second. */
+/** The container of a MySQL that may be ended starts it again (helm/templates/mysql/statefulset.yaml). */
+async function restartMysql(variables: MysqlVariables, { user, password }: FaultLogin): Promise<void> {
+  const { host = "", port = 0 } = mysqlOptions(variables);
+  const login = { host, port, user, password: await password.read() };
+  const connect = () => mysql.createConnection(login);
+  const connection = await connect();
+  const closed = new Promise((resolve) => connection.on("error", resolve).on("end", resolve));
+  try {
+    await connection.query("SHUTDOWN");
+    // It refuses new connections before it ends this one.
+    await Promise.race([closed, sleep(BACK_WITHIN_MS, undefined, { ref: false })]);
+  } finally {
+    connection.destroy();
+  }
+  await untilAnswered(async () => (await connect()).destroy());
+}
+
+/** A restart takes less than a second, and one of MySQL several. */
 const BACK_WITHIN_MS = 20_000;
 
 /** Resolves when all servers answer. */
-async function untilBack(servers: FaultedServers): Promise<void> {
+const untilBack = (servers: FaultedServers) => untilAnswered(() => onEachRedis(servers, (redis) => redis.ping()));
+
+async function untilAnswered(ask: () => Promise<unknown>): Promise<void> {
   const deadline = performance.now() + BACK_WITHIN_MS;
   for (;;) {
     try {
-      await onEachRedis(servers, (redis) => redis.ping());
+      await ask();
       return;
     } catch (error) {
       if (performance.now() > deadline) throw error;
@@ -150,11 +177,17 @@ async function untilBack(servers: FaultedServers): Promise<void> {
 
 const NOT_ENABLED = "faults of the servers are made only with faults.enabled=true (values of the chart)";
 
-function faultLogin(settings: FaultSettings) {
-  const password = secretOf(settings, "REDIS_PASSWORD_FAULTS");
+interface FaultLogin {
+  readonly user: string;
+  readonly password: Secret;
+}
+
+function loginOf(settings: FaultSettings, server: "MYSQL" | "REDIS"): FaultLogin {
+  const variable = `${server}_PASSWORD_FAULTS` as const;
+  const password = secretOf(settings, variable);
   if (password === undefined)
     throw new ConfigError(
-      "HOLDFAST_SERVER_FAULTS names redis, but REDIS_PASSWORD_FAULTS is not set; the chart sets both (faults.enabled)",
+      `HOLDFAST_SERVER_FAULTS names ${server.toLowerCase()}, but ${variable} is not set; the chart sets both (faults.enabled)`,
     );
   return { user: FAULT_USER, password };
 }

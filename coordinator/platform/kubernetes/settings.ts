@@ -52,7 +52,8 @@ export const KubernetesSettings = KubernetesTarget.extend({
     .transform((text) => text.split(","))
     .pipe(z.array(z.enum(["mysql", "redis"])))
     .optional(),
-  /** The password of the user of helm/files/faults.acl, which only the coordinator has. */
+  /** The passwords of the users of helm/files/faults-mysql.sh and faults.acl, which only the coordinator has. */
+  ...secretVariables("MYSQL_PASSWORD_FAULTS"),
   ...secretVariables("REDIS_PASSWORD_FAULTS"),
   /** The file from which the kubelet takes the termination message that `kubectl describe pod` shows. */
   HOLDFAST_TERMINATION_LOG: z.string().default("/dev/termination-log"),

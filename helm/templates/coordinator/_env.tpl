@@ -36,6 +36,9 @@
 {{- end }}
 - name: HOLDFAST_SERVER_FAULTS
   value: {{ join "," $servers | quote }}
+{{- if .Values.mysql.enabled }}
+{{ include "holdfast.mysqlFaultsPasswordEnv" . }}
+{{- end }}
 {{- end }}
 {{ include "holdfast.prometheusEnv" . }}
 {{ include "holdfast.serverEnv" (dict "root" . "monitor" true) }}
