@@ -13,33 +13,60 @@ const PASSWORDS = [
   ...["token", "mysql.auth.password", "mysql.auth.rootPassword", "grafana.adminPassword"],
   ...REDIS_USERS.map((user) => `redis.auth.passwords.${user}`),
 ].map((path) => `${path}=of-${path.replaceAll(".", "-")}`);
-const ON = ["faults.enabled=true", "redis.auth.passwords.faults=of-faults"];
+const ON = [
+  "faults.enabled=true",
+  "redis.auth.passwords.faults=of-faults",
+  "mysql.auth.faultsPassword=of-mysql-faults",
+];
 
 for (const helm of bothHelms()) {
-  test(`Helm ${helm.major}: faults.enabled adds a user of Redis, its password and what the coordinator needs`, () => {
+  test(`Helm ${helm.major}: faults.enabled adds a user of each server, its password and what the coordinator needs`, () => {
     const [without, added] = [objects(helm), objects(helm, ...ON)];
     assert.deepEqual([...added.keys()], [...without.keys()], "no object more or less");
     const changed = [...added].filter(([name, object]) => JSON.stringify(object) !== JSON.stringify(without.get(name)));
     assert.deepEqual(changed.map(([name]) => name).sort(), [
+      "ConfigMap/demo-holdfast-mysql",
       "Job/coordinator",
       "Secret/demo-holdfast",
       "Secret/demo-holdfast-redis-users",
+      "StatefulSet/demo-holdfast-mysql",
       "StatefulSet/demo-holdfast-redis",
     ]);
 
-    // The new checksum replaces the pods of Redis, which read their users when they start.
-    const checksum = added.get("StatefulSet/demo-holdfast-redis").spec.template.metadata.annotations["checksum/users"];
-    assert.notEqual(
-      without.get("StatefulSet/demo-holdfast-redis").spec.template.metadata.annotations["checksum/users"],
-      checksum,
-    );
-    without.get("StatefulSet/demo-holdfast-redis").spec.template.metadata.annotations["checksum/users"] = checksum;
+    // A new checksum replaces the pods, which read their users when they start.
+    for (const [server, checksums] of [
+      ["redis", ["checksum/users"]],
+      ["mysql", ["checksum/config", "checksum/passwords"]],
+    ] as const)
+      for (const checksum of checksums) {
+        const [before, after] = [without, added].map((all) => annotationsOf(all, server));
+        assert.notEqual(before[checksum], after[checksum], checksum);
+        before[checksum] = after[checksum];
+      }
 
-    // The same server with the same options, which is started again when it has ended.
-    const [server, ending] = [without, added].map((all) => containerOf(all.get("StatefulSet/demo-holdfast-redis")));
-    assert.deepEqual(ending.args.slice(0, 2), ["sh", "-c"]);
-    assert.deepEqual(ending.args.slice(3), server.args);
-    server.args = ending.args;
+    // The same servers with the same options, which are started again when they have ended.
+    for (const [name, program] of [
+      ["redis", []],
+      ["mysql", ["docker-entrypoint.sh", "mysqld"]],
+    ] as const) {
+      const [server, ending] = [without, added].map((all) => containerOf(all.get(`StatefulSet/demo-holdfast-${name}`)));
+      assert.deepEqual(ending.args.slice(0, 2), ["sh", "-c"]);
+      assert.deepEqual(ending.args.slice(3), [...program, ...(server.args ?? [])]);
+      server.args = ending.args;
+    }
+
+    const script = readFileSync(new URL("helm/files/faults-mysql.sh", ROOT), "utf8");
+    without.get("ConfigMap/demo-holdfast-mysql").data["faults.sh"] = script;
+    const { spec } = without.get("StatefulSet/demo-holdfast-mysql").spec.template;
+    spec.volumes
+      .find(({ name }: Any) => name === "schema")
+      .configMap.items.push({ key: "faults.sh", path: "faults.sh" });
+    const mysqlPassword = {
+      name: "MYSQL_PASSWORD_FAULTS",
+      valueFrom: { secretKeyRef: { name: "demo-holdfast", key: "mysql-faults-password" } },
+    };
+    spec.containers[0].env.push(mysqlPassword);
+    without.get("Secret/demo-holdfast").stringData["mysql-faults-password"] = "of-mysql-faults";
 
     without.get("Secret/demo-holdfast").stringData["redis-faults-password"] = "of-faults";
     const line = readFileSync(new URL("helm/files/faults.acl", ROOT), "utf8");
@@ -48,13 +75,10 @@ for (const helm of bothHelms()) {
 
     const [env] = [without, added].map(envOf);
     const byName = (a: Any, b: Any) => (a.name < b.name ? -1 : 1);
-    env!.push(
-      { name: "HOLDFAST_SERVER_FAULTS", value: "mysql,redis" },
-      {
-        name: "REDIS_PASSWORD_FAULTS",
-        valueFrom: { secretKeyRef: { name: "demo-holdfast", key: "redis-faults-password" } },
-      },
-    );
+    env!.push({ name: "HOLDFAST_SERVER_FAULTS", value: "mysql,redis" }, mysqlPassword, {
+      name: "REDIS_PASSWORD_FAULTS",
+      valueFrom: { secretKeyRef: { name: "demo-holdfast", key: "redis-faults-password" } },
+    });
     for (const each of [without, added]) envOf(each).sort(byName);
     assert.deepEqual(added, without);
   });
@@ -68,6 +92,7 @@ for (const helm of bothHelms()) {
     const mysql = "mysql.enabled=false,mysql.external.host=db";
     const ownMysql = variables(objects(helm, "faults.enabled=true", mysql));
     assert.equal(ownMysql.HOLDFAST_SERVER_FAULTS, "redis");
+    assert.ok(!("MYSQL_PASSWORD_FAULTS" in ownMysql));
 
     const bare = PASSWORDS.filter((set) => !set.startsWith("redis."));
     const redis = "redis.enabled=false,redis.external.nodes={r:6379},redis.auth.passwords.default=p";
@@ -79,14 +104,17 @@ for (const helm of bothHelms()) {
   test(`Helm ${helm.major}: names alone choose faults, and allow none of the servers`, () => {
     const chosen = variables(objects(helm, "faults.names={stall,foreign-writer}"));
     assert.equal(chosen.HOLDFAST_FAULTS, "stall,foreign-writer");
-    assert.ok(!("HOLDFAST_SERVER_FAULTS" in chosen) && !("REDIS_PASSWORD_FAULTS" in chosen));
+    for (const name of ["HOLDFAST_SERVER_FAULTS", "REDIS_PASSWORD_FAULTS", "MYSQL_PASSWORD_FAULTS"])
+      assert.ok(!(name in chosen), name);
   });
 
-  test(`Helm ${helm.major}: with passwords of an existing Secret, that of the user comes from it`, () => {
-    const sets = PASSWORDS.filter((set) => !set.startsWith("redis."));
-    const found = byName(helm, ...sets, "redis.auth.existingSecret=mine", "faults.enabled=true");
-    const { valueFrom } = envOf(found).find(({ name }: Any) => name === "REDIS_PASSWORD_FAULTS");
-    assert.deepEqual(valueFrom, { secretKeyRef: { name: "mine", key: "redis-faults-password" } });
+  test(`Helm ${helm.major}: with passwords of an existing Secret, those of the users come from it`, () => {
+    const sets = PASSWORDS.filter((set) => !/^(redis|mysql)\./.test(set));
+    const secrets = ["redis.auth.existingSecret=mine", "mysql.auth.existingSecret=its"];
+    const found = byName(helm, ...sets, ...secrets, "mysql.auth.faultsPasswordKey=its-key", "faults.enabled=true");
+    const refOf = (variable: string) => envOf(found).find(({ name }: Any) => name === variable).valueFrom.secretKeyRef;
+    assert.deepEqual(refOf("REDIS_PASSWORD_FAULTS"), { name: "mine", key: "redis-faults-password" });
+    assert.deepEqual(refOf("MYSQL_PASSWORD_FAULTS"), { name: "its", key: "its-key" });
   });
 }
 
@@ -97,6 +125,8 @@ function byName(helm: Helm, ...sets: string[]): Map<string, Any> {
   return new Map(all.map((object) => [nameOf(object), object]));
 }
 
+const annotationsOf = (objects: Map<string, Any>, server: string) =>
+  objects.get(`StatefulSet/demo-holdfast-${server}`).spec.template.metadata.annotations;
 const containerOf = (object: Any) => object.spec.template.spec.containers[0];
 const envOf = (objects: Map<string, Any>): Any[] => containerOf(objects.get("Job/coordinator")).env;
 

@@ -95,6 +95,8 @@ const IMPOSSIBLE: [sets: string, message: RegExp][] = [
   [`${MYSQL},mysql.auth.passwordFile=/f`, /passwordFile is for your own server, without/],
   ["mysql.auth.passwordFile=/f", /or set mysql\.enabled=false/],
   ["redis.auth.passwords.faults=p", /set faults\.enabled=true/],
+  ["mysql.auth.faultsPassword=p", /set faults\.enabled=true/],
+  ["faults.enabled=true,mysql.auth.username=faults", /mysql\.auth\.username=faults: .* choose another name/],
   [`faults.enabled=true,${MYSQL},${REDIS}`, /faults\.enabled=true has no effect: .* or faults\.enabled=false/],
   ["redis.auth.passwords.default=p", /no such user in files\/users\.acl, only lock/],
   [`${REDIS},redis.auth.passwords.lock=q`, /default, which is then used for everything, and lock/],

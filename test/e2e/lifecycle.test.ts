@@ -134,6 +134,7 @@ const FAULTED = {
       "acl-revoked",
       "redlock-majority",
       "redlock-amnesia",
+      "mysql-restart",
       "mysql-kill-connections",
     ],
   },
@@ -145,7 +146,7 @@ onSite(
   "a second installation, by Helm 4, breaks its servers where it may, and uninstalled in the middle of a run it leaves nothing",
   async () => {
     await site.install({ ...QUICK, ...FAULTED });
-    const runs = await finishedRuns(8);
+    const runs = await finishedRuns(10);
     const told = runs.map(({ strategy, data, agreement, faultTimes = [] }) =>
       [strategy, data.value, agreement, ...new Set(faultTimes.map(({ server }) => server))].join(" "),
     );
@@ -156,11 +157,15 @@ onSite(
       "redlock holds expected acl-revoked",
       "redlock holds expected redlock-majority",
       "redlock violated expected redlock-amnesia",
+      "redlock holds expected mysql-restart",
       "row-lock holds expected",
+      "row-lock holds expected mysql-restart",
       "row-lock holds expected mysql-kill-connections",
     ]);
     const [, empty, saved, revoked, away] = runs;
     for (const { notes = [] } of [empty!, saved!]) assert.match(notes.join(), /^Redis restarted during this run/);
+    const ended = runs.filter(({ faultTimes = [] }) => faultTimes.some(({ server }) => server === "mysql-restart"));
+    for (const { notes = [] } of ended) assert.match(notes.join(), /MySQL restarted during this run/);
     assert.ok(revoked!.errors.some((error) => error.class === "LockDenied"));
     assert.match(away!.notes!.join(), /^Redis was flushed 2 times during this run/);
     await site.helm(["uninstall", "demo"]);

@@ -1,5 +1,9 @@
 /** Faults of the servers of a release, made of real servers that have the users of the chart. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
@@ -20,18 +24,43 @@ const RUN = "faulted-1";
 const FOR_MS = 500;
 
 let servers: Servers;
+let folder: string;
 before(async () => {
-  servers = await startServers({ coordinatorUrl: "", only: ["mysql", "redis"], redisServers: 3, faultUser: true });
+  folder = await mkdtemp(join(tmpdir(), "holdfast-faults-"));
+  const users = join(folder, "faults.sql");
+  await writeFile(users, sqlOfChart());
+  servers = await startServers({
+    coordinatorUrl: "",
+    only: ["mysql", "redis"],
+    redisServers: 3,
+    faultUser: true,
+    mysqlOptions: [`--init-file=${users}`],
+  });
 });
-after(() => servers?.[Symbol.asyncDispose]());
+after(async () => {
+  await servers?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
+
+/** With characters that end a string, or begin another one. */
+const MYSQL_PASSWORD_FAULTS = 'it\'s a \\ "$1" `x`';
+
+/** What the image would have MySQL do when it creates the data. */
+function sqlOfChart(): string {
+  const script = join(import.meta.dirname, "../../../helm/files/faults-mysql.sh");
+  const sourced = `docker_process_sql() { cat; }; . "${script}"`;
+  return execFileSync("bash", ["-euc", sourced], { env: { ...process.env, MYSQL_PASSWORD_FAULTS }, encoding: "utf8" });
+}
 
 /** Makes a fault as the coordinator's pod does: the passwords stand beside the addresses. */
-function make(name: ServerFaultName, REDIS_PASSWORD_FAULTS = String(servers.redis!.faultLogin!.password)) {
+function make(name: ServerFaultName, passwords: Readonly<Record<string, string>> = {}) {
   const mysqlUrl = new URL(servers.mysql!.url);
   const { password: MYSQL_PASSWORD } = mysqlUrl;
   mysqlUrl.password = "";
   const [REDIS_URL = "", ...others] = servers.redis!.urls;
-  const allowed = settings({ HOLDFAST_SERVER_FAULTS: "mysql,redis", REDIS_PASSWORD_FAULTS });
+  const REDIS_PASSWORD_FAULTS = String(servers.redis!.faultLogin!.password);
+  const HOLDFAST_SERVER_FAULTS = "mysql,redis";
+  const allowed = settings({ HOLDFAST_SERVER_FAULTS, MYSQL_PASSWORD_FAULTS, REDIS_PASSWORD_FAULTS, ...passwords });
   const makeFault = createClusterFaultMaker(allowed, {
     MYSQL_URL: mysqlUrl.href,
     MYSQL_PASSWORD,
@@ -103,13 +132,16 @@ for (const [name, left] of [
     for (const server of [0, 1]) assert.equal(await as("lock", server, (redis) => redis.get(lockOf(name))), left);
   });
 
-/** Starts each Redis again when it has ended, as its container does. */
-async function startingAgain(made: Promise<unknown>): Promise<void> {
+/** Starts each server again when it has ended, as its container does. */
+async function startingAgain(
+  made: Promise<unknown>,
+  processes = servers.redis!.started.map(({ process }) => process),
+): Promise<void> {
   let isMade = false;
   const end = made.finally(() => {
     isMade = true;
   });
-  const keepers = servers.redis!.started.map(async ({ process }) => {
+  const keepers = processes.map(async (process) => {
     // It may end while it is asked whether it answers.
     while (!isMade) await Promise.all([process.start().catch(() => {}), sleep(10)]);
   });
@@ -228,7 +260,30 @@ test("mysql-kill-connections ends what is open, and nothing else", async () => {
   await next.end();
 });
 
-test("the user who makes faults may do nothing else", async () => {
+test("mysql-restart ends MySQL, which comes back with its data", async () => {
+  const { url, process } = servers.mysql!;
+  const before = process.pid;
+  await startingAgain(make("mysql-restart"), [process]);
+  assert.notEqual(process.pid, before);
+  const connection = await mysql.createConnection(url);
+  const [rows] = await connection.query<RowDataPacket[]>("SELECT version FROM employee WHERE run = ?", [RUN]);
+  await connection.end();
+  assert.deepEqual(rows, [{ version: 8 }]);
+});
+
+test("the user of MySQL who makes faults may do nothing else", async () => {
+  const { hostname: host, port, pathname } = new URL(servers.mysql!.url);
+  const login = { host, port: Number(port), user: "faults", password: MYSQL_PASSWORD_FAULTS };
+  const connection = await mysql.createConnection(login);
+  const [grants] = await connection.query<RowDataPacket[]>("SHOW GRANTS");
+  await assert.rejects(connection.query(`SELECT * FROM ${pathname.slice(1)}.employee`), /denied/);
+  await assert.rejects(connection.query("SET GLOBAL max_connections = 10"), /denied/);
+  await connection.end();
+  assert.match(Object.values(grants[0]!).join(), /^GRANT SHUTDOWN ON \*\.\* TO/);
+  assert.equal(grants.length, 1);
+});
+
+test("the user of Redis who makes faults may do nothing else", async () => {
   const refused = [
     ["get", "not-of-holdfast"],
     ["set", lockOf(RUN), "1"],
@@ -248,23 +303,29 @@ test("the user who makes faults may do nothing else", async () => {
     );
 });
 
-test("a password that Redis refuses is named as the reason", async () => {
-  await assert.rejects(make("redis-data-loss", "wrong"), /WRONGPASS/);
+test("a password that a server refuses is named as the reason", async () => {
+  await assert.rejects(make("mysql-restart", { MYSQL_PASSWORD_FAULTS: "wrong" }), /Access denied for user 'faults'/);
+  await assert.rejects(make("redis-data-loss", { REDIS_PASSWORD_FAULTS: "wrong" }), /WRONGPASS/);
 });
 
 test("without the password, or without permission, no fault is made", () => {
   const variables = { MYSQL_URL: "mysql://m/db", REDIS_URL: "redis://r", PROMETHEUS_URL: "http://p" };
   const redis = settings({ HOLDFAST_SERVER_FAULTS: "redis" });
   assert.throws(() => faultedServers(redis, variables), ConfigError);
+  const mysqlOnly = settings({ HOLDFAST_SERVER_FAULTS: "mysql" });
+  assert.throws(() => createClusterFaultMaker(mysqlOnly, variables), /MYSQL_PASSWORD_FAULTS is not set/);
 
   assert.deepEqual(faultedServers(settings(), variables), { mysql: undefined, redis: undefined });
   const missing = missingClusterFaults(settings());
   assert.deepEqual(Object.keys(missing), [...SERVER_FAULT_NAMES]);
-  const impossible: readonly string[] = PLATFORM_FAULT_NAMES.filter((name) => !MADE_HERE.includes(name));
+  const impossible: readonly string[] = PLATFORM_FAULT_NAMES.filter(
+    (name) => !MADE_HERE.includes(name) && name !== "mysql-restart",
+  );
   for (const [name, reason] of Object.entries(missing))
     assert.match(reason, impossible.includes(name) ? /made on one machine only: / : /faults\.enabled=true/);
 
-  assert.match(missingClusterFaults(redis)["foreign-writer"] ?? "", /mysql\.enabled=true/);
+  for (const name of ["foreign-writer", "mysql-restart"] as const)
+    assert.match(missingClusterFaults(redis)[name] ?? "", /mysql\.enabled=true/);
   for (const name of ["redis-data-loss", ...MADE_HERE] as const)
     assert.equal(missingClusterFaults(redis)[name], undefined);
 });
