@@ -4,8 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { RowDataPacket } from "mysql2";
 import { createDatabase, type Database } from "../coordinator/clients/mysql.ts";
 import { type Servers, startServers } from "../coordinator/platform/local/servers/index.ts";
+import { isCommitRefused, leavesUsable, rejected } from "../worker/outcome.ts";
 import { createRows, type Employee, type Rows } from "../worker/rows.ts";
 import { SENDINGS, type Sending } from "../worker/sender.ts";
 
@@ -115,7 +118,40 @@ for (const sending of SENDINGS) {
     assert.deepEqual(await versions(), left);
     await next(15, 3);
   });
+
+  inMode("a connection that is killed while the server is at work is lost, and the next one is new", async () => {
+    const other = await database.pool.getConnection();
+    await other.query("START TRANSACTION");
+    await other.query("SELECT id FROM employee WHERE run = ? FOR UPDATE", [run]);
+    const waiting = rows.transaction(async (transaction) => {
+      await transaction.read(1, "FOR UPDATE");
+    });
+    const lost = assert.rejects(waiting, { outcome: "rejected", class: "connection" });
+    await killWaiting();
+    await lost;
+    await other.query("ROLLBACK");
+    other.release();
+    await next(11, 1);
+  });
 }
+
+/** The error of a real MySQL, which MariaDB never has: it answers the statement that it was at work on, and closes. */
+test("a server that shuts down ends the connection, also where it answers: a COMMIT may have been applied", () => {
+  const answer = Object.assign(new Error("Server shutdown in progress"), {
+    errno: 1053,
+    code: "ER_SERVER_SHUTDOWN",
+    sqlState: "08S01",
+  });
+  assert.equal(rejected(answer).class, "connection");
+  assert.ok(!isCommitRefused(answer) && !leavesUsable(answer));
+  const other = Object.assign(new Error("Unknown column"), {
+    errno: 1054,
+    code: "ER_BAD_FIELD_ERROR",
+    sqlState: "42S22",
+  });
+  assert.equal(rejected(other).class, "database");
+  assert.ok(isCommitRefused(other) && leavesUsable(other));
+});
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
@@ -129,6 +165,17 @@ async function reopen({ sending, ledger = true }: { readonly sending: Sending; r
     wrote: (...versions) => wrote.push(versions),
     sending,
   });
+}
+
+/** Ends the connection of the only statement that waits for a row of this run. */
+async function killWaiting(): Promise<void> {
+  for (let looks = 0; looks < 400; looks += 1) {
+    const [all] = await database.pool.query<RowDataPacket[]>("SHOW FULL PROCESSLIST");
+    const waiting = all.find(({ Info }) => /employee .*FOR UPDATE/s.test(`${Info}`));
+    if (waiting !== undefined) return void (await database.pool.query("KILL ?", [waiting.Id]));
+    await sleep(10);
+  }
+  assert.fail("nothing waits");
 }
 
 async function next(id: number, version: number): Promise<void> {

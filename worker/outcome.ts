@@ -59,9 +59,18 @@ export const isCommitRefused = (error: unknown) =>
   // A Galera cluster that is lost during a COMMIT gives this error, and its other servers may apply the transaction.
   isAnswer(error) && (error as { code?: unknown }).code !== "ER_ERROR_DURING_COMMIT";
 
-/** Whether the server answered with an error, as opposed to not answering. */
+/** Whether the server answered with an error, as opposed to not answering or ending the connection. */
 const isAnswer = (error: unknown) =>
-  error instanceof Error && "sqlState" in error && !("fatal" in error && error.fatal);
+  error instanceof Error &&
+  "sqlState" in error &&
+  !("fatal" in error && error.fatal) &&
+  !("errno" in error && ENDS_CONNECTION.includes(error.errno));
+
+/**
+ * ER_SERVER_SHUTDOWN of MySQL and ER_CONNECTION_KILLED of MariaDB: the server shuts down, or KILL ended the connection, while
+ * it was at work on the statement.
+ */
+const ENDS_CONNECTION: readonly unknown[] = [1053, 1927];
 
 /** Whether the connection on which this was thrown can be used again after a ROLLBACK. */
 export function leavesUsable(error: unknown): boolean {

@@ -145,16 +145,19 @@ async function restartMysql(variables: MysqlVariables, { user, password }: Fault
   const login = { host, port, user, password: await password.read() };
   const connect = () => mysql.createConnection(login);
   const connection = await connect();
-  const closed = new Promise((resolve) => connection.on("error", resolve).on("end", resolve));
+  const ended = new Promise((resolve) => connection.on("error", resolve).on("end", resolve));
   try {
     await connection.query("SHUTDOWN");
     // It refuses new connections before it ends this one.
-    await Promise.race([closed, sleep(BACK_WITHIN_MS, undefined, { ref: false })]);
+    const late = sleep(BACK_WITHIN_MS, LATE, { ref: false });
+    if ((await Promise.race([ended, late])) === LATE) throw new Error("MySQL did not shut down");
   } finally {
     connection.destroy();
   }
   await untilAnswered(async () => (await connect()).destroy());
 }
+
+const LATE = Symbol("late");
 
 /** A restart takes less than a second, and one of MySQL several. */
 const BACK_WITHIN_MS = 20_000;
