@@ -31,7 +31,7 @@ function noteRedis(before: State, after: State): string[] {
   const replaced = before.run_id !== after.run_id;
   if (replaced)
     notes.push(
-      startedBetween(before, after, REDIS_CLOCK)
+      startedSince(before, after, REDIS_CLOCK)
         ? `Redis restarted during this run (aof_enabled ${after.aof_enabled}): it may have lost locks that were held`
         : "another Redis answered after this run (a failover): locks that it had not received yet are lost",
     );
@@ -55,7 +55,7 @@ function noteRedis(before: State, after: State): string[] {
 function noteMysql(before: State, after: State): string[] {
   if (before === undefined || after === undefined)
     return ["MySQL did not answer the coordinator at the start or end of this run"];
-  const restarted = startedBetween(before, after, MYSQL_CLOCK);
+  const restarted = startedAnew(before, after, MYSQL_CLOCK);
   // Whichever of its servers answers has every commit that the cluster acknowledged.
   const isGalera = before.wsrep_on === "ON" && after.wsrep_on === "ON";
   return [
@@ -81,15 +81,17 @@ const VARYING = [MYSQL_CLOCK, ASKED_AT, "hostname"];
 /** Uptimes are whole seconds, and an answer takes a while. */
 const CLOCK_SLACK_S = 3;
 
-/**
- * Whether the server that answered after the run was started during it: it has been up for a shorter time than the run
- * took, and for a shorter time than a server that went on running would have been.
- */
-function startedBetween(before: Record<string, string>, after: Record<string, string>, clock: string): boolean {
-  const elapsedS = (Number(after[ASKED_AT]) - Number(before[ASKED_AT])) / 1_000;
-  const upS = Number(after[clock]);
-  return upS <= elapsedS && upS < Number(before[clock]) + elapsedS - CLOCK_SLACK_S;
-}
+/** Whether the server that answered after the run has been up for a shorter time than the run took. */
+const startedSince = (before: Record<string, string>, after: Record<string, string>, clock: string): boolean =>
+  Number(after[clock]) <= elapsedSeconds(before, after);
+
+/** The same, and for a shorter time than a server that went on running would have been. */
+const startedAnew = (before: Record<string, string>, after: Record<string, string>, clock: string): boolean =>
+  startedSince(before, after, clock) &&
+  Number(after[clock]) < Number(before[clock]) + elapsedSeconds(before, after) - CLOCK_SLACK_S;
+
+const elapsedSeconds = (before: Record<string, string>, after: Record<string, string>) =>
+  (Number(after[ASKED_AT]) - Number(before[ASKED_AT])) / 1_000;
 
 /** How much a counter grew; a server that was replaced counts from 0. */
 function growth(

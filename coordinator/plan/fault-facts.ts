@@ -37,7 +37,7 @@ export interface Times {
  * its times, rows and loops where the fault needs more of them.
  */
 export type FaultPlan =
-  | { readonly fault: Fault; readonly holdMs?: number }
+  | { readonly fault: Fault; readonly holdMs?: number; readonly durationMs?: number }
   | (Partial<Times> & {
       readonly serverFaults: readonly ServerFault[];
       readonly holdMs: number;

@@ -23,11 +23,15 @@ export const WORKER_FAULTS = {
   },
   "partition-redis": {
     summary: "nothing passes between a holder and Redis for 2.5 times the TTL",
-    plan: ({ lockTtlMs, durationMs }, strategy) => ({
-      fault: { ...once(durationMs, "after-read", "partition"), link: "redis", forMs: lockTtlMs * 2.5 },
-      // So that somebody holds the lock when the late release arrives.
-      ...(lockOf(strategy).lease === "blind" ? { holdMs: Math.round(lockTtlMs / 20) } : {}),
-    }),
+    plan: (times, strategy) => {
+      const forMs = times.lockTtlMs * 2.5;
+      if (lockOf(strategy).lease !== "blind")
+        return { fault: { ...once(times.durationMs, "after-read", "partition"), link: "redis", forMs } };
+      // A late release breaks the lock only if somebody holds it just then and another one waits, and not after the end.
+      const durationMs = Math.max(times.durationMs, forMs * (BLIND_TIMES + 2));
+      const fault: Fault = { ...once(durationMs, "after-read", "partition"), link: "redis", forMs, times: BLIND_TIMES };
+      return { fault, durationMs, holdMs: Math.round(times.lockTtlMs / 10) };
+    },
     concerns: isKeptInRedis,
     alike: byLease,
     breaks: ifBlind("the release arrives late and deletes the lock of the next holder"),
@@ -139,6 +143,9 @@ const once = (durationMs: number, at: Fault["at"], action: Fault["action"]): Fau
   times: 2,
   forMs: 0,
 });
+
+/** How often a fault happens that breaks a blind lease only now and then. */
+const BLIND_TIMES = 3;
 
 /** Varies by half of itself, and the shortest delay must still be longer than the time until another one has the lock. */
 const delayMs = ({ takeoverTtls = 1 }: LockFacts, lockTtlMs: number) => lockTtlMs * (takeoverTtls * 2 + 0.5);

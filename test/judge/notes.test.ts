@@ -117,3 +117,9 @@ test("a note is a reason only where the run is not as expected, and only if it c
   assert.match(reasons.at(-1)!, /^Redis evicted 2 keys/);
   assert.doesNotMatch(reasons.join(), /series/);
 });
+
+test("a Redis that had just been started and restarts early in the run is no failover", () => {
+  const before = { redis: { ...REDIS, uptime_in_seconds: "1" } };
+  const [note] = explain({ run_id: "b", uptime_in_seconds: "8", evicted_keys: "0", flushes: "0" }, {}, before);
+  assert.match(note!, /^Redis restarted during this run/);
+});
