@@ -135,7 +135,7 @@ for (const sending of SENDINGS) {
   });
 }
 
-/** The error of a real MySQL, which MariaDB never has: it answers the statement that it was at work on, and closes. */
+/** Seen of MySQL 9.7, and not of MariaDB 10.11: it answers the statement that it was at work on, and closes. */
 test("a server that shuts down ends the connection, also where it answers: a COMMIT may have been applied", () => {
   const answer = Object.assign(new Error("Server shutdown in progress"), {
     errno: 1053,
