@@ -194,3 +194,17 @@ extraEnv gives in another way (NAME, NAME_FILE or NAME_COMMAND) replaces the cha
 {{- define "holdfast.volumeMounts" -}}
 {{- toYaml (concat (fromYamlArray .mounts) .values.extraVolumeMounts) }}
 {{- end }}
+
+{{/*
+Arguments that run a program, and again when it has ended without an error, as a fault ends it. What comes behind them are
+the arguments of the program.
+*/}}
+{{- define "holdfast.runAgain" -}}
+- sh
+- -c
+- |
+  trap 'kill "$server"; wait "$server"; exit' TERM
+  while {{ . }} "$@" & server=$!; wait "$server"; do :; done
+  exit 1
+- {{ . }}
+{{- end }}
