@@ -14,7 +14,7 @@ import { waitUntil } from "../../coordinator/wait.ts";
 import { REDIS_USERS } from "../../worker/contract.ts";
 import { explainRedis, isComplaintAboutArguments, isRefusal } from "../../worker/server-errors.ts";
 import { passwordVariable } from "../../worker/servers/redis.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
+import { clusterNode, startRedis, type TestRedis } from "../support/redis.ts";
 
 const passwords = Object.fromEntries(REDIS_USERS.map((user) => [passwordVariable(user), user]));
 const OWN_USER = {};
@@ -145,7 +145,7 @@ test("the state before and after a run is that of REDIS_URL, or of all independe
 });
 
 test("a Redis in cluster mode whose slots are not served", async () => {
-  const cluster = await startRedis(["--cluster-enabled", "yes"]);
+  const cluster = await startRedis(clusterNode(await freePort()));
   try {
     await assertFails(
       checkAccess({ REDIS_URL: `redis://127.0.0.1:${cluster.port}`, ...passwords }),

@@ -18,7 +18,7 @@ import { createNetwork } from "../../worker/servers/network.ts";
 import { openRedis, passwordVariable, type RedisVariables, redisLogin } from "../../worker/servers/redis.ts";
 import { type Certificates, makeCertificates } from "../support/certificates.ts";
 import { eventually } from "../support/leftovers.ts";
-import { killRedis, spawnRedis, startRedis, type TestRedis } from "../support/redis.ts";
+import { clusterNode, killRedis, spawnRedis, startRedis, type TestRedis } from "../support/redis.ts";
 
 /** Where the machine has IPv6. */
 const IPV6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
@@ -83,7 +83,7 @@ test("monitor, probes and a worker's lock work over TLS with a client certificat
 
 test("a cluster, and the primary that a Sentinel names, over TLS only", async () => {
   const [nodePort, busPort, sentinelPort] = [await freePort(), await freePort(), await freePort()];
-  const clustered = ["--cluster-enabled", "yes", "--cluster-port", `${busPort}`, "--tls-cluster", "yes"];
+  const clustered = [...clusterNode(busPort), "--tls-cluster", "yes"];
   // A node that has met no other does not know its address.
   clustered.push("--cluster-announce-ip", "127.0.0.1");
   const node = await startRedis([...clustered, "--tls-port", `${nodePort}`, ...tlsFiles(certificates)]);

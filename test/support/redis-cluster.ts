@@ -4,7 +4,7 @@ import type { Cluster, RedisOptions } from "ioredis";
 import { freePort } from "../../coordinator/platform/local/servers/ports.ts";
 import { lockConnectionOptions } from "../../worker/locks/redis-lock.ts";
 import { openRedisClient } from "../../worker/servers/redis.ts";
-import { startRedis, type TestRedis } from "./redis.ts";
+import { clusterNode, startRedis, type TestRedis } from "./redis.ts";
 
 const READY_WITHIN_MS = 10_000;
 const SLOTS = 16_384;
@@ -28,9 +28,10 @@ export async function startRedisCluster({ replica = false } = {}): Promise<TestC
   const nodes = await Promise.all(
     Array.from({ length: replica ? 4 : 3 }, async () => {
       const busPort = await freePort();
-      const clustered = ["--cluster-enabled", "yes", "--cluster-port", `${busPort}`, "--cluster-node-timeout", "1000"];
       const node = await startRedis([
-        ...clustered,
+        ...clusterNode(busPort),
+        "--cluster-node-timeout",
+        "1000",
         "--masteruser",
         "admin",
         "--masterauth",

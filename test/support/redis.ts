@@ -92,6 +92,11 @@ export async function startRedis(options: readonly string[] = []): Promise<TestR
   };
 }
 
+/** Options of a node of a cluster. By default its second port is `port` + 10,000, which any client may have. */
+export function clusterNode(busPort: number): string[] {
+  return ["--cluster-enabled", "yes", "--cluster-port", `${busPort}`];
+}
+
 /** Starts a server, and resolves when it has logged `ready`. */
 export async function spawnRedis(args: readonly string[], ready: string): Promise<ChildProcess> {
   const child = spawn(REDIS_SERVER, args, { stdio: ["ignore", "pipe", "pipe"] });
