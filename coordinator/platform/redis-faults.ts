@@ -14,6 +14,10 @@ export interface RemovableRedis {
   up(): Promise<void>;
 }
 
+/** The port of a server, as CONFIG SET takes it. */
+export const portOf = (url: string) => new URL(url).port || DEFAULT_PORT;
+const DEFAULT_PORT = "6379";
+
 /** `serversOf` returns all independent servers, in the order of their URLs. */
 export const redisFaults = (serversOf: (making: Making) => readonly RemovableRedis[]) =>
   ({

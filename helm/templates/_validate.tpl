@@ -126,6 +126,9 @@
 {{- if and (hasKey $v.redis.auth.passwords "faults") (not $v.faults.enabled) }}
 {{- fail "redis.auth.passwords.faults is of the user who makes faults of Redis: set faults.enabled=true" }}
 {{- end }}
+{{- if and $v.redis.replica.enabled (not (and $v.faults.enabled $v.redis.enabled)) }}
+{{- fail "redis.replica.enabled=true has no effect: the replicas are used only by a fault of the chart's own Redis; set faults.enabled=true and redis.enabled=true" }}
+{{- end }}
 {{- range $user, $_ := merge dict $v.redis.auth.passwords $v.redis.auth.passwordFiles }}
 {{- if not (has $user $users) }}
 {{- if $oneLogin }}

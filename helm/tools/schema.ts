@@ -215,6 +215,7 @@ const ChartValues = z
       .strictObject({
         ...switchable,
         instances: z.int().min(1).max(9),
+        replica: z.strictObject(switchable),
         external: z
           .strictObject({
             nodes,

@@ -101,6 +101,54 @@ for (const helm of bothHelms()) {
     assert.ok(!("REDIS_PASSWORD_FAULTS" in ownRedis));
   });
 
+  test(`Helm ${helm.major}: a replica beside each Redis, which only the coordinator reaches`, () => {
+    const replicas = [...ON, "redis.instances=3", "redis.replica.enabled=true"];
+    const [without, added] = [objects(helm, ...ON, "redis.instances=3"), objects(helm, ...replicas)];
+    assert.deepEqual([...added.keys()], [...without.keys()], "no object more or less");
+    const changed = [...added].filter(([name, object]) => JSON.stringify(object) !== JSON.stringify(without.get(name)));
+    assert.deepEqual(changed.map(([name]) => name).sort(), [
+      "Job/coordinator",
+      "NetworkPolicy/demo-holdfast-coordinator",
+      "NetworkPolicy/demo-holdfast-redis",
+      "Service/demo-holdfast-redis",
+      "Service/demo-holdfast-redis-0",
+      "Service/demo-holdfast-redis-1",
+      "Service/demo-holdfast-redis-2",
+      "StatefulSet/demo-holdfast-redis",
+    ]);
+
+    const urls = [0, 1, 2].map((index) => `redis://demo-holdfast-redis-${index}:6380`);
+    assert.equal(variables(added).HOLDFAST_REDIS_REPLICA_URLS, urls.join());
+    const service = added.get("Service/demo-holdfast-redis-1").spec.ports;
+    assert.deepEqual(service.map(({ name, port, targetPort }: Any) => [name, port, targetPort]).sort(), [
+      ["redis", 6379, "redis"],
+      ["replica", 6380, "replica"],
+    ]);
+
+    const [server, replica, ...others] = added.get("StatefulSet/demo-holdfast-redis").spec.template.spec.containers;
+    assert.equal(others.length, 0);
+    assert.deepEqual(server, containerOf(without.get("StatefulSet/demo-holdfast-redis")));
+    // The same server on another port, with files of its own.
+    assert.equal(replica.volumeMounts[0].subPath, "replica");
+    delete replica.volumeMounts[0].subPath;
+    assert.deepEqual(replica.ports, [{ name: "replica", containerPort: 6380 }]);
+    const asServer = JSON.stringify({ ...replica, name: "redis", ports: server.ports });
+    assert.deepEqual(
+      JSON.parse(asServer.replaceAll("redis-cli -p 6380", "redis-cli").replaceAll("6380", "6379")),
+      server,
+    );
+
+    const callersOf = (port: number) =>
+      added
+        .get("NetworkPolicy/demo-holdfast-redis")
+        .spec.ingress.filter(({ ports }: Any) => ports.some((each: Any) => each.port === port))
+        .flatMap(({ from }: Any) =>
+          from.map((peer: Any) => peer.podSelector.matchLabels["app.kubernetes.io/component"]),
+        );
+    assert.deepEqual(callersOf(6380), ["coordinator"]);
+    assert.deepEqual(callersOf(6379), ["coordinator", "worker"]);
+  });
+
   test(`Helm ${helm.major}: names alone choose faults, and allow none of the servers`, () => {
     const chosen = variables(objects(helm, "faults.names={stall,foreign-writer}"));
     assert.equal(chosen.HOLDFAST_FAULTS, "stall,foreign-writer");

@@ -98,6 +98,8 @@ const IMPOSSIBLE: [sets: string, message: RegExp][] = [
   ["mysql.auth.faultsPassword=p", /set faults\.enabled=true/],
   ["faults.enabled=true,mysql.auth.username=faults", /mysql\.auth\.username=faults: .* choose another name/],
   [`faults.enabled=true,${MYSQL},${REDIS}`, /faults\.enabled=true has no effect: .* or faults\.enabled=false/],
+  ["redis.replica.enabled=true", /redis\.replica\.enabled=true has no effect: .*set faults\.enabled=true/],
+  [`redis.replica.enabled=true,faults.enabled=true,${REDIS}`, /redis\.replica\.enabled=true has no effect/],
   ["redis.auth.passwords.default=p", /no such user in files\/users\.acl, only lock/],
   [`${REDIS},redis.auth.passwords.lock=q`, /default, which is then used for everything, and lock/],
   [`${REDIS},redis.external.url=redis://r`, /nodes and redis\.external\.url are both set/],

@@ -125,7 +125,7 @@ onSite("`helm uninstall` leaves nothing, of whatever kind", async () => {
 const FAULTED = {
   scenario: "faults",
   strategies: ["redlock", "row-lock", "none"],
-  redis: { instances: 3 },
+  redis: { instances: 3, replica: { enabled: true } },
   faults: {
     enabled: true,
     names: [
@@ -134,6 +134,7 @@ const FAULTED = {
       "acl-revoked",
       "redlock-majority",
       "redlock-amnesia",
+      "redis-failover",
       "mysql-restart",
       "mysql-kill-connections",
     ],
@@ -146,7 +147,7 @@ onSite(
   "a second installation, by Helm 4, breaks its servers where it may, and uninstalled in the middle of a run it leaves nothing",
   async () => {
     await site.install({ ...QUICK, ...FAULTED });
-    const runs = await finishedRuns(10);
+    const runs = await finishedRuns(11);
     const told = runs.map(({ strategy, data, agreement, faultTimes = [] }) =>
       [strategy, data.value, agreement, ...new Set(faultTimes.map(({ server }) => server))].join(" "),
     );
@@ -157,6 +158,7 @@ onSite(
       "redlock holds expected acl-revoked",
       "redlock holds expected redlock-majority",
       "redlock violated expected redlock-amnesia",
+      "redlock violated expected redis-failover",
       "redlock holds expected mysql-restart",
       "row-lock holds expected",
       "row-lock holds expected mysql-restart",

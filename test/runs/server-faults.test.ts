@@ -10,11 +10,12 @@ import { expectedUnder } from "../../coordinator/plan/fault-theory.ts";
 import type { ServerFaultName } from "../../coordinator/plan/run-plan.ts";
 import { planRuns } from "../../coordinator/plan/scenarios/index.ts";
 import { readRunOptions } from "../../coordinator/plan/settings.ts";
-import { createLocalFaultMaker } from "../../coordinator/platform/local/faults.ts";
-import { failOver } from "../../coordinator/platform/local/redis-failover.ts";
-import { asOwner } from "../../coordinator/platform/local/restart-faults.ts";
+import { untilTaken } from "../../coordinator/platform/fault-maker.ts";
+import { createLocalFaultMaker, faultedServers } from "../../coordinator/platform/local/faults.ts";
+import { failOverToNew } from "../../coordinator/platform/local/restart-faults.ts";
 import { findClockLibraries } from "../../coordinator/platform/local/servers/fake-clock.ts";
 import type { MakeFault } from "../../coordinator/platform/platform.ts";
+import { catchUp } from "../../coordinator/platform/redis-failover.ts";
 import type { Guard, StrategyName } from "../../worker/contract.ts";
 import { createRig, type Meddling, type Rig } from "../support/rig.ts";
 
@@ -187,7 +188,10 @@ test("a Redis that comes back without what it should have saved is seen", async 
 test("redis holds over a failover to a replica that is in step, so it is the lag that breaks it", async () => {
   const before = rig.servers.redis!.started[0]!.process.pid;
   const inStep: MakeFault = (fault, during) =>
-    failOver(rig.servers, { servers: asOwner(rig.servers), fault, ...during }, { inStep: true });
+    failOverToNew(rig.servers, { servers: faultedServers(rig.servers), fault, ...during }, async (making, pairs) => {
+      await untilTaken(making);
+      await catchUp(making, pairs);
+    });
   // With the operations of a run that holds, of which there must be enough.
   const plan = planOf("redis", "redis-restart-saved", "none");
   const serverFaults = [{ name: "redis-failover", afterMs: 500, everyMs: 1_000, times: 1, forMs: 0 }] as const;

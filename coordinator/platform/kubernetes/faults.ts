@@ -1,6 +1,5 @@
 /** The servers of the release, of which faults are made only if the chart allows it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Redis } from "ioredis";
 import mysql from "mysql2/promise";
 import { type MysqlVariables, mysqlOptions } from "../../../worker/servers/mysql.ts";
 import { redisUrls } from "../../../worker/servers/redis.ts";
@@ -10,7 +9,6 @@ import { FAULT_USER } from "../../clients/redis-users.ts";
 import { ConfigError } from "../../errors.ts";
 import type { PlatformFaultName } from "../../plan/run-plan.ts";
 import {
-  connectRedis,
   createFaultMaker,
   type FaultedServer,
   type FaultedServers,
@@ -21,12 +19,13 @@ import {
   untilTaken,
 } from "../fault-maker.ts";
 import type { MakeFault } from "../platform.ts";
-import { type RemovableRedis, redisFaults } from "../redis-faults.ts";
+import { redisFaults } from "../redis-faults.ts";
+import { failOverAndBack, removable } from "./redis-faults.ts";
 import type { KubernetesSettings } from "./settings.ts";
 
 type FaultSettings = Pick<
   KubernetesSettings,
-  "HOLDFAST_SERVER_FAULTS" | PasswordVariable<"MYSQL"> | PasswordVariable<"REDIS">
+  "HOLDFAST_SERVER_FAULTS" | "HOLDFAST_REDIS_REPLICA_URLS" | PasswordVariable<"MYSQL"> | PasswordVariable<"REDIS">
 >;
 type PasswordVariable<Server extends string> = `${Server}_PASSWORD_FAULTS${"" | "_FILE" | "_COMMAND"}`;
 
@@ -36,6 +35,7 @@ export function createClusterFaultMaker(settings: FaultSettings, variables: Serv
   const mysqlLogin = servers.mysql && loginOf(settings, "MYSQL");
   return createFaultMaker(servers, {
     ...REDIS_FAULTS,
+    "redis-failover": (making) => failOverAndBack(making, settings.HOLDFAST_REDIS_REPLICA_URLS ?? []),
     ...(mysqlLogin && { "mysql-restart": () => restartMysql(variables, mysqlLogin) }),
   });
 }
@@ -50,12 +50,15 @@ export function faultedServers(settings: FaultSettings, variables: ServerAddress
 }
 
 /** Why each fault of a server cannot be made; those that can are left out. */
-export function missingClusterFaults({ HOLDFAST_SERVER_FAULTS: allowed }: FaultSettings) {
+export function missingClusterFaults(settings: FaultSettings) {
+  const { HOLDFAST_SERVER_FAULTS: allowed, HOLDFAST_REDIS_REPLICA_URLS: replicas } = settings;
   const reasonOf = (server: "mysql" | "redis", title: string) => {
     if (allowed === undefined) return NOT_ENABLED;
     return allowed.includes(server) ? undefined : `faults of ${title} are made only with ${server}.enabled=true`;
   };
-  return missingFaults({ mysql: reasonOf("mysql", "MySQL"), redis: reasonOf("redis", "Redis") }, FAULTED);
+  const ofPlatform =
+    allowed?.includes("redis") && replicas === undefined ? { ...FAULTED, "redis-failover": NO_REPLICA } : FAULTED;
+  return missingFaults({ mysql: reasonOf("mysql", "MySQL"), redis: reasonOf("redis", "Redis") }, ofPlatform);
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
@@ -63,6 +66,9 @@ export function missingClusterFaults({ HOLDFAST_SERVER_FAULTS: allowed }: FaultS
 const onOneMachine = (why: string): FaultedServer => ({
   impossible: `this fault is made on one machine only: ${why}`,
 });
+const NO_REPLICA: FaultedServer = {
+  impossible: "this fault is made only with redis.replica.enabled=true (values of the chart)",
+};
 const NO_SERVICE = onOneMachine("in a release nobody but Kubernetes may end a lock service");
 
 const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
@@ -75,7 +81,7 @@ const FAULTED: Readonly<Record<PlatformFaultName, FaultedServer>> = {
   "redlock-minority": "redis",
   "redlock-majority": "redis",
   "redlock-amnesia": "redis",
-  "redis-failover": onOneMachine("the Redis servers of a release have no replica"),
+  "redis-failover": "redis",
   "clock-jump": onOneMachine("the containers of a release have the clock of their node"),
   "zookeeper-restart": NO_SERVICE,
   "consul-restart": NO_SERVICE,
@@ -87,37 +93,6 @@ const REDIS_FAULTS: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>
   "redis-restart-saved": (making) => restart(making, "SAVE"),
   ...redisFaults(({ servers }) => servers.redis!.urls.map((url) => removable(servers, url))),
 };
-
-/**
- * Without its port Redis refuses every new connection, and goes on with the one that gives it its port back. If that one
- * is lost, no probe of the container is answered any longer, and Kubernetes restarts it.
- */
-function removable(servers: FaultedServers, url: string): RemovableRedis {
-  let connection: Redis | undefined;
-  return {
-    async down() {
-      connection = await connectRedis(servers, url);
-      const ends = await connection
-        .pipeline([
-          ["config", "set", "port", "0"],
-          ["client", "kill", "type", "normal", "skipme", "yes"],
-          ["client", "kill", "type", "pubsub"],
-          ["flushall", "sync"],
-          ["script", "flush"],
-        ])
-        .exec();
-      for (const [error] of ends ?? []) if (error !== null) throw error;
-    },
-    async up() {
-      try {
-        await connection?.config("SET", "port", new URL(url).port || DEFAULT_PORT);
-      } finally {
-        connection?.disconnect();
-      }
-    },
-  };
-}
-const DEFAULT_PORT = 6379;
 
 /**
  * All at once. The container of a Redis that may be ended starts it again (helm/templates/redis/statefulset.yaml). It loads

@@ -52,6 +52,12 @@ export const KubernetesSettings = KubernetesTarget.extend({
     .transform((text) => text.split(","))
     .pipe(z.array(z.enum(["mysql", "redis"])))
     .optional(),
+  /** The URLs of the replicas beside the Redis servers of the release, in the order of the servers; left out without them. */
+  HOLDFAST_REDIS_REPLICA_URLS: z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(z.array(z.url()))
+    .optional(),
   /** The passwords of the users of helm/files/faults-mysql.sh and faults.acl, which only the coordinator has. */
   ...secretVariables("MYSQL_PASSWORD_FAULTS"),
   ...secretVariables("REDIS_PASSWORD_FAULTS"),

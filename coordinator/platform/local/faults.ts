@@ -1,19 +1,19 @@
 /** The private servers, of which faults are made. A server that the user names is left alone. */
 import { LOCK_SERVICE_TITLES, LOCK_SERVICES } from "../../../worker/contract.ts";
-import { createFaultMaker, missingFaults } from "../fault-maker.ts";
+import { createFaultMaker, type FaultedServers, missingFaults } from "../fault-maker.ts";
 import type { MakeFault } from "../platform.ts";
 import { RESTARTED, restartFaults } from "./restart-faults.ts";
 import type { Servers } from "./servers/index.ts";
 
 /** The servers must have a `faultUser`. */
 export function createLocalFaultMaker(servers: Servers): MakeFault {
-  const { mysql, redis } = servers;
-  const faulted = {
-    mysql: mysql && { MYSQL_URL: mysql.url },
-    redis: redis && { urls: redis.urls, login: redis.faultLogin ?? {} },
-  };
-  return createFaultMaker(faulted, restartFaults(servers));
+  return createFaultMaker(faultedServers(servers), restartFaults(servers));
 }
+
+export const faultedServers = ({ mysql, redis }: Servers): FaultedServers => ({
+  mysql: mysql && { MYSQL_URL: mysql.url },
+  redis: redis && { urls: redis.urls, login: redis.faultLogin ?? {} },
+});
 
 /** Why each fault cannot be made with these servers; those that can are left out. */
 export function missingLocalFaults({ mysql, redis, lockServices }: Servers) {

@@ -5,19 +5,12 @@ import { join } from "node:path";
 import type { Redis } from "ioredis";
 import type { LockService } from "../../../worker/contract.ts";
 import type { PlatformFaultName } from "../../plan/run-plan.ts";
-import {
-  type FaultedServers,
-  type MakeServerFault,
-  type Making,
-  onEachRedis,
-  onRedis,
-  untilTaken,
-} from "../fault-maker.ts";
-import { redisFaults } from "../redis-faults.ts";
-import { failOver } from "./redis-failover.ts";
+import { type MakeServerFault, type Making, onEachRedis, onRedis, untilTaken } from "../fault-maker.ts";
+import { failOver } from "../redis-failover.ts";
+import { type RemovableRedis, redisFaults } from "../redis-faults.ts";
 import type { Servers } from "./servers/index.ts";
 import { type ServerProcess, startAll } from "./servers/server-process.ts";
-import { OWNER_USER } from "./servers/start-redis.ts";
+import type { RedisReplica } from "./servers/start-redis.ts";
 
 /** Makes each of these faults. Call it only for servers that are there. */
 export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultName, MakeServerFault>> => ({
@@ -27,13 +20,11 @@ export const restartFaults = (servers: Servers): Readonly<Record<PlatformFaultNa
     await restart(redisOf(servers), "SIGKILL");
   },
   "redis-restart-saved": (making) => restartSaved(servers, making),
-  ...redisFaults(() =>
-    redisOf(servers).map((process) => ({ down: () => process.stop("SIGKILL"), up: () => process.start() })),
-  ),
+  ...redisFaults(() => redisOf(servers).map(removable)),
   "mysql-restart": () => restart([servers.mysql!.process], "SIGTERM"),
   "mysql-crash": () => restart([servers.mysql!.process], "SIGKILL"),
-  "redis-failover": (making) => failOver(servers, { ...making, servers: asOwner(servers) }),
-  "clock-jump": (making) => advanceClocks(servers, { ...making, servers: asOwner(servers) }),
+  "redis-failover": (making) => failOverToNew(servers, making),
+  "clock-jump": (making) => advanceClocks(servers, making),
   "zookeeper-restart": () => restart([servers.lockServices.zookeeper!.process], "SIGTERM"),
   "consul-restart": () => restart([servers.lockServices.consul!.process], "SIGTERM"),
   "etcd-restart": () => restart([servers.lockServices.etcd!.process], "SIGTERM"),
@@ -57,10 +48,32 @@ export const RESTARTED: Readonly<Record<PlatformFaultName, "mysql" | "redis" | L
   "etcd-restart": "etcd",
 };
 
-/** Redis with the rights of its owner. */
-export const asOwner = ({ redis }: Servers): FaultedServers => ({
-  redis: redis && { urls: redis.urls, login: { user: OWNER_USER, password: redis.faultLogin?.password } },
-});
+/** The replicas are started for it, and stay where they have taken the place of a server. */
+export async function failOverToNew(
+  { redis }: Servers,
+  making: Making,
+  prepare?: Parameters<typeof failOver>[2],
+): Promise<void> {
+  const { started } = redis!;
+  const replicas = new Set<RedisReplica>();
+  try {
+    const pairs = await Promise.all(
+      started.map(async ({ url, process, startReplica }) => {
+        const replica = await startReplica();
+        replicas.add(replica);
+        const succeed = () => {
+          replica.succeed();
+          replicas.delete(replica);
+        };
+        return { url, replicaUrl: replica.url, server: removable(process), succeed };
+      }),
+    );
+    await failOver(making, pairs, prepare);
+  } finally {
+    await Promise.all([...replicas].map(({ process }) => process.stop("SIGKILL")));
+    await startAll(started.map(({ process }) => process));
+  }
+}
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
@@ -100,6 +113,11 @@ const timeOf = async (redis: Redis) => {
   const [seconds, microseconds] = await redis.time();
   return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
 };
+
+const removable = (process: ServerProcess): RemovableRedis => ({
+  down: () => process.stop("SIGKILL"),
+  up: () => process.start(),
+});
 
 const redisOf = (servers: Servers) => servers.redis!.started.map((redis) => redis.process);
 

@@ -36,6 +36,14 @@
 {{- end }}
 - name: HOLDFAST_SERVER_FAULTS
   value: {{ join "," $servers | quote }}
+{{- if .Values.redis.replica.enabled }}
+{{- $replicas := list }}
+{{- range include "holdfast.redisUrls" . | fromYamlArray }}
+{{- $replicas = append $replicas (. | replace ":6379" ":6380") }}
+{{- end }}
+- name: HOLDFAST_REDIS_REPLICA_URLS
+  value: {{ join "," $replicas | quote }}
+{{- end }}
 {{- if .Values.mysql.enabled }}
 {{ include "holdfast.mysqlFaultsPasswordEnv" . }}
 {{- end }}

@@ -319,7 +319,7 @@ test("without the password, or without permission, no fault is made", () => {
   const missing = missingClusterFaults(settings());
   assert.deepEqual(Object.keys(missing), [...SERVER_FAULT_NAMES]);
   const impossible: readonly string[] = PLATFORM_FAULT_NAMES.filter(
-    (name) => !MADE_HERE.includes(name) && name !== "mysql-restart",
+    (name) => ![...MADE_HERE, "mysql-restart", "redis-failover"].includes(name),
   );
   for (const [name, reason] of Object.entries(missing))
     assert.match(reason, impossible.includes(name) ? /made on one machine only: / : /faults\.enabled=true/);
@@ -328,6 +328,11 @@ test("without the password, or without permission, no fault is made", () => {
     assert.match(missingClusterFaults(redis)[name] ?? "", /mysql\.enabled=true/);
   for (const name of ["redis-data-loss", ...MADE_HERE] as const)
     assert.equal(missingClusterFaults(redis)[name], undefined);
+
+  assert.match(missingClusterFaults(redis)["redis-failover"] ?? "", /redis\.replica\.enabled=true/);
+  const replicas = { HOLDFAST_REDIS_REPLICA_URLS: "redis://r:6380" };
+  const replicated = settings({ HOLDFAST_SERVER_FAULTS: "redis", ...replicas });
+  assert.equal(missingClusterFaults(replicated)["redis-failover"], undefined);
 });
 
 const MADE_HERE: readonly ServerFaultName[] = [

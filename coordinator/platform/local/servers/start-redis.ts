@@ -12,9 +12,6 @@ import { replaceable, type ServerProcess, serverProcess } from "./server-process
 
 const READY_MS = 20_000;
 
-/** May do everything. Only a private server has this user, for faults that helm/files/faults.acl has no rights for. */
-export const OWNER_USER = "owner";
-
 /** One Redis server. */
 export interface StartedRedis {
   readonly url: string;
@@ -39,7 +36,7 @@ export interface RedisReplica {
 
 export interface RedisOptions {
   readonly passwords: RedisPasswords;
-  /** With it, there are the user of helm/files/faults.acl and the owner. */
+  /** With it, there is the user of helm/files/faults.acl. */
   readonly faultPassword?: string | undefined;
   /** With them, its clock can be set forward. */
   readonly clockLibraries?: readonly string[] | undefined;
@@ -57,33 +54,18 @@ export async function startRedis(
   await copyFile(join(filesFolder(), "redis.conf"), join(cwd, "redis.conf"));
   const readUsers = (file: string) => readFile(join(filesFolder(), file), "utf8");
   const users = fillUsersFile(await readUsers("users.acl"), passwords);
-  const faultUsers =
-    faultPassword === undefined
-      ? ""
-      : `${fillFaultsFile(await readUsers("faults.acl"), faultPassword)}user ${OWNER_USER} on >${faultPassword} ~* &* +@all\n`;
+  const faultUsers = faultPassword === undefined ? "" : fillFaultsFile(await readUsers("faults.acl"), faultPassword);
   await writeFile(join(cwd, "users.acl"), users + faultUsers, { mode: 0o600 });
 
   const clock = clockLibraries && (await createFakeClock(clockLibraries, program, join(cwd, "clock")));
   const { command, args } = clock ?? { command: program, args: [] };
 
-  async function run(log: string, options: readonly string[] = []) {
+  async function run(log: string) {
     const port = await freePort();
     const server = keeper.run({
       command,
       // Names relative to its folder: Redis splits the values of options at spaces.
-      args: [
-        ...args,
-        "redis.conf",
-        "--port",
-        `${port}`,
-        "--bind",
-        "127.0.0.1",
-        "--dir",
-        ".",
-        "--include",
-        "users.acl",
-        ...options,
-      ],
+      args: [...args, "redis.conf", "--port", `${port}`, "--bind", "127.0.0.1", "--dir", ".", "--include", "users.acl"],
       cwd,
       log: join(keeper.folder, `${log}.log`),
     });
@@ -102,8 +84,7 @@ export async function startRedis(
     process,
     advanceClock: clock?.advance,
     async startReplica() {
-      // It keeps no file of what it loads, so a server that a later fault restarts comes back empty.
-      const replica = await run(`${name}-replica`, ["--repl-diskless-load", "on-empty-db"]);
+      const replica = await run(`${name}-replica`);
       return { ...replica, succeed: () => replaceBy(replica.process) };
     },
   };
