@@ -86,6 +86,7 @@ export const RESTART_FAULTS = {
     summary: "Redis is killed, and a replica that lags behind and does not have the lock takes its place",
     plan: (times) => takenOver("redis-failover", times),
     concerns: isKeptInRedis,
+    alike: byLease,
     breaks: ifLeased("the replica that takes over does not have the lock, and gives it to the next one"),
     holds: "the lock is not kept in Redis",
   },

@@ -19,6 +19,7 @@ export const SERVER_FAULTS = {
     summary: "Redis loses all its data (FLUSHALL)",
     plan: (times, strategy) => contended(often("redis-data-loss", times, 1.1), strategy),
     concerns: isKeptInRedis,
+    alike: byLease,
     breaks: ifLeased("Redis has forgotten who holds the lock, and gives it to the next one"),
     holds: "the lock is not kept in Redis",
   },
