@@ -11,6 +11,15 @@ export class DeadlinePassed extends Error {
   }
 }
 
+/**
+ * Waits until all are settled, and then throws the first failure. After Promise.all some may still be at work, and undo what
+ * a clean-up does.
+ */
+export async function settleAll(work: Iterable<Promise<unknown>>): Promise<void> {
+  const settled = await Promise.allSettled(work);
+  for (const one of settled) if (one.status === "rejected") throw one.reason;
+}
+
 export interface WaitOptions {
   readonly deadlineMs: number;
   readonly signal: AbortSignal;

@@ -1,6 +1,7 @@
 /** A failover of Redis: a replica takes the place of each server, at the address that the clients have. Every platform makes it in the same way. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
+import { settleAll } from "../wait.ts";
 import { type FaultedServers, heldKeys, type Making, onEachRedis, onRedis, untilTaken } from "./fault-maker.ts";
 import { portOf, type RemovableRedis } from "./redis-faults.ts";
 
@@ -25,50 +26,52 @@ export async function failOver(
 ): Promise<void> {
   const { servers } = making;
   try {
-    await Promise.all(pairs.map((pair) => follow(making, pair)));
+    await settleAll(pairs.map((pair) => follow(making, pair)));
     await prepare(making, pairs);
     await onEachReplica(servers, pairs, async (redis) => {
       if ((await redis.get(MARK)) === null) throw new Error("the replica lost what was there before the link was cut");
     });
     await replace(making, pairs);
   } finally {
-    // A server that is down has lost it.
-    await onEachRedis(servers, (redis) => redis.del(MARK)).catch(() => {});
+    // A server that is down has lost the mark, and a pause.
+    await settleAll(servers.redis!.urls.map((url) => onRedis(servers, url, resume))).catch(() => {});
   }
 }
 
 /** Ends each server, and gives its address to its replica, whatever that one has. */
 export async function replace({ servers }: Making, pairs: readonly RedisPair[]): Promise<void> {
   try {
-    await Promise.all(pairs.map(({ server }) => server.down()));
-    await Promise.all(
-      pairs.map(async ({ url, replicaUrl, succeed }) => {
-        await onRedis(servers, replicaUrl, async (redis) => {
+    await settleAll(pairs.map(({ server }) => server.down()));
+    await settleAll(
+      pairs.map(async (pair) => {
+        await onRedis(servers, pair.replicaUrl, async (redis) => {
           await redis.replicaof("NO", "ONE");
-          await redis.config("SET", "port", portOf(url));
+          await redis.config("SET", "port", portOf(pair.url));
         });
-        await succeed();
+        await pair.succeed();
       }),
     );
   } finally {
     // A server whose replica did not take its place serves its clients again.
-    await Promise.allSettled(pairs.map(({ server }) => server.up()));
+    await settleAll(pairs.map(({ server }) => server.up())).catch(() => {});
   }
 }
 
-/** Pauses the writes until each replica has the locks of the same holders. For {@link failOver}: it then breaks no lock. */
-export async function catchUp({ servers, run }: Making, pairs: readonly RedisPair[]): Promise<void> {
-  const holders = async (redis: Redis) => {
-    const keys = (await heldKeys(redis, run)).sort();
-    return JSON.stringify([keys, keys.length === 0 ? [] : await redis.mget(keys)]);
-  };
+/** Pauses the writes until each replica has made all of them. For {@link failOver}: it then breaks no lock. */
+export async function catchUp({ servers }: Making, pairs: readonly RedisPair[]): Promise<void> {
   await onEachRedis(servers, (redis) => redis.client("PAUSE", SYNC_MS * 2, "WRITE"));
   const deadline = performance.now() + SYNC_MS;
-  for (const { url, replicaUrl } of pairs) {
-    const held = await onRedis(servers, url, holders);
-    while ((await onRedis(servers, replicaUrl, holders)) !== held)
-      if (performance.now() > deadline) throw new Error(NOT_IN_STEP);
-  }
+  await settleAll(
+    pairs.map(async ({ url, replicaUrl }) => {
+      const written = await onRedis(servers, url, offsetOf("master_repl_offset"));
+      await onRedis(servers, replicaUrl, async (redis) => {
+        while ((await offsetOf("slave_repl_offset")(redis)) < written) {
+          if (performance.now() > deadline) throw new Error(NOT_IN_STEP);
+          await sleep(5);
+        }
+      });
+    }),
+  );
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------
@@ -77,6 +80,18 @@ export async function catchUp({ servers, run }: Making, pairs: readonly RedisPai
 const MARK = "holdfast:failover";
 /** How long a replica may take to get all data, milliseconds. Below the timeout of a command. */
 const SYNC_MS = 2_500;
+
+/** How many bytes of writes a server has sent, or a replica has made. */
+const offsetOf =
+  (field: "master_repl_offset" | "slave_repl_offset") =>
+  async (redis: Redis): Promise<number> =>
+    Number(new RegExp(`^${field}:(\\d+)`, "m").exec(await redis.info("replication"))?.[1] ?? Number.NaN);
+
+/** Takes back what a failover that was not made has left at a server. */
+async function resume(redis: Redis): Promise<void> {
+  await redis.client("UNPAUSE");
+  await redis.del(MARK);
+}
 
 /** Resolves when the replica has all data of the server, and gets each change. */
 async function follow({ servers }: Making, { url, replicaUrl }: RedisPair): Promise<void> {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { WORKER_REDIS_USERS } from "../../worker/contract.ts";
 import type { PlatformFaultName } from "../plan/run-plan.ts";
+import { settleAll } from "../wait.ts";
 import { type MakeServerFault, type Making, onEachRedis, untilTakenOnAll } from "./fault-maker.ts";
 
 /** One of the independent servers, as a platform takes it away from its clients. */
@@ -36,7 +37,7 @@ export const redisFaults = (serversOf: (making: Making) => readonly RemovableRed
       const absent = servers.slice(majorityOf(servers));
       const present = servers.slice(0, majorityOf(servers));
       try {
-        await Promise.all(absent.map((server) => server.down()));
+        await allDown(absent);
         await untilTakenOnAll(making, making.servers.redis!.urls.slice(0, present.length));
         await present[0]!.down();
       } finally {
@@ -52,18 +53,17 @@ const majorityOf = (servers: readonly unknown[]) => Math.floor(servers.length / 
 /** They stay down for the time of the fault, or until the run is over. */
 async function keepDown(servers: readonly RemovableRedis[], { fault, over }: Making): Promise<void> {
   try {
-    await Promise.all(servers.map((server) => server.down()));
+    await allDown(servers);
     await sleep(fault.forMs, undefined, { signal: over }).catch(() => {});
   } finally {
     await allUp(servers);
   }
 }
 
+const allDown = (servers: readonly RemovableRedis[]) => settleAll(servers.map((server) => server.down()));
+
 /** One that fails keeps no other one down. */
-async function allUp(servers: readonly RemovableRedis[]): Promise<void> {
-  const ends = await Promise.allSettled(servers.map((server) => server.up()));
-  for (const end of ends) if (end.status === "rejected") throw end.reason;
-}
+const allUp = (servers: readonly RemovableRedis[]) => settleAll(servers.map((server) => server.up()));
 
 /**
  * Changes the users of the workers for the time of the fault, and gives them back what they had. It also changes the user

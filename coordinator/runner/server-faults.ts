@@ -51,7 +51,7 @@ export function createServerFaults(
           times.push({ name, startedAtUs, endedAtUs: nowUs() });
         });
       } catch (error) {
-        if (ending.signal.aborted) break;
+        if (ending.signal.aborted && (error as Error).name === "AbortError") break;
         problems.push(`the fault ${name} could not be made: ${error instanceof Error ? error.message : error}`);
         return;
       }

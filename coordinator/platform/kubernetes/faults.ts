@@ -95,7 +95,7 @@ const REDIS_FAULTS: Readonly<Partial<Record<PlatformFaultName, MakeServerFault>>
 };
 
 /**
- * All at once. The container of a Redis that may be ended starts it again (helm/templates/redis/statefulset.yaml). It loads
+ * All at once. The container of a Redis that may be ended starts it again (helm/templates/redis/_container.tpl). It loads
  * what an earlier fault saved: locks of that time, which let others wait for their TTL at most.
  */
 async function restart(making: Making, save: "SAVE" | "NOSAVE"): Promise<void> {

@@ -1,12 +1,13 @@
 /** Faults that take a Redis of the release away from its clients, by its own commands: its process goes on. */
 import type { Redis } from "ioredis";
+import { settleAll } from "../../wait.ts";
 import { connectRedis, type FaultedServers, type Making, onRedis } from "../fault-maker.ts";
 import { catchUp, failOver, type RedisPair, replace } from "../redis-failover.ts";
 import { portOf, type RemovableRedis } from "../redis-faults.ts";
 
 /**
  * Without its port Redis refuses every new connection, and goes on with the one that gives it its port back. If that one
- * is lost, no probe of the container is answered any longer, and Kubernetes restarts it.
+ * is lost, no probe of the container is answered any longer, unless a replica has the port, and Kubernetes restarts it.
  */
 export function removable(servers: FaultedServers, url: string) {
   let connection: Redis | undefined;
@@ -40,8 +41,9 @@ export function removable(servers: FaultedServers, url: string) {
 }
 
 /**
- * A failover to the replica beside each server, and one back to the server that breaks no lock: if a container is
- * restarted, it starts its Redis on its own port. `replicaUrls` are in the order of the servers.
+ * A failover to the replica beside each server, and one back, because a container that is restarted starts its Redis on
+ * its own port. The one back breaks no lock, unless it fails: then the servers are exchanged as they are. `replicaUrls`
+ * are in the order of the servers. Throws the first error, after all servers have their own port again.
  */
 export async function failOverAndBack(making: Making, replicaUrls: readonly string[]): Promise<void> {
   const { servers } = making;
@@ -49,23 +51,27 @@ export async function failOverAndBack(making: Making, replicaUrls: readonly stri
   const pairs = servers.redis!.urls.map((url, index): RedisPair => {
     const replicaUrl = replicaUrls[index]!;
     const server = removable(servers, url);
-    return {
+    const pair: RedisPair = {
       url,
       replicaUrl,
       server,
       async succeed() {
         await server.up(portOf(replicaUrl));
-        if (!swapped.delete(this)) swapped.add(this);
+        if (!swapped.delete(pair)) swapped.add(pair);
       },
     };
+    return pair;
   });
-  try {
-    await failOver(making, pairs);
-    await failOver(making, pairs, catchUp);
-  } finally {
-    if (swapped.size > 0) await replace(making, [...swapped]);
-    await Promise.all(replicaUrls.map((url) => onRedis(servers, url, forget)));
-  }
+  let failure: unknown;
+  const note = (error: unknown) => {
+    failure ??= error;
+  };
+  await failOver(making, pairs)
+    .then(() => failOver(making, pairs, catchUp))
+    .catch(note);
+  if (swapped.size > 0) await replace(making, [...swapped]).catch(note);
+  await settleAll(replicaUrls.map((url) => onRedis(servers, url, forget))).catch(note);
+  if (failure !== undefined) throw failure;
 }
 
 // --- Internal helpers -----------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ after(() => servers?.[Symbol.asyncDispose]());
 const urls = () => servers.redis!.urls;
 const replicaUrls = () => replicas.map(({ url }) => url);
 
-function failOver(): Promise<void> {
+function failOver(over = new AbortController().signal): Promise<void> {
   const [REDIS_URL = ""] = urls();
   const makeFault = createClusterFaultMaker(
     settings({
@@ -42,7 +42,7 @@ function failOver(): Promise<void> {
     },
   );
   const fault = { name: "redis-failover", afterMs: 0, everyMs: 0, times: 1, forMs: 0 } as const;
-  return makeFault(fault, { run: RUN, time: 1, over: new AbortController().signal });
+  return makeFault(fault, { run: RUN, time: 1, over });
 }
 
 async function on<T>(url: string, login: RedisLogin, work: (redis: Redis) => Promise<T>): Promise<T> {
@@ -90,28 +90,61 @@ async function takenUntil(made: AbortSignal, url: string): Promise<number> {
   return lost;
 }
 
-test("redis-failover: each replica takes its server's address without the lock, and gives it back with the lock", async () => {
-  const before = await states();
-  for (const url of urls()) await asLock(url, (redis) => redis.set(OTHER, "another", "PX", 60_000));
+/** Makes the fault while somebody takes the lock on each server. Returns how often a holder was lost, by server. */
+async function lostDuring(fault: () => Promise<void>): Promise<number[]> {
   const made = new AbortController();
   const lost = urls().map((url) => takenUntil(made.signal, url));
   try {
-    await failOver();
+    await fault();
   } finally {
     made.abort();
   }
-  assert.deepEqual(await Promise.all(lost), [1, 1, 1]);
-  for (const url of urls())
-    assert.equal(await asLock(url, (redis) => redis.get(OTHER)), "another", "it was replicated");
+  return Promise.all(lost);
+}
 
+async function assertAsBefore(before: Awaited<ReturnType<typeof states>>): Promise<void> {
   const after = await states();
   assert.deepEqual(
     after.map(({ id }) => id),
     before.map(({ id }) => id),
-    "each process has its own port again",
+    "each process has its own port",
   );
   for (const { role } of after) assert.equal(role, "master", "nobody follows");
   for (const { keys } of after.slice(3)) assert.equal(keys, undefined, "a replica keeps no data");
+  for (const url of [...urls(), ...replicaUrls()])
+    assert.equal(await on(url, servers.redis!.faultLogin!, (redis) => redis.get("holdfast:failover")), null);
+}
+
+test("redis-failover: each replica takes its server's address without the lock, and gives it back with the lock", async () => {
+  const before = await states();
+  for (const url of urls()) await asLock(url, (redis) => redis.set(OTHER, "another", "PX", 60_000));
+  assert.deepEqual(await lostDuring(() => failOver()), [1, 1, 1]);
+  for (const url of urls())
+    assert.equal(await asLock(url, (redis) => redis.get(OTHER)), "another", "it was replicated");
+  await assertAsBefore(before);
+});
+
+test("redis-failover: if it cannot be made in step back, the servers still get their own ports", async () => {
+  const before = await states();
+  const changeFollowing = (url: string, rule: string) =>
+    on(url, servers.redis!.faultLogin!, (redis) => redis.call("ACL", "SETUSER", "faults", rule));
+  // The replicas refuse to be followed.
+  for (const url of replicaUrls()) await changeFollowing(url, "-psync");
+  await assert.rejects(
+    lostDuring(() => failOver()),
+    /the replica had not all data/,
+  );
+  for (const url of replicaUrls()) await changeFollowing(url, "+psync");
+  await assertAsBefore(before);
+});
+
+test("redis-failover: at the end of the run a fault that waits for the lock is given up", async () => {
+  const before = await states();
+  await assert.rejects(
+    lostDuring(() => failOver(AbortSignal.timeout(TTL_MS / 2))),
+    { name: "TimeoutError" },
+  );
+  await assertAsBefore(before);
 });
 
 test("redis-failover: where nobody takes the lock it is not made, and leaves nothing", async () => {

@@ -1,5 +1,6 @@
 /** The process of a private server, which a fault can end and start again. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { settleAll } from "../../../wait.ts";
 import type { KeptProcess } from "./keeper.ts";
 import { waitUntilReady } from "./ready.ts";
 
@@ -35,10 +36,8 @@ export function serverProcess(
 }
 
 /** Starts those that do not run. One that fails keeps no other one from its start. */
-export async function startAll(processes: readonly ServerProcess[]): Promise<void> {
-  const started = await Promise.allSettled(processes.map((each) => each.start()));
-  for (const one of started) if (one.status === "rejected") throw one.reason;
-}
+export const startAll = (processes: readonly ServerProcess[]): Promise<void> =>
+  settleAll(processes.map((each) => each.start()));
 
 /** A server in whose place another process can be put. That one runs in it until it is stopped; then `start` starts the first one. */
 export function replaceable(first: ServerProcess) {
