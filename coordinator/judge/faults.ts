@@ -103,6 +103,18 @@ export function measureQuiet(evidence: Evidence): number | null {
 }
 const CLOCK_SLACK_US = 25_000;
 
+/** How many writes there were before the first fault, until the end of the last one, and after it; null if there was none. */
+export function countAroundFaults(evidence: Evidence): NonNullable<RunReport["faultWrites"]> | null {
+  const times = faultTimesOf(evidence);
+  if (times.length === 0) return null;
+  const startedAtUs = Math.min(...times.map((time) => time.startedAtUs));
+  const endedAtUs = Math.max(...times.map((time) => time.endedAtUs));
+  const writes = { before: 0, during: 0, after: 0 };
+  for (const writtenAtUs of evidence.ledger.writtenAtUs)
+    writes[writtenAtUs < startedAtUs ? "before" : writtenAtUs <= endedAtUs ? "during" : "after"] += 1;
+  return writes;
+}
+
 /** Seconds from the death of a holder to the next write; null where nobody died or nothing was written after it. */
 export function measureRecovery({ workers, ledger }: Evidence): number | null {
   const death = workers.find(({ final }) => final?.died)?.final?.endedAtUs;

@@ -23,6 +23,7 @@ export function pool(repeats: readonly RunReport[]): Omit<RunReport, "repeat"> {
     lockWaitSeconds: quantiles(repeats.map(({ lockWaitSeconds }) => lockWaitSeconds)),
     ...(first.ownLock === undefined ? {} : { ownLock: { name: first.ownLock.name, ...poolSeen(repeats) } }),
     ...(first.parts === undefined ? {} : { parts: sumParts(repeats) }),
+    ...sumWrites(repeats.flatMap(({ faultWrites }) => faultWrites ?? [])),
     ...sumResolved(repeats.flatMap(({ resolved }) => resolved ?? [])),
     ...(first.faults === undefined ? {} : { faults: unique(repeats.flatMap(({ faults = [] }) => faults)) }),
     errors: mergeErrors(repeats.flatMap(({ errors }) => errors)),
@@ -63,6 +64,12 @@ function sumResolved(each: readonly NonNullable<RunReport["resolved"]>[]): Pick<
   return { resolved: { applied: of("applied"), notApplied: of("notApplied") } };
 }
 
+function sumWrites(each: readonly NonNullable<RunReport["faultWrites"]>[]): Pick<RunReport, "faultWrites"> {
+  if (each.length === 0) return {};
+  const of = (key: "before" | "during" | "after") => sum(each.map((one) => one[key]));
+  return { faultWrites: { before: of("before"), during: of("during"), after: of("after") } };
+}
+
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 const unique = (texts: readonly string[]) => [...new Set(texts)];
 
@@ -78,6 +85,7 @@ const medianOrNull = (values: readonly (number | null | undefined)[]) => {
 function numbersOf(repeats: readonly RunReport[]) {
   const overlaps = repeats.map(({ overlap }) => overlap);
   const recoveries = repeats.map(({ recoverySeconds }) => recoverySeconds);
+  const quiet = repeats.flatMap(({ quietSeconds }) => quietSeconds ?? []);
   return {
     seconds: sum(repeats.map(({ seconds }) => seconds)),
     wholeSeconds: sum(repeats.map(({ wholeSeconds }) => wholeSeconds)),
@@ -89,6 +97,7 @@ function numbersOf(repeats: readonly RunReport[]) {
     throughput: medianOrNull(repeats.map(({ throughput }) => throughput)),
     fairness: medianOrNull(repeats.map(({ fairness }) => fairness)),
     overlap: sumOrNull(overlaps) === null ? null : Math.min(...(overlaps as number[])),
+    ...(quiet.length === 0 ? {} : { quietSeconds: Math.max(...quiet) }),
     ...(recoveries[0] === undefined ? {} : { recoverySeconds: medianOrNull(recoveries) }),
   };
 }

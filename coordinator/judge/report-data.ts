@@ -271,6 +271,17 @@ export const RunReport = z.strictObject({
     .describe(
       "Longest time without a write that overlaps a fault, seconds; null if no fault happened between two writes; absent in a run without faults",
     ),
+  faultWrites: z
+    .strictObject({
+      before: z.int().describe("Before the start of the first fault"),
+      during: z.int().describe("From then until the end of the last fault"),
+      after: z.int().describe("After the end of the last fault"),
+    })
+    .nullable()
+    .optional()
+    .describe(
+      "Rows of the ledger by the time of their write; null if no fault happened; absent in a run without faults",
+    ),
   seconds: z
     .number()
     .describe("Seconds from the first worker's start to the last worker's end, by the clock of the database"),

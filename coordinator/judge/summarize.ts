@@ -5,7 +5,7 @@ import { splitByStrategy } from "./by-strategy.ts";
 import { fleetInterval, jain } from "./checks/liveness.ts";
 import { drawingOf } from "./drawing.ts";
 import type { Evidence } from "./evidence.ts";
-import { describeFaults, faultTimesOf, hasFaults, measureQuiet, measureRecovery } from "./faults.ts";
+import { countAroundFaults, describeFaults, faultTimesOf, hasFaults, measureQuiet, measureRecovery } from "./faults.ts";
 import { notesOf } from "./notes.ts";
 import { mergeErrors, sumSeen } from "./pool.ts";
 import type { Judgement, RunReport } from "./report-data.ts";
@@ -38,6 +38,7 @@ export function summarize(evidence: Evidence, judgement: Judgement, startedAt: D
           faults: describeFaults(evidence),
           faultTimes: faultTimesOf(evidence),
           quietSeconds: measureQuiet(evidence),
+          faultWrites: countAroundFaults(evidence),
         }
       : {}),
     ...(mix === undefined ? {} : { parts: splitByStrategy(mix, evidence) }),

@@ -5,7 +5,7 @@ import { splitByStrategy } from "../../coordinator/judge/by-strategy.ts";
 import { reconciliation } from "../../coordinator/judge/checks/reconciliation.ts";
 import { overlapOf, vacuity } from "../../coordinator/judge/checks/vacuity.ts";
 import type { Evidence } from "../../coordinator/judge/evidence.ts";
-import { describeFaults, measureQuiet, measureRecovery } from "../../coordinator/judge/faults.ts";
+import { countAroundFaults, describeFaults, measureQuiet, measureRecovery } from "../../coordinator/judge/faults.ts";
 import { judgeAcl, judgeReport } from "../../coordinator/judge/report-verdict.ts";
 import { judge } from "../../coordinator/judge/run-verdict.ts";
 import { summarize } from "../../coordinator/judge/summarize.ts";
@@ -79,6 +79,19 @@ test("the longest time without a write that overlaps a fault, and no data if non
   const early = { startedAtUs: before - 15_000, endedAtUs: before - 15_000 };
   assert.equal(measureQuiet(withFinal(paused, 0, { faulted: 1, faultTimes: [early] })), (next - before) / 1e6);
   assert.equal(measureQuiet(paused), null);
+});
+
+test("writes before the first fault, until the end of the last one, and after it", () => {
+  const evidence = serial(40);
+  const { writtenAtUs } = evidence.ledger;
+  const [startedAtUs, endedAtUs] = [writtenAtUs[10]!, writtenAtUs[24]!];
+  const faultTimes = [
+    { startedAtUs: writtenAtUs[20]!, endedAtUs },
+    { startedAtUs, endedAtUs: startedAtUs },
+  ];
+  const counted = countAroundFaults(withFinal(evidence, 0, { faulted: 2, faultTimes }));
+  assert.deepEqual(counted, { before: 10, during: 15, after: 15 });
+  assert.equal(countAroundFaults(evidence), null);
 });
 
 test("a fault that broke nothing where theory expects a violation leaves the run unknown, with what to raise", () => {

@@ -101,6 +101,17 @@ test("resolved operations are summed over the repeats that had some", () => {
   assert.equal(poolRepeats(runs)[0]!.resolved, undefined);
 });
 
+test("writes around faults are summed, and of the times without one the longest is taken", () => {
+  const faultWrites = { before: 5, during: 1, after: 7 };
+  const { runs } = repeatedReport(SPEEDS, (run) =>
+    run.strategy === "redis" ? { ...run, faultWrites, quietSeconds: run.repeat === 2 ? 3 : 1 } : run,
+  );
+  const [none, redis] = poolRepeats(runs);
+  assert.deepEqual(redis!.faultWrites, { before: 25, during: 5, after: 35 });
+  assert.equal(redis!.quietSeconds, 3);
+  assert.equal(none!.faultWrites, undefined);
+});
+
 test("a sum of which a part is missing is missing", () => {
   const [, redis] = poolRepeats(withRepeats({ 5: unsure }).runs);
   assert.equal(redis!.operations, null);
