@@ -167,14 +167,18 @@ function revoked(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times)
   return { durationMs, lockTtlMs, holdMs: 15, pauseMs: 20, serverFaults: [fault] };
 }
 
-/** MySQL is away for one second, on a busy machine for several, and must be back before the end. */
-const OUTAGE_DURATION_MS = 6_000;
+/**
+ * MySQL is away for one second, on a busy machine for several, and must be back before the end. Each strategy has the rows
+ * that it needs.
+ */
+const OUTAGE = { durationMs: 6_000, rows: 4, concurrency: 2 } as const;
 
-/** Once, early. The operations are short, so that there are enough of them before and after it. */
+/** Once, early. The operations are short and have several rows, so that there are enough of them even before it alone. */
 function outage(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times) {
-  const durationMs = Math.max(given, OUTAGE_DURATION_MS);
+  const { rows, concurrency } = OUTAGE;
+  const durationMs = Math.max(given, OUTAGE.durationMs);
   const fault: ServerFault = { name, afterMs: durationMs / 6, everyMs: durationMs, times: 1, forMs: 0 };
-  return { durationMs, lockTtlMs, holdMs: 10, pauseMs: 20, serverFaults: [fault] };
+  return { durationMs, lockTtlMs, rows, concurrency, holdMs: 10, pauseMs: 20, serverFaults: [fault] };
 }
 
 /** Longer than the clients take to return, and short, because the replica lags by a TTL. */
@@ -183,14 +187,14 @@ const LOCK_TTL_MS = 1_800;
 const TTLS_PER_RUN = 10 / 3;
 
 /**
- * Once. A pause of one and a half holds leaves half of each hold in which nobody waits: the link is cut in it, because a
+ * Twice, if there is time. A pause of one and a half holds leaves half of each hold in which nobody waits: the link is cut in it, because a
  * replica with a queue gives the lock to those who waited then. In the other half somebody waits, so that the lock that is
  * lost has a next holder.
  */
 function takenOver(name: ServerFaultName, given: Times) {
   const lockTtlMs = Math.max(given.lockTtlMs, LOCK_TTL_MS);
   const durationMs = Math.max(given.durationMs, lockTtlMs * TTLS_PER_RUN);
-  const fault: ServerFault = { name, afterMs: durationMs / 60, everyMs: durationMs, times: 1, forMs: 0 };
+  const fault: ServerFault = { name, afterMs: durationMs / 60, everyMs: durationMs / 2, times: 2, forMs: 0 };
   const holdMs = lockTtlMs / HOLDS_PER_TTL;
   return { durationMs, lockTtlMs, holdMs, pauseMs: holdMs * 1.5, serverFaults: [fault] };
 }
