@@ -103,15 +103,19 @@ export function measureQuiet(evidence: Evidence): number | null {
 }
 const CLOCK_SLACK_US = 25_000;
 
-/** How many writes there were before the first fault, until the end of the last one, and after it; null if there was none. */
+/** How many writes there were before, during, between and after the faults; null if there was no fault. */
 export function countAroundFaults(evidence: Evidence): NonNullable<RunReport["faultWrites"]> | null {
   const times = faultTimesOf(evidence);
   if (times.length === 0) return null;
   const startedAtUs = Math.min(...times.map((time) => time.startedAtUs));
   const endedAtUs = Math.max(...times.map((time) => time.endedAtUs));
-  const writes = { before: 0, during: 0, after: 0 };
-  for (const writtenAtUs of evidence.ledger.writtenAtUs)
-    writes[writtenAtUs < startedAtUs ? "before" : writtenAtUs <= endedAtUs ? "during" : "after"] += 1;
+  const writes = { before: 0, during: 0, between: 0, after: 0 };
+  for (const writtenAtUs of evidence.ledger.writtenAtUs) {
+    if (writtenAtUs < startedAtUs) writes.before += 1;
+    else if (writtenAtUs > endedAtUs) writes.after += 1;
+    else if (times.some((time) => writtenAtUs >= time.startedAtUs && writtenAtUs <= time.endedAtUs)) writes.during += 1;
+    else writes.between += 1;
+  }
   return writes;
 }
 

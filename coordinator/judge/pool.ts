@@ -66,8 +66,10 @@ function sumResolved(each: readonly NonNullable<RunReport["resolved"]>[]): Pick<
 
 function sumWrites(each: readonly NonNullable<RunReport["faultWrites"]>[]): Pick<RunReport, "faultWrites"> {
   if (each.length === 0) return {};
-  const of = (key: "before" | "during" | "after") => sum(each.map((one) => one[key]));
-  return { faultWrites: { before: of("before"), during: of("during"), after: of("after") } };
+  const of = (key: keyof (typeof each)[number]) => sum(each.map((one) => one[key]));
+  return {
+    faultWrites: { before: of("before"), during: of("during"), between: of("between"), after: of("after") },
+  };
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);

@@ -274,7 +274,8 @@ export const RunReport = z.strictObject({
   faultWrites: z
     .strictObject({
       before: z.int().describe("Before the start of the first fault"),
-      during: z.int().describe("From then until the end of the last fault"),
+      during: z.int().describe("While a fault lasted"),
+      between: z.int().describe("Between two faults"),
       after: z.int().describe("After the end of the last fault"),
     })
     .nullable()

@@ -195,13 +195,7 @@ function describeFaultOutcome(run: RunReport): string {
     run.recoverySeconds === undefined
       ? describeRejections(run) || "no operation was rejected"
       : describeRecovery(run.recoverySeconds, run);
-  return [happened, ...describeWrites(run), followed, describeData(run)].join("; ");
-}
-
-function describeWrites({ faultWrites }: RunReport): string[] {
-  if (!faultWrites) return [];
-  const { before, during, after } = faultWrites;
-  return [`${plural(before, "write")} before that, ${count(during)} during it and ${count(after)} after it`];
+  return `${happened}; ${followed}; ${describeData(run)}`;
 }
 
 function sumUpRounds(runs: readonly RunReport[]): string {

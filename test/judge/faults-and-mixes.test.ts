@@ -81,7 +81,7 @@ test("the longest time without a write that overlaps a fault, and no data if non
   assert.equal(measureQuiet(paused), null);
 });
 
-test("writes before the first fault, until the end of the last one, and after it", () => {
+test("writes before, during, between and after the faults of a run", () => {
   const evidence = serial(40);
   const { writtenAtUs } = evidence.ledger;
   const [startedAtUs, endedAtUs] = [writtenAtUs[10]!, writtenAtUs[24]!];
@@ -90,7 +90,7 @@ test("writes before the first fault, until the end of the last one, and after it
     { startedAtUs, endedAtUs: startedAtUs },
   ];
   const counted = countAroundFaults(withFinal(evidence, 0, { faulted: 2, faultTimes }));
-  assert.deepEqual(counted, { before: 10, during: 15, after: 15 });
+  assert.deepEqual(counted, { before: 10, during: 6, between: 9, after: 15 });
   assert.equal(countAroundFaults(evidence), null);
 });
 

@@ -102,12 +102,12 @@ test("resolved operations are summed over the repeats that had some", () => {
 });
 
 test("writes around faults are summed, and of the times without one the longest is taken", () => {
-  const faultWrites = { before: 5, during: 1, after: 7 };
+  const faultWrites = { before: 5, during: 1, between: 2, after: 7 };
   const { runs } = repeatedReport(SPEEDS, (run) =>
     run.strategy === "redis" ? { ...run, faultWrites, quietSeconds: run.repeat === 2 ? 3 : 1 } : run,
   );
   const [none, redis] = poolRepeats(runs);
-  assert.deepEqual(redis!.faultWrites, { before: 25, during: 5, after: 35 });
+  assert.deepEqual(redis!.faultWrites, { before: 25, during: 5, between: 10, after: 35 });
   assert.equal(redis!.quietSeconds, 3);
   assert.equal(none!.faultWrites, undefined);
 });
