@@ -81,11 +81,14 @@ const MARK = "holdfast:failover";
 /** How long a replica may take to get all data, milliseconds. Below the timeout of a command. */
 const SYNC_MS = 2_500;
 
-/** How many bytes of writes a server has sent, or a replica has made. */
+/** How many bytes of writes a server has sent, or a replica has made. Throws an Error for one that does not say so. */
 const offsetOf =
   (field: "master_repl_offset" | "slave_repl_offset") =>
-  async (redis: Redis): Promise<number> =>
-    Number(new RegExp(`^${field}:(\\d+)`, "m").exec(await redis.info("replication"))?.[1] ?? Number.NaN);
+  async (redis: Redis): Promise<number> => {
+    const offset = new RegExp(`^${field}:(\\d+)`, "m").exec(await redis.info("replication"))?.[1];
+    if (offset === undefined) throw new Error(`Redis did not report its ${field}`);
+    return Number(offset);
+  };
 
 /** Takes back what a failover that was not made has left at a server. */
 async function resume(redis: Redis): Promise<void> {
