@@ -11,6 +11,7 @@ import { type Servers, startServers } from "../coordinator/platform/local/server
 import { isCommitRefused, leavesUsable, rejected } from "../worker/outcome.ts";
 import { createRows, type Employee, type Rows } from "../worker/rows.ts";
 import { SENDINGS, type Sending } from "../worker/sender.ts";
+import { createNetwork, type Network } from "../worker/servers/network.ts";
 
 let servers: Servers;
 let database: Database;
@@ -153,10 +154,37 @@ test("a server that shuts down ends the connection, also where it answers: a COM
   assert.ok(isCommitRefused(other) && leavesUsable(other));
 });
 
+test("the answer to a write is lost when the write has been carried out, not when its first statement has", async () => {
+  const network = createNetwork(Math.random);
+  await reopen({ sending: "batched", network });
+  const employee = await rows.read(1);
+  const other = await database.pool.getConnection();
+  await other.query("START TRANSACTION");
+  await other.query("SELECT id FROM employee WHERE run = ? FOR UPDATE", [run]);
+  let lost = false;
+  network.loseAnswer("mysql", () => {
+    lost = true;
+  });
+  const written = assert.rejects(rows.write({ id: 11 }, employee, employee.salary + 5), { outcome: "unknown" });
+  await sleep(100);
+  // By now the server has answered START TRANSACTION, and its update waits for the row.
+  assert.equal(lost, false);
+  await other.query("COMMIT");
+  other.release();
+  await written;
+  assert.deepEqual([lost, await versions()], [true, [2, "11 1>2 +5 fence 0"]]);
+});
+
 // --- Internal helpers -----------------------------------------------------------------------------------------------
 
 /** With a single connection, so that anything left open on it would affect the next write. */
-async function reopen({ sending, ledger = true }: { readonly sending: Sending; readonly ledger?: boolean }) {
+interface Opening {
+  readonly sending: Sending;
+  readonly ledger?: boolean;
+  readonly network?: Network;
+}
+
+async function reopen({ sending, ledger = true, network }: Opening) {
   await rows?.close();
   wrote = [];
   rows = createRows({
@@ -164,6 +192,7 @@ async function reopen({ sending, ledger = true }: { readonly sending: Sending; r
     spec: { run, concurrency: 1, statementTimeoutMs: 10_000, ledger },
     wrote: (...versions) => wrote.push(versions),
     sending,
+    network,
   });
 }
 

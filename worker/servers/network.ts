@@ -9,6 +9,7 @@
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { LINKS, type Link } from "../contract.ts";
+import { createMysqlAnswer, isTls } from "./mysql-answer.ts";
 
 export interface Network {
   /** Puts the faults between this socket and its user. */
@@ -17,13 +18,16 @@ export interface Network {
   partition(link: Link, forMs: number): void;
   /** Delays what passes in the next `forMs`, in each direction, by `delayMs` and up to half more or less. */
   slow(link: Link, delayMs: number, forMs: number): void;
-  /** Cuts the connection of the next request when its answer arrives, and drops the answer. */
+  /**
+   * Cuts the connection of the next request when its answer has arrived, and drops the answer: the request has been carried
+   * out. With TLS the end of MySQL's answer cannot be seen, and is taken for reached when nothing has arrived for 50 ms.
+   */
   loseAnswer(link: Link, onLost: () => void): void;
 }
 
 /** `random` is uniform in [0, 1), for the jitter. */
 export function createNetwork(random: () => number): Network {
-  const wires = Object.fromEntries(LINKS.map((link) => [link, createWire()])) as Record<Link, Wire>;
+  const wires = Object.fromEntries(LINKS.map((link) => [link, createWire(link)])) as Record<Link, Wire>;
   return {
     wrap: (link, socket) => new FaultyStream(socket, wires[link], random) as unknown as Socket,
     partition(link, forMs) {
@@ -42,6 +46,7 @@ export function createNetwork(random: () => number): Network {
 
 /** The state of all connections of one link. Times are by `performance.now()`. */
 interface Wire {
+  readonly link: Link;
   blockedUntil: number;
   delayMs: number;
   slowUntil: number;
@@ -49,7 +54,10 @@ interface Wire {
   onLost: (() => void) | undefined;
 }
 
-const createWire = (): Wire => ({ blockedUntil: 0, delayMs: 0, slowUntil: 0, onLost: undefined });
+const createWire = (link: Link): Wire => ({ link, blockedUntil: 0, delayMs: 0, slowUntil: 0, onLost: undefined });
+
+/** Longer than one statement takes, and much shorter than a TTL. */
+const ANSWERED_MS = 50;
 
 /** One direction of a connection: what happens passes in order, each no earlier than its time. */
 class Lane {
@@ -103,6 +111,9 @@ class FaultyStream extends Duplex {
   readonly #out: Lane;
   /** Set while the answer to the last request is to be lost. */
   #onLost: (() => void) | undefined;
+  /** What has arrived of that answer. */
+  #answer = createMysqlAnswer();
+  #answered: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, wire: Wire, random: () => number) {
     super({ allowHalfOpen: false });
@@ -122,7 +133,7 @@ class FaultyStream extends Duplex {
       );
     socket.on("timeout", () => this.emit("timeout"));
     socket.on("data", (chunk: Buffer) => {
-      if (this.#onLost !== undefined) return this.#lose(this.#onLost);
+      if (this.#onLost !== undefined) return this.#drop(chunk, this.#onLost);
       arrive(() => this.push(chunk));
     });
     socket.on("end", () => arrive(() => this.push(null)));
@@ -182,6 +193,13 @@ class FaultyStream extends Duplex {
     if (this.#out.isEmpty) this.#socket.destroy();
     else this.#out.pass(() => this.#socket.destroySoon());
     done(error);
+  }
+
+  #drop(chunk: Buffer, onLost: () => void): void {
+    clearTimeout(this.#answered);
+    if (this.#wire.link !== "mysql") this.#lose(onLost);
+    else if (isTls(chunk)) this.#answered = setTimeout(() => this.#lose(onLost), ANSWERED_MS);
+    else if (this.#answer.endsWith(chunk)) this.#lose(onLost);
   }
 
   #lose(onLost: () => void): void {
