@@ -5,12 +5,15 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { RunReport } from "../../coordinator/judge/report-data.ts";
+import { factsOf } from "../../coordinator/plan/fault-theory.ts";
 import type { Fault, Link, StrategyName } from "../../worker/contract.ts";
 import { createRig, type Meddling, type Rig } from "../support/rig.ts";
 
 const TTL_MS = 400;
 /** So that somebody holds the lock when a late release arrives. */
 const HOLD_MS = 10;
+/** So that each worker gets its turn: a lock that is polled is not handed over in order. */
+const PAUSE_MS = 20;
 
 let rig: Rig;
 before(async () => {
@@ -52,7 +55,7 @@ async function run(
   guard: "none" | "fence-claim" = "none",
   meddling: Meddling = {},
 ) {
-  const plan = { fault, guard, lockTtlMs: TTL_MS, durationMs: 3_000, holdMs: HOLD_MS };
+  const plan = { fault, guard, lockTtlMs: TTL_MS, durationMs: 3_000, holdMs: HOLD_MS, pauseMs: PAUSE_MS };
   const report = await rig.run(strategy, plan, meddling);
   await rig.leavesNothing(`${fault.action} ${fault.at} ${fault.link ?? "all"}`, strategy);
   return report;
@@ -68,11 +71,6 @@ function happened(report: RunReport, times = 1) {
 
 const broken: readonly (readonly [title: string, strategy: StrategyName, fault: Fault])[] = [
   [
-    "a partition from Redis delays a release, which then deletes the lock of another",
-    "seed-mutex",
-    partition("after-read", "redis"),
-  ],
-  [
     "a partition from MySQL delays a write beyond a TTL that nobody extends",
     "seed-mutex",
     partition("before-write", "mysql"),
@@ -87,6 +85,21 @@ for (const [title, strategy, fault] of broken)
     assert.equal(report.data.value, "violated", JSON.stringify(report.data));
     assert.ok(report.lostUpdates! > 0);
   });
+
+test("a partition from Redis delays a release, which then deletes the lock of another", async () => {
+  // The scenario's own plan: it breaks the lock only if somebody holds it just then and another one waits.
+  const times = { durationMs: 3_000, lockTtlMs: TTL_MS };
+  const plan = {
+    ...times,
+    ...factsOf("partition-redis").plan(times, "seed-mutex"),
+    pauseMs: PAUSE_MS,
+    guard: "none",
+  } as const;
+  const report = await rig.run("seed-mutex", plan);
+  await rig.leavesNothing("partition from Redis", "seed-mutex");
+  happened(report);
+  assert.equal(report.data.value, "violated", JSON.stringify(report.data));
+});
 
 test("behind a claimed token, late writes are rejected, and the data hold", async () => {
   const report = await run("redis", partition("before-write"), "fence-claim");
