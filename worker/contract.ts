@@ -535,6 +535,8 @@ export const Heartbeat = z.strictObject({
   metricsPort: z.int(),
   /** Milliseconds from the start of the process to `ready`. */
   readyMs: z.number().optional(),
+  /** Milliseconds since the start of the operations; absent before it. */
+  runningMs: z.number().nonnegative().optional(),
   ...counts,
   final: WorkerFinal.optional(),
   /** Why the worker exits after this heartbeat. With final numbers: it was stopped before the run's end. */
@@ -546,10 +548,14 @@ export const Heartbeat = z.strictObject({
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
-/** Answer to a heartbeat. `start` carries a delay instead of a time, so that no two clocks need to agree. */
+/**
+ * Answer to a heartbeat. `start` and `continue` carry a delay instead of a time, so that no two clocks need to agree.
+ * `continue` tells a running worker that no operation may begin after `forMs`, unless its planned duration is longer.
+ */
 export const Command = z.discriminatedUnion("command", [
   z.strictObject({ command: z.literal("wait") }),
   z.strictObject({ command: z.literal("start"), inMs: milliseconds }),
+  z.strictObject({ command: z.literal("continue"), forMs: milliseconds }),
   z.strictObject({ command: z.literal("release") }),
   z.strictObject({ command: z.literal("abort"), reason: z.string() }),
 ]);

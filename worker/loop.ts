@@ -29,6 +29,11 @@ const AFTER_PAUSE: readonly string[] = ["connection", "LockUnreachable", "LockDe
 const AFTER_CONNECTION_ERROR_MS = 100;
 
 export interface Loops {
+  /**
+   * Sets the time from now on in which operations may begin, milliseconds. It can be later than the planned end, never
+   * earlier, and has no effect on a loop that has ended.
+   */
+  continueFor(ms: number): void;
   /** Resolves when all loops have ended. */
   readonly finished: Promise<void>;
   /** May be called at any time; final once `finished` has resolved. */
@@ -37,14 +42,19 @@ export interface Loops {
   interrupted(): LoopResult;
 }
 
-/** Runs all loops for the run's duration. */
+/** Runs all loops for the run's duration, or for longer if they are told to. */
 export function runLoops(options: LoopOptions): Loops {
   const { tally = createTally() } = options;
   const histories = options.writers.map((writer) => createHistory(writer));
-  const deadline = performance.now() + options.spec.durationMs;
-  const finished = Promise.all(histories.map((history) => loop(options, history, tally, deadline))).then(() => {});
+  const startedMs = performance.now();
+  const plannedMs = startedMs + options.spec.durationMs;
+  const time: LoopTime = { startedMs, untilMs: plannedMs };
+  const finished = Promise.all(histories.map((history) => loop(options, history, tally, time))).then(() => {});
   return {
     finished,
+    continueFor(ms) {
+      time.untilMs = Math.max(plannedMs, performance.now() + ms);
+    },
     result: () => ({ ...tally.result(), writers: histories.map((history) => history.result()) }),
     interrupted() {
       const counts = tally.result();
@@ -55,10 +65,16 @@ export function runLoops(options: LoopOptions): Loops {
   };
 }
 
-async function loop(options: LoopOptions, history: History, tally: Tally, deadline: number) {
+/** By `performance.now()`. */
+interface LoopTime {
+  readonly startedMs: number;
+  untilMs: number;
+}
+
+async function loop(options: LoopOptions, history: History, tally: Tally, time: LoopTime) {
   const { spec, session, metrics, random, stop, abort } = options;
   const msToNextBeat = createBeat(spec.intervalMs);
-  while (performance.now() < deadline && !stop.aborted && !abort.aborted) {
+  while (performance.now() < time.untilMs && !stop.aborted && !abort.aborted) {
     const sequence = history.begin();
     const raise = 1 + Math.floor(random() * 100);
     const begun = performance.now();
@@ -93,7 +109,7 @@ async function loop(options: LoopOptions, history: History, tally: Tally, deadli
       if (AFTER_PAUSE.includes(failed.class)) await sleep(AFTER_CONNECTION_ERROR_MS);
     }
     metrics.operation(outcome, (performance.now() - begun) / 1_000, granted);
-    tally.operation(outcome, granted, 1 - (deadline - performance.now()) / spec.durationMs);
+    tally.operation(outcome, granted, (performance.now() - time.startedMs) / spec.durationMs);
     history.end(sequence, outcome);
     const restMs = msToNextBeat?.() ?? spec.pauseMs;
     if (restMs > 0) await sleep(restMs, undefined, { signal: stop }).catch(() => {});

@@ -70,9 +70,14 @@ const heartbeats = startHeartbeats({
   beat() {
     const { committed, rejected, unknown } = tally.result();
     const counts = { committed, rejected, unknown };
-    return { run: spec.run, index, uid, node, metricsPort: server.port, ...counts, ...state.status };
+    const { startedMs } = state.running ?? {};
+    const since = startedMs === undefined ? {} : { runningMs: performance.now() - startedMs };
+    return { run: spec.run, index, uid, node, metricsPort: server.port, ...counts, ...since, ...state.status };
   },
-  onCommand: control.obey,
+  onCommand(command) {
+    control.obey(command);
+    if (command.command === "continue") state.running?.loops.continueFor(command.forMs);
+  },
   onLost: (reason) => end(3, reason),
 });
 

@@ -1,6 +1,6 @@
 /** What the coordinator knows about each worker of one run, and the command that each heartbeat is answered with. */
 import type { Command, Heartbeat, Phase, WorkerFinal } from "../../worker/contract.ts";
-import { workerIndexes } from "../plan/run-plan.ts";
+import { type RunPlan, workerIndexes } from "../plan/run-plan.ts";
 import type { WorkerProblem } from "../platform/launcher.ts";
 
 export interface SeenWorker {
@@ -12,6 +12,8 @@ export interface SeenWorker {
   committed: number;
   rejected: number;
   readyMs?: number | undefined;
+  /** When its operations began, by this process's monotonic clock; late by the latency of its fastest heartbeat. */
+  startedAtMs?: number;
   final?: WorkerFinal | undefined;
   failure?: string | undefined;
   unavailable?: string | undefined;
@@ -33,7 +35,8 @@ const WAITING_LISTED_MAX = 8;
 /** After the start, a worker without a heartbeat for this long is lost, unless a better reason is known. */
 export const SILENCE_MS_MAX = 10_000;
 
-export function createRoster(run: string, workers: number) {
+/** `durationMs`: the planned duration of the run. */
+export function createRoster({ run, workers, durationMs }: Pick<RunPlan, "run" | "workers" | "durationMs">) {
   const seen = new Map<string, SeenWorker>();
   const lost = new Map<number, WorkerProblem>();
   const waiting = new Map<number, WorkerProblem>();
@@ -68,14 +71,27 @@ export function createRoster(run: string, workers: number) {
     }
     if (worker.phase === "ready" && startAtMs !== undefined)
       return { command: "start", inMs: Math.max(0, startAtMs - performance.now()) };
+    if (worker.phase === "running") return { command: "continue", forMs: Math.max(0, endsAtMs() - performance.now()) };
     return { command: "wait" };
   }
 
+  /**
+   * When the worker that started last has run for the planned duration. The others continue until then: a worker that a
+   * busy node has started late does not shorten the time in which all of them run.
+   */
+  function endsAtMs(): number {
+    const startedAtMs = [...seen.values()].map((worker) => worker.startedAtMs ?? Number.NEGATIVE_INFINITY);
+    return Math.max(...startedAtMs) + durationMs;
+  }
+
   function record({ index, uid, node, metricsPort, ...beat }: Heartbeat): SeenWorker {
-    const { phase, committed, rejected, waitingFor } = beat;
-    const current = { phase, committed, rejected, waitingFor, lastHeartbeatMs: performance.now() };
+    const { phase, committed, rejected, waitingFor, runningMs } = beat;
+    const lastHeartbeatMs = performance.now();
+    const current = { phase, committed, rejected, waitingFor, lastHeartbeatMs };
     const worker: SeenWorker = Object.assign(seen.get(uid) ?? { index, uid, node, metricsPort }, current);
     worker.readyMs ??= beat.readyMs;
+    if (runningMs !== undefined)
+      worker.startedAtMs = Math.min(worker.startedAtMs ?? lastHeartbeatMs, lastHeartbeatMs - runningMs);
     worker.final ??= beat.final;
     worker.failure ??= beat.failure;
     worker.unavailable ??= beat.unavailable;

@@ -77,7 +77,7 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   const before = await readServers(plan, services);
 
   // 2. The fleet.
-  const roster = createRoster(plan.run, plan.workers);
+  const roster = createRoster(plan);
   server.follow(roster);
   await using fleet = await launcher.launch(buildSpec(plan, services));
   using _watching = watchFleet(plan, fleet, roster, watch, problems);

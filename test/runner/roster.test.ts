@@ -16,7 +16,7 @@ function beat(index: number, rest: Partial<Heartbeat> = {}): Heartbeat {
 }
 
 function rosterOf(...beats: Heartbeat[]) {
-  const roster = createRoster("r", 2);
+  const roster = createRoster({ run: "r", workers: 2, durationMs: 1_000 });
   for (const each of beats) roster.receive(each);
   return roster;
 }
@@ -93,7 +93,7 @@ test("a worker that ends after an abort is not lost; a worker that fails by itse
 });
 
 test("the first few of many waiting workers are listed", () => {
-  const roster = createRoster("r", 20);
+  const roster = createRoster({ run: "r", workers: 20, durationMs: 1_000 });
   roster.note(Array.from({ length: 20 }, (_, index) => ({ index, reason: "Pending", fatal: false })));
   assert.equal(roster.waiting().at(0), "worker-0: Pending");
   assert.equal(roster.waiting().at(-1), "and 12 more");
@@ -106,4 +106,20 @@ test("a worker that cannot reach a server yet is waiting, with the reason that i
   roster.receive(beat(0, { phase: "ready" }));
   roster.note([]);
   assert.deepEqual(roster.waiting(), []);
+});
+
+test("running workers continue until the one that started last has run for the planned duration", (t) => {
+  const now = t.mock.method(performance, "now", () => 10_000);
+  const roster = rosterOf(beat(0, { phase: "ready" }), beat(1, { phase: "ready" }));
+  roster.start(0);
+  assert.deepEqual(roster.receive(beat(0, { phase: "ready" })), { command: "start", inMs: 0 });
+  assert.deepEqual(roster.receive(beat(0, { runningMs: 400 })), { command: "continue", forMs: 600 });
+  // A heartbeat that takes longer than an earlier one does not move the start.
+  now.mock.mockImplementation(() => 10_100);
+  assert.deepEqual(roster.receive(beat(0, { runningMs: 450 })), { command: "continue", forMs: 500 });
+  assert.deepEqual(roster.receive(beat(1, { runningMs: 0 })), { command: "continue", forMs: 1_000 });
+  now.mock.mockImplementation(() => 10_500);
+  assert.deepEqual(roster.receive(beat(0, { runningMs: 900 })), { command: "continue", forMs: 600 });
+  now.mock.mockImplementation(() => 12_000);
+  assert.deepEqual(roster.receive(beat(0, { runningMs: 2_400 })), { command: "continue", forMs: 0 });
 });

@@ -91,6 +91,13 @@ test("nested without its process lock: money comes from nowhere", async () => {
   assert.ok(checkOf(report, "chain").witnesses.every(({ text }) => text.startsWith("employee 1: ")));
 });
 
+test("a worker that a busy node starts late: the others continue, so all run together for the planned duration", async () => {
+  const report = await rig.run("row-lock", {}, { bug: "starts-late" });
+  assertHolds(report);
+  assert.equal(report.overlap, 1);
+  assert.ok(report.seconds > 2, `${report.seconds} s from the first start to the last end, 1.5 were planned`);
+});
+
 /** Now and then one worker holds its lock for longer than the TTL, which is longer than a busy machine is stalled. */
 const OUTSTAYED = {
   durationMs: 3_000,

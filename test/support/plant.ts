@@ -330,6 +330,19 @@ export const bugs: Record<string, () => void> = {
       },
     });
   },
+  /** Simulates a busy node: the first worker is stopped from the start command until 600 ms after the start. */
+  "starts-late": () => {
+    const { parse } = JSON;
+    const stopped = new Int32Array(new SharedArrayBuffer(4));
+    JSON.parse = (text, reviver) => {
+      const value = parse(text, reviver);
+      if (value?.command === "start" && process.env.HOLDFAST_INDEX === "0") {
+        JSON.parse = parse;
+        Atomics.wait(stopped, 0, 0, value.inMs + 600);
+      }
+      return value;
+    };
+  },
   /** Reports one more commit than it made. */
   "over-claim": () => {
     const honest = strategies["row-lock"];
