@@ -168,12 +168,12 @@ function revoked(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times)
 }
 
 /**
- * MySQL is away for one second, on a busy machine for several, and must be back before the end. Each strategy has the rows
- * that it needs.
+ * MySQL is away for one second, on a busy machine for several, and must be back before the end. There are enough rows for
+ * each strategy.
  */
 const OUTAGE = { durationMs: 6_000, rows: 4, concurrency: 2 } as const;
 
-/** Once, early. The operations are short and have several rows, so that there are enough of them even before it alone. */
+/** Once, early. The operations are short and spread over several rows, so that even the part before it has enough. */
 function outage(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times) {
   const { rows, concurrency } = OUTAGE;
   const durationMs = Math.max(given, OUTAGE.durationMs);
@@ -199,7 +199,7 @@ function takenOver(name: ServerFaultName, given: Times) {
   return { durationMs, lockTtlMs, holdMs, pauseMs: holdMs * 1.5, serverFaults: [fault] };
 }
 
-/** Locks are held over the restart of a server in Java. There are many rows, because there must be operations enough to judge. */
+/** Locks are held over the restart of a server in Java. Many rows, so that there are enough operations to judge. */
 const SERVICE = { lockTtlMs: 5_000, durationMs: 8_000, rows: 12, concurrency: 8 } as const;
 
 /** Once, early: the server takes seconds to start on a busy machine. */

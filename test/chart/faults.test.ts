@@ -22,9 +22,7 @@ const ON = [
 for (const helm of bothHelms()) {
   test(`Helm ${helm.major}: faults.enabled adds a user of each server, its password and what the coordinator needs`, () => {
     const [without, added] = [objects(helm), objects(helm, ...ON)];
-    assert.deepEqual([...added.keys()], [...without.keys()], "no object more or less");
-    const changed = [...added].filter(([name, object]) => JSON.stringify(object) !== JSON.stringify(without.get(name)));
-    assert.deepEqual(changed.map(([name]) => name).sort(), [
+    assert.deepEqual(changedBetween(without, added), [
       "ConfigMap/demo-holdfast-mysql",
       "Job/coordinator",
       "Secret/demo-holdfast",
@@ -104,9 +102,7 @@ for (const helm of bothHelms()) {
   test(`Helm ${helm.major}: a replica beside each Redis, which only the coordinator reaches`, () => {
     const replicas = [...ON, "redis.instances=3", "redis.replica.enabled=true"];
     const [without, added] = [objects(helm, ...ON, "redis.instances=3"), objects(helm, ...replicas)];
-    assert.deepEqual([...added.keys()], [...without.keys()], "no object more or less");
-    const changed = [...added].filter(([name, object]) => JSON.stringify(object) !== JSON.stringify(without.get(name)));
-    assert.deepEqual(changed.map(([name]) => name).sort(), [
+    assert.deepEqual(changedBetween(without, added), [
       "Job/coordinator",
       "NetworkPolicy/demo-holdfast-coordinator",
       "NetworkPolicy/demo-holdfast-redis",
@@ -171,6 +167,13 @@ const objects = (helm: Helm, ...sets: string[]) => byName(helm, ...PASSWORDS, ..
 function byName(helm: Helm, ...sets: string[]): Map<string, Any> {
   const all = objectsOf(template(helm, "--set", sets.join(",")));
   return new Map(all.map((object) => [nameOf(object), object]));
+}
+
+/** The names of the objects that differ. There must be none more or less. */
+function changedBetween(without: Map<string, Any>, added: Map<string, Any>): string[] {
+  assert.deepEqual([...added.keys()], [...without.keys()], "no object more or less");
+  const changed = [...added].filter(([name, object]) => JSON.stringify(object) !== JSON.stringify(without.get(name)));
+  return changed.map(([name]) => name).sort();
 }
 
 const annotationsOf = (objects: Map<string, Any>, server: string) =>

@@ -86,6 +86,28 @@ test("coordinator and worker connect with a private CA and a client certificate,
   }
 });
 
+test("the answer to a write over TLS is lost when the write has been carried out", async () => {
+  const database = createDatabase(full);
+  await database.reset("tls-lost", 1);
+  const network = createNetwork(Math.random);
+  const spec = { run: "tls-lost", concurrency: 1, statementTimeoutMs: 5_000, ledger: true };
+  const rows = createRows({ server: full, spec, network });
+  try {
+    const employee = await rows.read(1);
+    let lost = 0;
+    network.loseAnswer("mysql", () => {
+      lost += 1;
+    });
+    const written = rows.write({ id: 7 }, employee, employee.salary + 5);
+    await assert.rejects(written, { outcome: "unknown", class: "commit-unanswered" });
+    const after = await rows.read(1);
+    assert.deepEqual([lost, after.version, after.salary], [1, employee.version + 1, employee.salary + 5]);
+  } finally {
+    await rows.close();
+    await database.close();
+  }
+});
+
 const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"));
 test("an IPv6 address is connected to, and compared with the certificate", {
   skip: !hasIpv6 && "this machine has no address ::1",

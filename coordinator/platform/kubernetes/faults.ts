@@ -20,7 +20,7 @@ import {
 } from "../fault-maker.ts";
 import type { MakeFault } from "../platform.ts";
 import { redisFaults } from "../redis-faults.ts";
-import { failOverAndBack, removable } from "./redis-faults.ts";
+import { failOverAndBack, removable } from "./redis-port-faults.ts";
 import type { KubernetesSettings } from "./settings.ts";
 
 type FaultSettings = Pick<
