@@ -36,6 +36,12 @@ export interface Platform extends AsyncDisposable {
   recordEvent(event: "RunStarted" | "StrategyFinished" | "Verdict", text: string): void;
 }
 
+/**
+ * How long a server may take to come back after a fault, milliseconds. Redis needs less than a second and MySQL several, on
+ * a busy node many. The operations of the run wait for it.
+ */
+export const SERVER_BACK_WITHIN_MS = 60_000;
+
 /** Makes a fault of a server once. Resolves when it is over and the server is as before. Rejects when it could not be made. */
 export type MakeFault = (fault: ServerFault, during: FaultedRun) => Promise<void>;
 

@@ -35,8 +35,11 @@ const WAITING_LISTED_MAX = 8;
 /** After the start, a worker without a heartbeat for this long is lost, unless a better reason is known. */
 export const SILENCE_MS_MAX = 10_000;
 
-/** `durationMs`: the planned duration of the run. */
-export function createRoster({ run, workers, durationMs }: Pick<RunPlan, "run" | "workers" | "durationMs">) {
+/** `durationMs`: the planned duration of the run. `delayMs`: how much longer the run takes, by what has happened in it. */
+export function createRoster(
+  { run, workers, durationMs }: Pick<RunPlan, "run" | "workers" | "durationMs">,
+  { delayMs }: { readonly delayMs: () => number } = { delayMs: () => 0 },
+) {
   const seen = new Map<string, SeenWorker>();
   const lost = new Map<number, WorkerProblem>();
   const waiting = new Map<number, WorkerProblem>();
@@ -76,12 +79,12 @@ export function createRoster({ run, workers, durationMs }: Pick<RunPlan, "run" |
   }
 
   /**
-   * When the worker that started last has run for the planned duration. The others continue until then: a worker that a
-   * busy node has started late does not shorten the time in which all of them run.
+   * When the worker that started last has run for the planned duration and the delay. The others continue until then: a
+   * worker that a busy node has started late does not shorten the time in which all of them run.
    */
   function endsAtMs(): number {
     const startedAtMs = [...seen.values()].map((worker) => worker.startedAtMs ?? Number.NEGATIVE_INFINITY);
-    return Math.max(...startedAtMs) + durationMs;
+    return Math.max(...startedAtMs) + durationMs + delayMs();
   }
 
   function record({ index, uid, node, metricsPort, ...beat }: Heartbeat): SeenWorker {

@@ -77,12 +77,12 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
   const before = await readServers(plan, services);
 
   // 2. The fleet.
-  const roster = createRoster(plan);
+  const faults = createServerFaults(plan, services, problems);
+  const roster = createRoster(plan, faults);
   server.follow(roster);
   await using fleet = await launcher.launch(buildSpec(plan, services));
   using _watching = watchFleet(plan, fleet, roster, watch, problems);
 
-  const faults = createServerFaults(plan, services, problems);
   let waitedFor: string | undefined;
   try {
     // 3. The barrier.
@@ -95,8 +95,9 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     roster.start(START_IN_MS);
     faults.begin(START_IN_MS);
     watch.phase(plan, "running");
-    const drainMs = plan.durationMs + plan.lockTimeoutMs + plan.holdMs + STATEMENT_TIMEOUT_MS + START_IN_MS;
-    await waitUntil(() => describeMissing(roster.missing("done"), "not done"), { deadlineMs: drainMs, signal });
+    const deadlineMs =
+      START_IN_MS + plan.durationMs + faults.delayMsMax + plan.lockTimeoutMs + plan.holdMs + STATEMENT_TIMEOUT_MS;
+    await waitUntil(() => describeMissing(roster.missing("done"), "not done"), { deadlineMs, signal });
 
     // 5. The last scrape.
     watch.phase(plan, "draining");

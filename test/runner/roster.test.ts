@@ -123,3 +123,17 @@ test("running workers continue until the one that started last has run for the p
   now.mock.mockImplementation(() => 12_000);
   assert.deepEqual(roster.receive(beat(0, { runningMs: 2_400 })), { command: "continue", forMs: 0 });
 });
+
+test("running workers continue for as long as the run is delayed", (t) => {
+  let delayMs = 0;
+  const roster = createRoster({ run: "r", workers: 1, durationMs: 1_000 }, { delayMs: () => delayMs });
+  t.mock.method(performance, "now", () => 5_000);
+  roster.receive(beat(0, { phase: "ready" }));
+  roster.start(0);
+  assert.deepEqual(roster.receive(beat(0, { phase: "running", runningMs: 900 })), { command: "continue", forMs: 100 });
+  delayMs = 3_000;
+  assert.deepEqual(roster.receive(beat(0, { phase: "running", runningMs: 900 })), {
+    command: "continue",
+    forMs: 3_100,
+  });
+});

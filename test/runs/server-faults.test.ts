@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { RunReport } from "../../coordinator/judge/report-data.ts";
 import { expectedUnder } from "../../coordinator/plan/fault-theory.ts";
 import type { ServerFaultName } from "../../coordinator/plan/run-plan.ts";
@@ -171,6 +172,21 @@ test("row-lock holds under a restart and a crash of MySQL, and both have happene
   assert.deepEqual([report.data.value, report.agreement], ["holds", "expected"], told(report));
   assert.equal(processes.size, 3, `processes ${[...processes].join()}`);
   assert.match(report.notes!.join(), /^MySQL restarted during this run \(innodb_flush_log_at_trx_commit 1\)$/);
+});
+
+test("a run continues when MySQL has been away for longer than its planned duration, and can be judged", async () => {
+  const { process: server } = rig.servers.mysql!;
+  const slow: MakeFault = async () => {
+    await server.stop("SIGTERM");
+    await sleep(3_000);
+    await server.start();
+  };
+  const serverFaults = [{ name: "mysql-restart", afterMs: 500, everyMs: 2_500, times: 1, forMs: 0 }] as const;
+  const plan = { ...planOf("row-lock", "mysql-restart", "none"), durationMs: 2_500, serverFaults };
+  const report = await rig.run("row-lock", plan, { makeFault: slow });
+  assert.deepEqual([report.data.value, report.agreement, report.problems], ["holds", "expected", []], told(report));
+  const { before, during, after } = report.faultWrites!;
+  assert.ok(before > 0 && after > before, JSON.stringify({ before, during, after }));
 });
 
 test("a MySQL that acknowledges commits before they are on disk loses some in a crash, and the report names it", async () => {

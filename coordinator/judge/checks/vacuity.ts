@@ -72,16 +72,22 @@ export function vacuity(
  * The part of the planned duration, 0 to 1, in which all workers ran, by the database's clock; null unless all of them
  * said when they ran. One that died on purpose is not waited for.
  */
-export function overlapOf({ plan, workers }: Evidence): number | null {
+export function overlapOf(evidence: Evidence): number | null {
+  const ranForMs = togetherMs(evidence);
+  return ranForMs === null ? null : Math.min(1, ranForMs / evidence.plan.durationMs);
+}
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
+
+/** How long all workers ran, milliseconds; null as for {@link overlapOf}. */
+function togetherMs({ plan, workers }: Evidence): number | null {
   const finals = timed(workers).filter(({ died }) => !died);
   const died = workers.filter(({ final }) => final?.died).length;
   if (finals.length === 0 || finals.length < plan.workers - died || plan.durationMs <= 0) return null;
   const startedAtUs = finals.reduce((last, final) => Math.max(last, final.startedAtUs), Number.NEGATIVE_INFINITY);
   const endedAtUs = finals.reduce((first, final) => Math.min(first, final.endedAtUs), Number.POSITIVE_INFINITY);
-  return Math.min(1, Math.max(0, (endedAtUs - startedAtUs) / 1_000 / plan.durationMs));
+  return Math.max(0, (endedAtUs - startedAtUs) / 1_000);
 }
-
-// --- Internal helpers -----------------------------------------------------------------------------------------------
 
 /**
  * In a mix, a strategy that retries may starve next to one that waits, so one busy worker of each strategy is enough.
@@ -131,7 +137,8 @@ function countTurns({ ledger }: Evidence, previous: Int32Array) {
  * How many writes would have been stale had the writers come at the same rate and with nothing between them: for each
  * write, as many as others wrote to that employee on average in the time from its read to its end.
  */
-function staleByChance({ ledger, plan }: Evidence): number {
+function staleByChance(evidence: Evidence): number {
+  const { ledger, plan } = evidence;
   const employees = new Map<number, Map<number, { writes: number; insideUs: number }>>();
   for (let row = 0; row < ledger.length; row++) {
     const employee = ledger.employee[row]!;
@@ -143,10 +150,12 @@ function staleByChance({ ledger, plan }: Evidence): number {
     writers.set(writer, own);
     employees.set(employee, writers);
   }
+  // A run that a fault has delayed takes longer than planned.
+  const ranForUs = Math.max(plan.durationMs, togetherMs(evidence) ?? 0) * 1_000;
   let stale = 0;
   for (const writers of employees.values()) {
     const writes = [...writers.values()].reduce((total, own) => total + own.writes, 0);
-    for (const own of writers.values()) stale += (own.insideUs * (writes - own.writes)) / (plan.durationMs * 1_000);
+    for (const own of writers.values()) stale += (own.insideUs * (writes - own.writes)) / ranForUs;
   }
   return stale;
 }

@@ -18,7 +18,7 @@ import {
   onEachRedis,
   untilTaken,
 } from "../fault-maker.ts";
-import type { MakeFault } from "../platform.ts";
+import { type MakeFault, SERVER_BACK_WITHIN_MS } from "../platform.ts";
 import { redisFaults } from "../redis-faults.ts";
 import { failOverAndBack, removable } from "./redis-port-faults.ts";
 import type { KubernetesSettings } from "./settings.ts";
@@ -124,7 +124,7 @@ async function restartMysql(variables: MysqlVariables, { user, password }: Fault
   try {
     await connection.query("SHUTDOWN");
     // It refuses new connections before it ends this one.
-    const late = sleep(BACK_WITHIN_MS, LATE, { ref: false });
+    const late = sleep(SERVER_BACK_WITHIN_MS, LATE, { ref: false });
     if ((await Promise.race([ended, late])) === LATE) throw new Error("MySQL did not shut down");
   } finally {
     connection.destroy();
@@ -134,14 +134,11 @@ async function restartMysql(variables: MysqlVariables, { user, password }: Fault
 
 const LATE = Symbol("late");
 
-/** A restart takes less than a second, and one of MySQL several, on a busy node many. */
-const BACK_WITHIN_MS = 60_000;
-
 /** Resolves when all servers answer. */
 const untilBack = (servers: FaultedServers) => untilAnswered(() => onEachRedis(servers, (redis) => redis.ping()));
 
 async function untilAnswered(ask: () => Promise<unknown>): Promise<void> {
-  const deadline = performance.now() + BACK_WITHIN_MS;
+  const deadline = performance.now() + SERVER_BACK_WITHIN_MS;
   for (;;) {
     try {
       await ask();

@@ -67,6 +67,16 @@ test("writers that hardly ever meet could not have shown a violation", () => {
   }
 });
 
+test("a run that took longer than planned had fewer writes at a time", () => {
+  const evidence = serial(40);
+  const stretched = evidence.workers.reduce((run, { index, final }) => {
+    const { startedAtUs, endedAtUs } = final!;
+    return withFinal(run, index, { endedAtUs: startedAtUs + (endedAtUs - startedAtUs) * 20 });
+  }, evidence);
+  assert.equal(vacuity(evidence).status, "holds");
+  assert.match(vacuity(stretched).detail, /^operations rarely overlapped/);
+});
+
 test("a single writer has no contention, two loops of one worker have", () => {
   const alone = serial(100, 1);
   assert.match(vacuity(alone).detail, /a single writer/);
