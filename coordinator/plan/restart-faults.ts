@@ -116,7 +116,7 @@ function needsMajority(strategy: StrategyName): boolean {
 const HOLD_MS = 1_500;
 
 const RESTARTS = 2;
-const RESTARTED_DURATION_MS = 6_000;
+const RESTARTED_DURATION_MS = 5_000;
 
 /** Repeatedly, each time while somebody holds the lock for longer than the restart takes. */
 function whileHeld(name: ServerFaultName, { lockTtlMs, durationMs }: Times) {
@@ -148,7 +148,7 @@ function whileDown(name: ServerFaultName, given: Times) {
 }
 
 /** As long as whileHeld, but with many rows, because there must be operations enough to judge. */
-const SAVED = { lockTtlMs: 3_000, durationMs: 6_000, rows: 8, concurrency: 6 } as const;
+const SAVED = { lockTtlMs: 3_000, durationMs: 6_000, rows: 12, concurrency: 6 } as const;
 
 function savedRestart(name: ServerFaultName, given: Times) {
   const { rows, concurrency } = SAVED;
@@ -167,11 +167,8 @@ function revoked(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times)
   return { durationMs, lockTtlMs, holdMs: 15, pauseMs: 20, serverFaults: [fault] };
 }
 
-/**
- * MySQL is away for one second, on a busy machine for several, and must be back before the end. There are enough rows for
- * each strategy.
- */
-const OUTAGE = { durationMs: 6_000, rows: 4, concurrency: 2 } as const;
+/** MySQL is away for a part of a second, on a busy machine for several. There are enough rows for each strategy. */
+const OUTAGE = { durationMs: 4_500, rows: 4, concurrency: 2 } as const;
 
 /** Once, early. The operations are short and spread over several rows, so that even the part before it has enough. */
 function outage(name: ServerFaultName, { lockTtlMs, durationMs: given }: Times) {
