@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createNetwork } from "../../worker/servers/network.ts";
 
 /** Answers each line in capitals. */
@@ -105,6 +106,42 @@ test("a lost answer: the request arrives, the answer does not, and the connectio
   const [error] = await once(stream, "error");
   assert.equal(error.code, "ECONNRESET");
   assert.deepEqual([received, lost], [["a"], 1]);
+});
+
+test("a record of TLS that arrives in two chunks is not read as an answer of MySQL", async () => {
+  // The second chunk alone would be the last packet of such an answer.
+  const record = Buffer.from([0x17, 0x03, 0x03, 0x00, 0x07]);
+  const rest = Buffer.from([0x03, 0x00, 0x00, 0x01, 0xff, 0x00, 0x00]);
+  const answering = createServer((socket) => {
+    socket.setNoDelay();
+    socket.once("data", async () => {
+      socket.write(record);
+      await sleep(10);
+      socket.write(rest);
+    });
+    socket.on("error", () => {});
+  });
+  answering.listen(0, "127.0.0.1");
+  await once(answering, "listening");
+  try {
+    const network = createNetwork(() => 0.5);
+    const socket = connect((answering.address() as AddressInfo).port, "127.0.0.1");
+    const stream = network.wrap("mysql", socket);
+    await once(stream, "connect");
+    const { promise: lost, resolve } = Promise.withResolvers<void>();
+    let restAtMs = 0;
+    socket.on("data", (chunk) => {
+      if (chunk.equals(rest)) restAtMs = performance.now();
+    });
+    network.loseAnswer("mysql", resolve);
+    stream.on("error", () => {});
+    stream.write("a");
+    await lost;
+    assert.ok(restAtMs > 0 && performance.now() - restAtMs > 10, "some time after the last chunk");
+    stream.destroy();
+  } finally {
+    answering.close();
+  }
 });
 
 test("a fault of one link does not touch the other", async () => {

@@ -113,6 +113,8 @@ class FaultyStream extends Duplex {
   #onLost: (() => void) | undefined;
   /** What has arrived of that answer. */
   #answer = createMysqlAnswer();
+  /** By the first bytes of that answer: a later chunk may begin within a record. */
+  #answersInTls: boolean | undefined;
   #answered: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, wire: Wire, random: () => number) {
@@ -197,8 +199,9 @@ class FaultyStream extends Duplex {
 
   #drop(chunk: Buffer, onLost: () => void): void {
     clearTimeout(this.#answered);
+    this.#answersInTls ??= isTls(chunk);
     if (this.#wire.link !== "mysql") this.#lose(onLost);
-    else if (isTls(chunk)) this.#answered = setTimeout(() => this.#lose(onLost), ANSWERED_MS);
+    else if (this.#answersInTls) this.#answered = setTimeout(() => this.#lose(onLost), ANSWERED_MS);
     else if (this.#answer.endsWith(chunk)) this.#lose(onLost);
   }
 
