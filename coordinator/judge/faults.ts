@@ -89,17 +89,23 @@ export const faultTimesOf = ({ workers, serverFaults = [] }: Evidence): FaultTim
  * machine.
  */
 export function measureQuiet(evidence: Evidence): number | null {
+  const quietUs = quietTimesUs(evidence);
+  return quietUs.length === 0 ? null : quietUs.reduce((longest, us) => Math.max(longest, us), 0) / 1e6;
+}
+
+/** The times without a write, each from one write to the next, that overlap a fault, microseconds. */
+export function quietTimesUs(evidence: Evidence): number[] {
   const written = evidence.ledger.writtenAtUs.toSorted();
-  const quietUs = faultTimesOf(evidence).flatMap(({ startedAtUs, endedAtUs }) => {
-    let longestUs: number | undefined;
-    for (let next = 1; next < written.length; next += 1) {
-      const [from, until] = [written[next - 1]!, written[next]!];
-      if (until < startedAtUs - CLOCK_SLACK_US || from > endedAtUs + CLOCK_SLACK_US) continue;
-      longestUs = Math.max(longestUs ?? 0, until - from);
-    }
-    return longestUs ?? [];
-  });
-  return quietUs.length === 0 ? null : Math.max(...quietUs) / 1e6;
+  const times = faultTimesOf(evidence);
+  const quiet: number[] = [];
+  for (let next = 1; next < written.length; next += 1) {
+    const [from, until] = [written[next - 1]!, written[next]!];
+    const overlaps = times.some(
+      ({ startedAtUs, endedAtUs }) => until >= startedAtUs - CLOCK_SLACK_US && from <= endedAtUs + CLOCK_SLACK_US,
+    );
+    if (overlaps) quiet.push(until - from);
+  }
+  return quiet;
 }
 const CLOCK_SLACK_US = 25_000;
 

@@ -84,7 +84,7 @@ export const RESTART_FAULTS = {
   },
   "redis-failover": {
     summary: "Redis is killed, and a replica that lags behind and does not have the lock takes its place",
-    plan: (times) => takenOver("redis-failover", times),
+    plan: (times, strategy) => takenOver("redis-failover", times, strategy),
     concerns: isKeptInRedis,
     alike: byLease,
     breaks: ifLeased("the replica that takes over does not have the lock, and gives it to the next one"),
@@ -147,7 +147,7 @@ function whileDown(name: ServerFaultName, given: Times) {
   return { durationMs, lockTtlMs, holdMs: 20, pauseMs: 20, serverFaults: [fault] };
 }
 
-/** As long as whileHeld, but with many rows, because there must be operations enough to judge. */
+/** As whileHeld, but with many rows and a longer run, because there must be operations enough to judge. */
 const SAVED = { lockTtlMs: 3_000, durationMs: 6_000, rows: 12, concurrency: 6 } as const;
 
 function savedRestart(name: ServerFaultName, given: Times) {
@@ -184,15 +184,19 @@ const LOCK_TTL_MS = 1_800;
 const TTLS_PER_RUN = 10 / 3;
 
 /**
- * Twice, if there is time. A pause of one and a half holds leaves half of each hold in which nobody waits: the link is cut in it, because a
- * replica with a queue gives the lock to those who waited then. In the other half somebody waits, so that the lock that is
- * lost has a next holder.
+ * Twice, each time for a few TTLs. A pause of one and a half holds leaves half of each hold in which nobody waits: the
+ * link is cut in it, because a replica with a queue gives the lock to those who waited then. In the other half somebody
+ * waits, so that the lock that is lost has a next holder.
  */
-function takenOver(name: ServerFaultName, given: Times) {
+function takenOver(name: ServerFaultName, given: Times, strategy: StrategyName) {
   const lockTtlMs = Math.max(given.lockTtlMs, LOCK_TTL_MS);
   const durationMs = Math.max(given.durationMs, lockTtlMs * TTLS_PER_RUN);
   const fault: ServerFault = { name, afterMs: durationMs / 60, everyMs: durationMs / 2, times: 2, forMs: 0 };
   const holdMs = lockTtlMs / HOLDS_PER_TTL;
+  const { worksInside }: StrategyFacts = STRATEGIES[strategy];
+  // One that takes its lock for every other operation.
+  if (worksInside === false)
+    return { durationMs, lockTtlMs, concurrency: 2, holdMs, pauseMs: holdMs * 2.5, serverFaults: [fault] };
   return { durationMs, lockTtlMs, holdMs, pauseMs: holdMs * 1.5, serverFaults: [fault] };
 }
 

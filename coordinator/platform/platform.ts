@@ -37,8 +37,8 @@ export interface Platform extends AsyncDisposable {
 }
 
 /**
- * How long a server may take to come back after a fault, milliseconds. Redis needs less than a second and MySQL several, on
- * a busy node many. The operations of the run wait for it.
+ * How long a server of a release may take to end and come back, milliseconds, and the most by which faults delay the end
+ * of a run. Redis needs less than a second and MySQL several, on a busy node many.
  */
 export const SERVER_BACK_WITHIN_MS = 60_000;
 

@@ -141,7 +141,7 @@ async function fallBehind(making: Making, pairs: readonly RedisPair[]): Promise<
   });
   await untilTaken(making);
 }
-const CUT_TRIES = 5;
+const CUT_TRIES = 10;
 
 const onEachReplica = (
   servers: FaultedServers,

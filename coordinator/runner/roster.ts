@@ -169,6 +169,8 @@ export function createRoster(
   return {
     run,
     workers,
+    /** With the delay so far. */
+    durationMs: () => durationMs + delayMs(),
     receive,
     note,
     /** Returns the indexes of the workers that are in none of these phases and not lost. */

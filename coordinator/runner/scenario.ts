@@ -283,7 +283,7 @@ function watcher(name: string, progress: Progress, metrics: ReturnType<typeof cr
       progress.rate({
         strategy: name,
         elapsedMs,
-        durationMs: plan.durationMs,
+        durationMs: roster.durationMs(),
         workers: counts.running,
         committed,
         committedPerSecond: committed / seconds,

@@ -9,8 +9,8 @@ export interface ServerFaults {
   /** When they happened. */
   readonly times: readonly ServerFaultTime[];
   /**
-   * How much later than planned the operations end, milliseconds, at most SERVER_BACK_WITHIN_MS: each fault is followed
-   * by as much time as the plan leaves after the last one, however long it takes the servers to come back.
+   * How much later than planned the operations end, milliseconds, at most `delayMsMax`: each fault is followed by as much
+   * time as the plan leaves after its last repetition, however long it takes the servers to come back.
    */
   delayMs(): number;
   readonly delayMsMax: number;

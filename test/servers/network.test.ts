@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { after, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { createNetwork } from "../../worker/servers/network.ts";
 
 /** Answers each line in capitals. */
@@ -112,11 +111,11 @@ test("a record of TLS that arrives in two chunks is not read as an answer of MyS
   // The second chunk alone would be the last packet of such an answer.
   const record = Buffer.from([0x17, 0x03, 0x03, 0x00, 0x07]);
   const rest = Buffer.from([0x03, 0x00, 0x00, 0x01, 0xff, 0x00, 0x00]);
+  const arrived = Promise.withResolvers<void>();
   const answering = createServer((socket) => {
-    socket.setNoDelay();
     socket.once("data", async () => {
       socket.write(record);
-      await sleep(10);
+      await arrived.promise;
       socket.write(rest);
     });
     socket.on("error", () => {});
@@ -132,6 +131,7 @@ test("a record of TLS that arrives in two chunks is not read as an answer of MyS
     let restAtMs = 0;
     socket.on("data", (chunk) => {
       if (chunk.equals(rest)) restAtMs = performance.now();
+      else arrived.resolve();
     });
     network.loseAnswer("mysql", resolve);
     stream.on("error", () => {});

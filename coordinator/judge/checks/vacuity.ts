@@ -1,6 +1,7 @@
 import { type Outcome, writerOf } from "../../../worker/contract.ts";
 import { atLeast, count, list, outOf, plural, quoted } from "../../text/format.ts";
 import type { Evidence } from "../evidence.ts";
+import { quietTimesUs } from "../faults.ts";
 import type { CheckResult } from "../report-data.ts";
 import { findShortIntervals } from "./exclusion.ts";
 import { committedByWorker, timed } from "./liveness.ts";
@@ -150,12 +151,21 @@ function staleByChance(evidence: Evidence): number {
     writers.set(writer, own);
     employees.set(employee, writers);
   }
-  // A run that a fault has delayed takes longer than planned.
-  const ranForUs = Math.max(plan.durationMs, togetherMs(evidence) ?? 0) * 1_000;
+  const duringUs = Math.max(plan.durationMs, writingMs(evidence)) * 1_000;
   let stale = 0;
   for (const writers of employees.values()) {
     const writes = [...writers.values()].reduce((total, own) => total + own.writes, 0);
-    for (const own of writers.values()) stale += (own.insideUs * (writes - own.writes)) / ranForUs;
+    for (const own of writers.values()) stale += (own.insideUs * (writes - own.writes)) / duringUs;
   }
   return stale;
+}
+
+/**
+ * How long a run that a fault has delayed took, milliseconds, without the times in which nobody could write. 0 if not all
+ * workers said when they ran.
+ */
+function writingMs(evidence: Evidence): number {
+  const ranForMs = togetherMs(evidence) ?? 0;
+  if (ranForMs <= evidence.plan.durationMs) return ranForMs;
+  return ranForMs - quietTimesUs(evidence).reduce((sum, us) => sum + us, 0) / 1_000;
 }

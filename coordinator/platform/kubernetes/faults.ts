@@ -121,6 +121,7 @@ async function restartMysql(variables: MysqlVariables, { user, password }: Fault
   const connect = () => mysql.createConnection(login);
   const connection = await connect();
   const ended = new Promise((resolve) => connection.on("error", resolve).on("end", resolve));
+  const deadline = performance.now() + SERVER_BACK_WITHIN_MS;
   try {
     await connection.query("SHUTDOWN");
     // It refuses new connections before it ends this one.
@@ -129,7 +130,7 @@ async function restartMysql(variables: MysqlVariables, { user, password }: Fault
   } finally {
     connection.destroy();
   }
-  await untilAnswered(async () => (await connect()).destroy());
+  await untilAnswered(async () => (await connect()).destroy(), deadline);
 }
 
 const LATE = Symbol("late");
@@ -137,8 +138,11 @@ const LATE = Symbol("late");
 /** Resolves when all servers answer. */
 const untilBack = (servers: FaultedServers) => untilAnswered(() => onEachRedis(servers, (redis) => redis.ping()));
 
-async function untilAnswered(ask: () => Promise<unknown>): Promise<void> {
-  const deadline = performance.now() + SERVER_BACK_WITHIN_MS;
+/** By `performance.now()`. Throws the last error after the deadline. */
+async function untilAnswered(
+  ask: () => Promise<unknown>,
+  deadline = performance.now() + SERVER_BACK_WITHIN_MS,
+): Promise<void> {
   for (;;) {
     try {
       await ask();

@@ -77,6 +77,25 @@ test("a run that took longer than planned had fewer writes at a time", () => {
   assert.match(vacuity(stretched).detail, /^operations rarely overlapped/);
 });
 
+test("a long time in which a server was away and nobody wrote does not count", () => {
+  const evidence = serial(40);
+  const awayUs = 20 * (evidence.workers[0]!.final!.endedAtUs - evidence.workers[0]!.final!.startedAtUs);
+  const fromUs = evidence.ledger.writtenAtUs[19]!;
+  const later = withRows(evidence, (rows) => {
+    for (const row of rows.slice(20)) {
+      row.readAtUs += awayUs;
+      row.writtenAtUs += awayUs;
+    }
+  });
+  const delayed = later.workers.reduce(
+    (run, { index, final }) => withFinal(run, index, { endedAtUs: final!.endedAtUs + awayUs }),
+    later,
+  );
+  const serverFaults = [{ name: "mysql-restart", startedAtUs: fromUs, endedAtUs: fromUs + awayUs }] as const;
+  assert.equal(vacuity({ ...delayed, serverFaults }).status, "holds");
+  assert.match(vacuity(delayed).detail, /^operations rarely overlapped/);
+});
+
 test("a single writer has no contention, two loops of one worker have", () => {
   const alone = serial(100, 1);
   assert.match(vacuity(alone).detail, /a single writer/);
