@@ -195,7 +195,8 @@ chart-golden: $(INSTALLED) ## update test/golden/chart: what the chart renders f
 	@$(IN_PROJECT) UPDATE_GOLDEN=1 node --test 'test/chart/*.test.ts'
 
 # E2E="test/e2e/values.test.ts" runs one file only. E2E_CONCURRENCY is how many files run at the same time;
-# test/e2e/faults.test.ts stops nodes, so no other file may run beside it.
+# test/e2e/faults.test.ts stops nodes and server-faults.test.ts has faults at their times, so no other file may run beside
+# them.
 E2E ?= test/e2e/*.test.ts
 E2E_CONCURRENCY ?= 1
 
