@@ -21,7 +21,7 @@ after(() => site?.[Symbol.asyncDispose]());
 
 onSite("ZooKeeper and etcd with three members each: every strategy does what theory expects", async (t) => {
   // Other pods that start on the nodes can delay a fleet for seconds.
-  const longer = { duration: "6s", startDeadline: "120s" };
+  const longer = { duration: "12s", startDeadline: "120s" };
   await site.install({ ...QUICK, ...longer, strategies: STRATEGIES, zookeeper: MEMBERS, etcd: MEMBERS });
   end = await site.ended();
   for (const { strategy, throughput } of end.report.runs) t.diagnostic(`${strategy}: ${throughput} committed/s`);

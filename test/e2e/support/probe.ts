@@ -37,7 +37,7 @@ export async function opened(options: ProbeOptions): Promise<string[]> {
 
 /** The project's own image, which the nodes already have; the probe needs only Node. */
 const IMAGE = `holdfast:${packageJson.version}`;
-const CONNECT_MS = 3_000;
+const CONNECT_MS = 5_000;
 
 /** The probe waits first, so that the packet rules for the new pod can reach its node. */
 const SCRIPT = `
@@ -54,7 +54,7 @@ const open = (address) => new Promise((resolve) => {
 setTimeout(async () => {
   const all = Object.entries(targets).map(async ([name, address]) => [name, await open(address)]);
   console.log(JSON.stringify(Object.fromEntries(await Promise.all(all))));
-}, 2_000);
+}, 4_000);
 `;
 
 function podOf(name: string, namespace: string, labels: object, targets: object): Json {
