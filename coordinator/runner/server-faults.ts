@@ -51,6 +51,7 @@ export function createServerFaults(
 
   async function make(fault: NonNullable<RunPlan["serverFaults"]>[number], startMs: number) {
     const { name, afterMs, everyMs, forMs } = fault;
+    const plannedRestMs = Math.max(0, durationMs - afterMs - (fault.times - 1) * everyMs - forMs);
     for (let time = 1; time <= fault.times; time += 1) {
       const dueMs = startMs + afterMs + (time - 1) * everyMs;
       await sleep(Math.max(0, dueMs - performance.now()), undefined, { signal: ending.signal }).catch(() => {});
@@ -60,11 +61,11 @@ export function createServerFaults(
         await inTurn(async () => {
           if (ending.signal.aborted) return;
           const startedAtUs = nowUs();
-          restMs = Math.max(0, durationMs - afterMs - (fault.times - 1) * everyMs - forMs);
+          restMs = plannedRestMs;
           try {
             await makeFault(fault, { run, time, over: ending.signal });
             times.push({ name, startedAtUs, endedAtUs: nowUs() });
-            delayMs = delayAfter(restMs);
+            delayMs = delayAfter(plannedRestMs);
           } finally {
             restMs = undefined;
           }
