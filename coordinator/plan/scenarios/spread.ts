@@ -6,7 +6,7 @@ const ROWS = [1, 2, 10, 100];
 export const spread: Scenario = {
   summary: "1, 2, 10 and 100 rows, up to --rows, with a key for each row and with one for all",
   strategies: ["none", "redis", "row-lock", "version"],
-  defaults: { rows: 100, duration: "2s" },
+  defaults: { rows: 100, duration: "4s" },
   unused: ["keyScope"],
   workersMin: 2,
   breaksLocks: false,
