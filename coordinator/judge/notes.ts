@@ -1,13 +1,15 @@
-/** What the servers did during a run, or how they are set up, that may explain its result. Pure. */
+/** What may explain the result of a run: what the servers did or how they are set up, or that it took longer. Pure. */
 import { STRATEGIES } from "../../worker/contract.ts";
 import type { RunPlan } from "../plan/run-plan.ts";
-import { list, plural } from "../text/format.ts";
+import { duration, list, plural } from "../text/format.ts";
+import { timed } from "./checks/liveness.ts";
+import { togetherMs } from "./checks/vacuity.ts";
 import type { Evidence } from "./evidence.ts";
 import type { ServerStates } from "./report-data.ts";
 
 /** One sentence each, without a full stop. Redis is left out where no strategy of the run uses it. */
 export function notesOf(evidence: Evidence): string[] {
-  return [...explanationsOf(evidence), ...noteDuplicates(evidence)];
+  return [...explanationsOf(evidence), ...noteExtension(evidence), ...noteDuplicates(evidence)];
 }
 
 /** The notes that may be the cause of a violation or of a missing result. */
@@ -102,6 +104,21 @@ function growth(
 ): number {
   const grown = Number(after[field] ?? 0) - (replaced ? 0 : Number(before[field] ?? 0));
   return Number.isFinite(grown) ? grown : 0;
+}
+
+/** A run that takes this much longer than planned was extended, milliseconds: no heartbeat is that late. */
+const EXTENDED_MS_MIN = 1_000;
+
+/** What a fault of a server adds to a run stands with the fault. */
+function noteExtension(evidence: Evidence): string[] {
+  const { plan, ledger, workers } = evidence;
+  const tookMs = togetherMs(evidence) ?? 0;
+  if (plan.serverFaults !== undefined || tookMs < plan.durationMs + EXTENDED_MS_MIN) return [];
+  const endUs = Math.max(...timed(workers).map(({ startedAtUs }) => startedAtUs)) + plan.durationMs * 1_000;
+  const inTime = ledger.writtenAtUs.filter((us) => us <= endUs).length;
+  return [
+    `the operations took ${duration(tookMs)} in place of ${duration(plan.durationMs)}: ${plural(inTime, "operation")} had been committed in the planned time`,
+  ];
 }
 
 function noteDuplicates({ prometheus }: Evidence): string[] {

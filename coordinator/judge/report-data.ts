@@ -330,7 +330,9 @@ export const RunReport = z.strictObject({
     .array(z.string())
     .readonly()
     .optional()
-    .describe("What the servers did, or how they are set up, that may explain the result; absent if nothing may"),
+    .describe(
+      "What may explain the result: what the servers did, how they are set up, or that the run took longer than planned; absent if nothing may",
+    ),
   drawing: Drawing.optional().describe("What report.html draws; absent if the ledger is empty or was not read"),
 });
 export type RunReport = z.infer<typeof RunReport>;

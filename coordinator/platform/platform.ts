@@ -41,6 +41,8 @@ export interface Platform extends AsyncDisposable {
  * of a run. Redis needs less than a second and MySQL several, on a busy node many.
  */
 export const SERVER_BACK_WITHIN_MS = 60_000;
+/** How much longer than planned a run goes on at most that has committed too few operations for a verdict, milliseconds. */
+export const EXTENSION_MS_MAX = 30_000;
 
 /** Makes a fault of a server once. Resolves when it is over and the server is as before. Rejects when it could not be made. */
 export type MakeFault = (fault: ServerFault, during: FaultedRun) => Promise<void>;

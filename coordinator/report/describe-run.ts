@@ -86,10 +86,10 @@ export function listTroubles(run: RunReport): { text: string; log?: string | und
 }
 
 /** The title above the notes of all runs. */
-export const NOTES_TITLE = "What the servers did during the runs";
+export const NOTES_TITLE = "What happened during the runs";
 
 /**
- * What the servers did, or how they are set up, unless it is already among the reasons of the run. Each note has the name
+ * The notes of all runs, unless they are already among the reasons of the run. Each note has the name
  * of its run, or `all runs` if all of them have it.
  */
 export function listNotes(runs: readonly RunReport[], labels: ReadonlyMap<RunReport, string>) {

@@ -1,7 +1,9 @@
 /** What the coordinator knows about each worker of one run, and the command that each heartbeat is answered with. */
 import type { Command, Heartbeat, Phase, WorkerFinal } from "../../worker/contract.ts";
+import { OPERATIONS_MIN } from "../judge/checks/vacuity.ts";
 import { type RunPlan, workerIndexes } from "../plan/run-plan.ts";
 import type { WorkerProblem } from "../platform/launcher.ts";
+import { EXTENSION_MS_MAX } from "../platform/platform.ts";
 
 export interface SeenWorker {
   readonly index: number;
@@ -35,9 +37,15 @@ const WAITING_LISTED_MAX = 8;
 /** After the start, a worker without a heartbeat for this long is lost, unless a better reason is known. */
 export const SILENCE_MS_MAX = 10_000;
 
+/**
+ * How far ahead of time the end of a run is moved that has committed too few operations, milliseconds: several
+ * heartbeats, so that a worker whose answer is late does not end.
+ */
+const EXTENSION_STEP_MS = 5_000;
+
 /** `durationMs`: the planned duration of the run. `delayMs`: how much longer the run takes, by what has happened in it. */
 export function createRoster(
-  { run, workers, durationMs }: Pick<RunPlan, "run" | "workers" | "durationMs">,
+  { run, workers, durationMs, mix }: Pick<RunPlan, "run" | "workers" | "durationMs" | "mix">,
   { delayMs }: { readonly delayMs: () => number } = { delayMs: () => 0 },
 ) {
   const seen = new Map<string, SeenWorker>();
@@ -78,13 +86,30 @@ export function createRoster(
     return { command: "wait" };
   }
 
+  const lastStartMs = () =>
+    Math.max(...[...seen.values()].map((worker) => worker.startedAtMs ?? Number.NEGATIVE_INFINITY));
+
   /**
    * When the worker that started last has run for the planned duration and the delay. The others continue until then: a
-   * worker that a busy node has started late does not shorten the time in which all of them run.
+   * worker that a busy node has started late does not shorten the time in which all of them run. While too few operations
+   * have been committed for a verdict, the end is put off.
    */
   function endsAtMs(): number {
-    const startedAtMs = [...seen.values()].map((worker) => worker.startedAtMs ?? Number.NEGATIVE_INFINITY);
-    return Math.max(...startedAtMs) + durationMs + delayMs();
+    const plannedMs = lastStartMs() + durationMs + delayMs();
+    if (!hasTooFew()) return plannedMs;
+    return Math.max(plannedMs, Math.min(plannedMs + EXTENSION_MS_MAX, performance.now() + EXTENSION_STEP_MS));
+  }
+
+  /**
+   * Whether the run needs more operations for a verdict. In a mix, a strategy that retries may starve next to one that
+   * waits. Where most operations are rejected, more time would not help.
+   */
+  function hasTooFew(): boolean {
+    const all = [...seen.values()];
+    const sum = (count: "committed" | "rejected") => all.reduce((total, worker) => total + worker[count], 0);
+    if (sum("rejected") > sum("committed")) return false;
+    const anyIdle = mix === undefined && all.some(({ phase, committed }) => phase === "running" && committed === 0);
+    return sum("committed") < OPERATIONS_MIN || anyIdle;
   }
 
   function record({ index, uid, node, metricsPort, ...beat }: Heartbeat): SeenWorker {
@@ -169,8 +194,8 @@ export function createRoster(
   return {
     run,
     workers,
-    /** With the delay so far. */
-    durationMs: () => durationMs + delayMs(),
+    /** With the delay and the extension so far. */
+    durationMs: () => Math.max(durationMs + delayMs(), Math.min(performance.now(), endsAtMs()) - lastStartMs()),
     receive,
     note,
     /** Returns the indexes of the workers that are in none of these phases and not lost. */

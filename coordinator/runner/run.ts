@@ -26,7 +26,7 @@ import { summarize } from "../judge/summarize.ts";
 import { usesAllRedis } from "../plan/requirements.ts";
 import { REFUSING_FAULT_NAMES, type RunPlan } from "../plan/run-plan.ts";
 import type { Fleet, Launcher } from "../platform/launcher.ts";
-import type { MakeFault } from "../platform/platform.ts";
+import { EXTENSION_MS_MAX, type MakeFault } from "../platform/platform.ts";
 import { DeadlinePassed, waitUntil } from "../wait.ts";
 import { describeMissing, FleetLost, notReady, notScraped } from "./barriers.ts";
 import type { CoordinatorServer } from "./http-server.ts";
@@ -95,8 +95,8 @@ export async function run(plan: RunPlan, services: RunServices, signal: AbortSig
     roster.start(START_IN_MS);
     faults.begin(START_IN_MS);
     watch.phase(plan, "running");
-    const deadlineMs =
-      START_IN_MS + plan.durationMs + faults.delayMsMax + plan.lockTimeoutMs + plan.holdMs + STATEMENT_TIMEOUT_MS;
+    const longestMs = plan.durationMs + faults.delayMsMax + EXTENSION_MS_MAX;
+    const deadlineMs = START_IN_MS + longestMs + plan.lockTimeoutMs + plan.holdMs + STATEMENT_TIMEOUT_MS;
     await waitUntil(() => describeMissing(roster.missing("done"), "not done"), { deadlineMs, signal });
 
     // 5. The last scrape.

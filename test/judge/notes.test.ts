@@ -123,3 +123,16 @@ test("a Redis that had just been started and restarts early in the run is no fai
   const [note] = explain({ run_id: "b", uptime_in_seconds: "8", evicted_keys: "0", flushes: "0" }, {}, before);
   assert.match(note!, /^Redis restarted during this run/);
 });
+
+test("a run that took longer than planned has a note, unless a fault of a server made it longer", () => {
+  const planned = serial(800);
+  assert.deepEqual(notesOf(planned), []);
+  const long = { ...planned, plan: { ...planned.plan, durationMs: planned.plan.durationMs / 4 } };
+  const [note, ...others] = notesOf(long);
+  assert.match(
+    note!,
+    /^the operations took .* in place of .*: 2\d\d operations had been committed in the planned time$/,
+  );
+  assert.deepEqual(others, []);
+  assert.deepEqual(notesOf({ ...long, plan: { ...long.plan, serverFaults: [] } }), []);
+});

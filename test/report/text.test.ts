@@ -158,7 +158,7 @@ describe("the report on a terminal", () => {
     const report = sampleReport();
     const [evicted, twice] = ["Redis evicted 7 keys", "Prometheus has 2 series of a worker"];
     report.runs = report.runs.map((run) => ({ ...run, notes: run.strategy === "redis" ? [evicted, twice] : [twice] }));
-    const notes = () => /^What the servers did during the runs\n([\s\S]*?)\n\n/m.exec(plain(report))?.[1];
+    const notes = () => /^What happened during the runs\n([\s\S]*?)\n\n/m.exec(plain(report))?.[1];
     assert.equal(notes(), `  all runs  ${twice}\n  redis     ${evicted}`);
     assert.ok(formatMarkdown(report).includes(`- all runs: ${twice}\n- redis: ${evicted}`));
     report.runs = report.runs.map((run) => ({ ...run, notes: [evicted], reasons: [evicted] }));

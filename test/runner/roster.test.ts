@@ -1,6 +1,8 @@
 /** How heartbeats and the launcher's reports change the state of a worker. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { OPERATIONS_MIN } from "../../coordinator/judge/checks/vacuity.ts";
+import { EXTENSION_MS_MAX } from "../../coordinator/platform/platform.ts";
 import { createRoster, SILENCE_MS_MAX } from "../../coordinator/runner/roster.ts";
 import type { Heartbeat, WorkerFinal } from "../../worker/contract.ts";
 
@@ -12,7 +14,7 @@ const DELETED = { index: 1, reason: "pod demo-1 was deleted", fatal: true };
 
 function beat(index: number, rest: Partial<Heartbeat> = {}): Heartbeat {
   const identity = { run: "r", index, uid: `uid-${index}`, node: "n", metricsPort: 1 };
-  return { ...identity, phase: "running", committed: 0, rejected: 0, unknown: 0, ...rest };
+  return { ...identity, phase: "running", committed: OPERATIONS_MIN, rejected: 0, unknown: 0, ...rest };
 }
 
 function rosterOf(...beats: Heartbeat[]) {
@@ -136,4 +138,36 @@ test("running workers continue for as long as the run is delayed", (t) => {
     command: "continue",
     forMs: 3_100,
   });
+});
+
+test("a run that has committed too few operations goes on until it has enough, but not for ever", (t) => {
+  const now = t.mock.method(performance, "now", () => 10_000);
+  const roster = rosterOf(beat(0, { phase: "ready", committed: 0 }), beat(1, { phase: "ready", committed: 0 }));
+  const forMs = (index: number, nowMs: number, counts: Partial<Heartbeat>) => {
+    now.mock.mockImplementation(() => nowMs);
+    const command = roster.receive(beat(index, { runningMs: nowMs - 10_000, ...counts }));
+    return command.command === "continue" ? command.forMs : command;
+  };
+  roster.start(0);
+  forMs(0, 10_000, { committed: 0 });
+  forMs(1, 10_000, { committed: 0 });
+  const stepMs = forMs(0, 10_900, { committed: OPERATIONS_MIN - 2 });
+  assert.ok(Number(stepMs) > 1_000, `${stepMs} ms: longer than planned`);
+  assert.equal(roster.durationMs(), 1_000);
+  forMs(1, 12_000, { committed: 1 });
+  assert.equal(roster.durationMs(), 2_000, "with the extension so far");
+  assert.equal(forMs(1, 11_000 + EXTENSION_MS_MAX - 100, { committed: 1 }), 100, "no longer than the limit");
+  assert.equal(forMs(1, 15_000, { committed: 2 }), 0, "enough");
+  assert.equal(roster.durationMs(), 1_000);
+  assert.equal(forMs(1, 15_000, { committed: 0 }), stepMs, "one that has committed nothing is waited for");
+  const refused = { committed: 0, rejected: OPERATIONS_MIN };
+  assert.equal(forMs(0, 15_000, refused), 0, "more time would not help where most operations are rejected");
+});
+
+test("in a mix of strategies, a worker that is starved does not make the run longer", () => {
+  const roster = createRoster({ run: "r", workers: 2, durationMs: 1_000, mix: ["redis", "version"] });
+  for (const index of [0, 1]) roster.receive(beat(index, { phase: "ready" }));
+  roster.start(0);
+  roster.receive(beat(0, { runningMs: 1_000 }));
+  assert.deepEqual(roster.receive(beat(1, { runningMs: 1_000, committed: 0 })), { command: "continue", forMs: 0 });
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Redis } from "ioredis";
+import { OPERATIONS_MIN } from "../../coordinator/judge/checks/vacuity.ts";
 import type { RunReport } from "../../coordinator/judge/report-data.ts";
 import { missingFor } from "../../coordinator/plan/requirements.ts";
 import { planRuns } from "../../coordinator/plan/scenarios/index.ts";
@@ -96,6 +97,13 @@ test("a worker that a busy node starts late: the others continue, so all run tog
   assertHolds(report);
   assert.equal(report.overlap, 1);
   assert.ok(report.seconds > 2, `${report.seconds} s from the first start to the last end, 1.5 were planned`);
+});
+
+test("a run whose planned time is too short for a verdict goes on until it has enough operations", async () => {
+  const report = await rig.run("row-lock", { durationMs: 500, holdMs: 60 });
+  assertHolds(report);
+  assert.ok(report.ledgerRows >= OPERATIONS_MIN);
+  assert.match(report.notes?.join() ?? "", /in place of 500 ms: \d operations had been committed in the planned time/);
 });
 
 /** Now and then one worker holds its lock for longer than the TTL, which is longer than a busy machine is stalled. */

@@ -78,10 +78,8 @@ export function overlapOf(evidence: Evidence): number | null {
   return ranForMs === null ? null : Math.min(1, ranForMs / evidence.plan.durationMs);
 }
 
-// --- Internal helpers -----------------------------------------------------------------------------------------------
-
 /** How long all workers ran, milliseconds; null as for {@link overlapOf}. */
-function togetherMs({ plan, workers }: Evidence): number | null {
+export function togetherMs({ plan, workers }: Evidence): number | null {
   const finals = timed(workers).filter(({ died }) => !died);
   const died = workers.filter(({ final }) => final?.died).length;
   if (finals.length === 0 || finals.length < plan.workers - died || plan.durationMs <= 0) return null;
@@ -89,6 +87,8 @@ function togetherMs({ plan, workers }: Evidence): number | null {
   const endedAtUs = finals.reduce((first, final) => Math.min(first, final.endedAtUs), Number.POSITIVE_INFINITY);
   return Math.max(0, (endedAtUs - startedAtUs) / 1_000);
 }
+
+// --- Internal helpers -----------------------------------------------------------------------------------------------
 
 /**
  * In a mix, a strategy that retries may starve next to one that waits, so one busy worker of each strategy is enough.

@@ -2,15 +2,15 @@
 import { loadYaml, type V1Job, type V1PodTemplate, type V1PodTemplateSpec } from "@kubernetes/client-node";
 import type { WorkerSpec } from "../../../worker/contract.ts";
 import { ConfigError } from "../../errors.ts";
-import { SERVER_BACK_WITHIN_MS } from "../platform.ts";
+import { EXTENSION_MS_MAX, SERVER_BACK_WITHIN_MS } from "../platform.ts";
 import { REPORT_LABEL, RUN_LABEL, STRATEGY_LABEL } from "./settings.ts";
 
 /** The limit of Kubernetes for the name of a pod and for its host name, which is the Job's name and `-<index>`. */
 const NAME_LENGTH_MAX = 63;
 /** Begins the name of a container with the program of a user's own lock; the name of the lock follows. */
 const SIDECAR = "lock-";
-/** Added to the lifetime of a fleet for slow machines, and for servers that take long to come back after a fault. */
-const SLACK_MS = 60_000 + SERVER_BACK_WITHIN_MS;
+/** Added to the lifetime of a fleet for slow machines, and for what may make a run longer than planned. */
+const SLACK_MS = 60_000 + SERVER_BACK_WITHIN_MS + EXTENSION_MS_MAX;
 
 export interface WorkerJobSettings {
   readonly namespace: string;
