@@ -2,6 +2,7 @@
 import type { Command, Heartbeat, Phase, WorkerFinal } from "../../worker/contract.ts";
 import { OPERATIONS_MIN } from "../judge/checks/vacuity.ts";
 import { type RunPlan, workerIndexes } from "../plan/run-plan.ts";
+import { type Setting, theoryOf } from "../plan/theory.ts";
 import type { WorkerProblem } from "../platform/launcher.ts";
 import { EXTENSION_MS_MAX } from "../platform/platform.ts";
 
@@ -45,9 +46,11 @@ const EXTENSION_STEP_MS = 5_000;
 
 /** `durationMs`: the planned duration of the run. `delayMs`: how much longer the run takes, by what has happened in it. */
 export function createRoster(
-  { run, workers, durationMs, mix }: Pick<RunPlan, "run" | "workers" | "durationMs" | "mix">,
+  plan: Setting & Pick<RunPlan, "run" | "durationMs">,
   { delayMs }: { readonly delayMs: () => number } = { delayMs: () => 0 },
 ) {
+  const { run, workers, durationMs, mix } = plan;
+  const { data, exclusion } = theoryOf(plan);
   const seen = new Map<string, SeenWorker>();
   const lost = new Map<number, WorkerProblem>();
   const waiting = new Map<number, WorkerProblem>();
@@ -101,10 +104,11 @@ export function createRoster(
   }
 
   /**
-   * Whether the run needs more operations for a verdict. In a mix, a strategy that retries may starve next to one that
-   * waits. Where most operations are rejected, more time would not help.
+   * Whether the run needs more operations to show that something holds. In a mix, a strategy that retries may starve next
+   * to one that waits. Where most operations are rejected, more time would not help.
    */
   function hasTooFew(): boolean {
+    if (data !== "holds" && exclusion !== "holds") return false;
     const all = [...seen.values()];
     const sum = (count: "committed" | "rejected") => all.reduce((total, worker) => total + worker[count], 0);
     if (sum("rejected") > sum("committed")) return false;

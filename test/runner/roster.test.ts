@@ -12,13 +12,15 @@ const FINAL: WorkerFinal = {
 };
 const DELETED = { index: 1, reason: "pod demo-1 was deleted", fatal: true };
 
+const PLAN = { run: "r", workers: 2, durationMs: 1_000, strategy: "redis", guard: "none" } as const;
+
 function beat(index: number, rest: Partial<Heartbeat> = {}): Heartbeat {
   const identity = { run: "r", index, uid: `uid-${index}`, node: "n", metricsPort: 1 };
   return { ...identity, phase: "running", committed: OPERATIONS_MIN, rejected: 0, unknown: 0, ...rest };
 }
 
 function rosterOf(...beats: Heartbeat[]) {
-  const roster = createRoster({ run: "r", workers: 2, durationMs: 1_000 });
+  const roster = createRoster(PLAN);
   for (const each of beats) roster.receive(each);
   return roster;
 }
@@ -95,7 +97,7 @@ test("a worker that ends after an abort is not lost; a worker that fails by itse
 });
 
 test("the first few of many waiting workers are listed", () => {
-  const roster = createRoster({ run: "r", workers: 20, durationMs: 1_000 });
+  const roster = createRoster({ ...PLAN, workers: 20 });
   roster.note(Array.from({ length: 20 }, (_, index) => ({ index, reason: "Pending", fatal: false })));
   assert.equal(roster.waiting().at(0), "worker-0: Pending");
   assert.equal(roster.waiting().at(-1), "and 12 more");
@@ -128,7 +130,7 @@ test("running workers continue until the one that started last has run for the p
 
 test("running workers continue for as long as the run is delayed", (t) => {
   let delayMs = 0;
-  const roster = createRoster({ run: "r", workers: 1, durationMs: 1_000 }, { delayMs: () => delayMs });
+  const roster = createRoster({ ...PLAN, workers: 1 }, { delayMs: () => delayMs });
   t.mock.method(performance, "now", () => 5_000);
   roster.receive(beat(0, { phase: "ready" }));
   roster.start(0);
@@ -164,10 +166,20 @@ test("a run that has committed too few operations goes on until it has enough, b
   assert.equal(forMs(0, 15_000, refused), 0, "more time would not help where most operations are rejected");
 });
 
-test("in a mix of strategies, a worker that is starved does not make the run longer", () => {
-  const roster = createRoster({ run: "r", workers: 2, durationMs: 1_000, mix: ["redis", "version"] });
-  for (const index of [0, 1]) roster.receive(beat(index, { phase: "ready" }));
-  roster.start(0);
-  roster.receive(beat(0, { runningMs: 1_000 }));
-  assert.deepEqual(roster.receive(beat(1, { runningMs: 1_000, committed: 0 })), { command: "continue", forMs: 0 });
-});
+const violated = { data: "violated", exclusion: "violated", because: "a fault" } as const;
+for (const [what, plan, others, committed] of [
+  [
+    "in a mix of strategies, a worker that is starved does not make the run longer",
+    { mix: ["redis", "version"] },
+    OPERATIONS_MIN,
+    0,
+  ],
+  ["a run in which theory expects a violation is not made longer", { expects: violated }, 1, 1],
+] as const)
+  test(what, () => {
+    const roster = createRoster({ ...PLAN, ...plan });
+    for (const index of [0, 1]) roster.receive(beat(index, { phase: "ready" }));
+    roster.start(0);
+    roster.receive(beat(0, { runningMs: 1_000, committed: others }));
+    assert.deepEqual(roster.receive(beat(1, { runningMs: 1_000, committed })), { command: "continue", forMs: 0 });
+  });
