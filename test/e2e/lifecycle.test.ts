@@ -60,7 +60,10 @@ onSite("a scheduled run waits for the coordinator of the release, and has a repo
 onSite("an upgrade with other values runs again with them, and keeps passwords and servers", async (t) => {
   const secret = await secretOf(site);
   const servers = await serverPods(site);
-  await site.upgrade({ ...QUICK, ...SCHEDULED, ...OWN_LOCKS, workers: 3, strategies: ["none", "version"] }, 3);
+  // A program that starts on a busy node makes few operations at first, and they must overlap.
+  const longer = { duration: "8s", hold: "30ms" };
+  const values = { ...QUICK, ...longer, ...SCHEDULED, ...OWN_LOCKS, workers: 3, strategies: ["none", "version"] };
+  await site.upgrade(values, 3);
   const end = await site.ended();
   assertAgreement(end, 0);
   assert.deepEqual(dataOf(end.report), ["none violated", "version holds", "own holds", "own holds"]);

@@ -20,8 +20,8 @@ before(async () => {
 after(() => site?.[Symbol.asyncDispose]());
 
 onSite("ZooKeeper and etcd with three members each: every strategy does what theory expects", async (t) => {
-  // Other pods that start on the nodes can delay a fleet for seconds.
-  const longer = { duration: "12s", startDeadline: "120s" };
+  // Other pods that start on the nodes can delay a fleet for seconds, and disks that are busy slow these services down.
+  const longer = { duration: "20s", hold: "50ms", startDeadline: "120s" };
   await site.install({ ...QUICK, ...longer, strategies: STRATEGIES, zookeeper: MEMBERS, etcd: MEMBERS });
   end = await site.ended();
   for (const { strategy, throughput } of end.report.runs) t.diagnostic(`${strategy}: ${throughput} committed/s`);
