@@ -89,8 +89,8 @@ export function listTroubles(run: RunReport): { text: string; log?: string | und
 export const NOTES_TITLE = "What happened during the runs";
 
 /**
- * The notes of all runs, unless they are already among the reasons of the run. Each note has the name
- * of its run, or `all runs` if all of them have it.
+ * The notes of all runs, without those that are already among the reasons of their run. Each has the name of its run, or
+ * `all runs` if all of them have it.
  */
 export function listNotes(runs: readonly RunReport[], labels: ReadonlyMap<RunReport, string>) {
   const all = runs.flatMap((run) =>

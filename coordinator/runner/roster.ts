@@ -199,7 +199,13 @@ export function createRoster(
     run,
     workers,
     /** With the delay and the extension so far. */
-    durationMs: () => Math.max(durationMs + delayMs(), Math.min(performance.now(), endsAtMs()) - lastStartMs()),
+    durationMs() {
+      const plannedMs = durationMs + delayMs();
+      const startedAtMs = lastStartMs();
+      // A worker may say that it is running before it says since when.
+      if (!Number.isFinite(startedAtMs)) return plannedMs;
+      return Math.max(plannedMs, Math.min(performance.now(), endsAtMs()) - startedAtMs);
+    },
     receive,
     note,
     /** Returns the indexes of the workers that are in none of these phases and not lost. */

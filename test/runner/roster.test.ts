@@ -151,6 +151,8 @@ test("a run that has committed too few operations goes on until it has enough, b
     return command.command === "continue" ? command.forMs : command;
   };
   roster.start(0);
+  roster.receive(beat(0, { committed: 0 }));
+  assert.equal(roster.durationMs(), 1_000, "before it is known when the operations began");
   forMs(0, 10_000, { committed: 0 });
   forMs(1, 10_000, { committed: 0 });
   const stepMs = forMs(0, 10_900, { committed: OPERATIONS_MIN - 2 });
